@@ -1,0 +1,53 @@
+# Every target sets up .venv first if need be. Another Python: make PYTHON=python3.13 demo
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= all
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.PHONY: .venv demo test test-long lint format bench lock clean
+.DELETE_ON_ERROR:
+
+demo: .venv/.demo
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
+	@echo "Now open results/demo/report.html"
+
+.venv: .venv/.demo
+
+.venv/.demo: pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) --editable '.[demo]'
+	touch $@
+
+.venv/.test: .venv/.demo
+	$(INSTALL) --editable '.[demo,test]'
+	touch $@
+
+test: .venv/.test
+	$(BIN)/python -m pytest -m 'not long'
+
+# The full counts: takes far longer.
+test-long: .venv/.test
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
+	$(BIN)/snakemake --lint
+
+format: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules workflow/Snakefile
+
+bench: .venv/.test
+	$(BIN)/python benchmarks/run.py
+
+# Needs uv on the PATH. torch and torchvision are pinned together, by hand.
+lock:
+	printf 'torch==2.14.1\ntorchvision==0.29.1\n' | uv pip compile pyproject.toml --all-extras --universal \
+	  --python-version 3.11 --constraint - --no-header --no-annotate --output-file requirements.lock
+
+clean:
+	rm -rf results .lookalike .snakemake resources/demo

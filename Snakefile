@@ -1,0 +1,42 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+# Built from the Dockerfile here; used only with `--software-deployment-method apptainer`.
+container: "docker://lookalike:0.1.0"
+
+
+pathvars:
+    results=config["results"],
+
+
+wildcard_constraints:
+    run=r"[A-Za-z0-9_-]+\.\d+",
+    model=r"[A-Za-z0-9_-]+\.\d+(/untrained)?",
+    split="query|gallery",
+    image_digest="[0-9a-f]{16}",
+
+
+include: "rules/demo.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/embed.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    input:
+        "<results>/report.html",
+        "<results>/comparison.csv",
+    default_target: True

@@ -1,0 +1,167 @@
+"""Which parts of the default recipe earn their place: the table in docs/ablation.md.
+
+    python benchmarks/ablation.py resources/demo resources/digits --out ablation.csv
+
+Each variant changes one thing of the default recipe (or of the seed's). It is trained on a part of
+the *training* classes of a folder in the seed's layout and scored, by leave-one-out mAP@10, on the
+other training classes, which it has never seen. The test split is not opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lookalike.checkpoints import Checkpoint
+from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.embedding import embed_pixels
+from lookalike.errors import LookalikeError
+from lookalike.images import ImageSettings, load_pixels
+from lookalike.models import build_model, score_of
+from lookalike.sampling import hold_out_classes
+from lookalike.training import TrainingData, train
+from lookalike.validation import leave_one_out_map
+
+SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+HELD_OUT = {"demo": 0.25, "digits": 0.5}
+
+NO_AUGMENT = {
+    "flip": 0.0,
+    "scale": 1.0,
+    "aspect": 0.0,
+    "rotate": 0.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "saturation": 0.0,
+    "grayscale": 0.0,
+}
+# name: (recipe it starts from, what it changes). `epochs: 0` stands for the untrained network.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "untrained": ("default", {"epochs": 0}),
+    "seed": ("seed", {}),
+    "seed, untrained": ("seed", {"epochs": 0}),
+    "default": ("default", {}),
+    "embeddings not normalised": ("default", {"model": {"normalize": False}}),
+    "no batch normalisation": ("default", {"model": {"batch_norm": False}}),
+    "shuffled batches of 96": ("default", {"batch": {"name": "shuffled", "size": 96}}),
+    "16 classes x 3": ("default", {"batch": {"classes": 16}}),
+    "48 classes x 2": ("default", {"batch": {"classes": 48, "images_per_class": 2}}),
+    "one mean over all pairs": ("default", {"loss": {"mean": "all"}}),
+    "margin 0.4": ("default", {"loss": {"margin": 0.4}}),
+    "margin 0.6": ("default", {"loss": {"margin": 0.6}}),
+    "margin 0.8": ("default", {"loss": {"margin": 0.8}}),
+    "margin 1.0": ("default", {"loss": {"margin": 1.0}}),
+    "constant learning rate": (
+        "default",
+        {"optimizer": {"schedule": "constant", "warmup_epochs": 0}},
+    ),
+    "learning rate 0.003": ("default", {"optimizer": {"lr": 0.003}}),
+    "learning rate 0.0003": ("default", {"optimizer": {"lr": 0.0003}}),
+    "adam": ("default", {"optimizer": {"name": "adam"}}),
+    "no augmentation": ("default", {"augment": NO_AUGMENT}),
+    "no mirroring": ("default", {"augment": {"flip": 0.0}}),
+    "no crops": ("default", {"augment": {"scale": 1.0, "aspect": 0.0}}),
+    "no rotation": ("default", {"augment": {"rotate": 0.0}}),
+    "no colour changes": (
+        "default",
+        {"augment": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "grayscale": 0.0}},
+    ),
+    "grayscale 0.3": ("default", {"augment": {"grayscale": 0.3}}),
+    "triplet loss": ("default", {"loss": {"name": "triplet"}}),
+    "multi-similarity loss": ("default", {"loss": {"name": "multi_similarity"}}),
+    "NT-Xent loss": ("default", {"loss": {"name": "ntxent"}}),
+}
+
+
+@cache
+def training_images(folder: Path, size: int) -> TrainingData:
+    """The training split of a folder in the seed's layout, decoded."""
+    settings = resolve([{"image": {"size": size}}], read_yaml(SCHEMA))
+    image = ImageSettings.from_dict(image_settings(settings, "default"))
+    names = json.loads((folder / "train_image_info.json").read_text())
+    pixels = np.stack([load_pixels(folder / "train" / name, image) for name in names])
+    labels = np.unique([str(label) for label in names.values()], return_inverse=True)[1]
+    return TrainingData(pixels, labels.astype(np.int64), image)
+
+
+def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[str, Any]:
+    """Train one variant on a part of the training classes and score it on the others."""
+    torch.set_num_threads(1)
+    logging.disable(logging.INFO)
+    base, change = VARIANTS[name]
+    layer = {"recipes": {"default": {"epochs": epochs}, "seed": {"epochs": epochs}}}
+    recipe = resolve([layer], read_yaml(SCHEMA))["recipes"][base]
+    recipe = resolve([{"recipes": {"variant": merge(recipe, change | {"epochs": epochs})}}],
+                     read_yaml(SCHEMA))["recipes"]["variant"]
+    recipe["validation"]["classes"] = 0.0
+    data = training_images(folder, size)
+    seen, unseen = hold_out_classes(data.labels, HELD_OUT.get(folder.name, 0.25), seed)
+    torch.manual_seed(seed)
+    model = build_model(recipe["model"], size)
+    started = time.monotonic()
+    problem = ""
+    if change.get("epochs", epochs):
+        part = TrainingData(data.pixels[seen], data.labels[seen], data.image)
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                kept = Checkpoint(Path(scratch), "run")
+                train(model, part, recipe, seed, torch.device("cpu"), kept)
+            except LookalikeError as error:
+                problem = str(error)
+    vectors = embed_pixels(model, data.pixels[unseen], data.image)
+    score = None
+    if np.isfinite(vectors).all():
+        score = leave_one_out_map(vectors, data.labels[unseen], score_of(recipe["model"]), 10)
+    return {
+        "data": folder.name,
+        "variant": name,
+        "seed": seed,
+        "mAP@10": score,
+        "seconds": round(time.monotonic() - started, 1),
+        "problem": problem,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the variants asked for and append a line for each to the CSV file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=2)
+    chosen = parser.parse_args(arguments)
+    jobs = [
+        (folder, name, seed, chosen.size, chosen.epochs)
+        for seed in chosen.seeds
+        for folder in chosen.folders
+        for name in chosen.only
+    ]
+    with ProcessPoolExecutor(chosen.processes, mp_context=get_context("spawn")) as pool:
+        for future in [pool.submit(one_run, *job) for job in jobs]:
+            row = future.result()
+            print(row, flush=True)
+            with chosen.out.open("a", newline="", encoding="utf-8") as stream:
+                writer = csv.DictWriter(stream, list(row))
+                if stream.tell() == 0:
+                    writer.writeheader()
+                writer.writerow(row)
+
+
+if __name__ == "__main__":
+    main()

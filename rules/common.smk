@@ -1,0 +1,74 @@
+# What the stages share: settings, where things are, and how a job asks for its device.
+# Every job of a cluster parses this again, so nothing here imports torch or reads an image.
+from pathlib import Path
+
+from lookalike.code import code_digest
+from lookalike.config import image_settings, read_yaml, resolve
+from lookalike.data_layout import DataSettings, explain_missing, fingerprint
+from lookalike.digests import digest_of
+from lookalike.errors import LookalikeError
+from snakemake.exceptions import WorkflowError
+
+# The seed's layout as `rule demo` makes it.
+DEMO = "resources/demo"
+
+
+def resolve_config():
+    """Config.yaml and what was laid over it, as one checked mapping with every default."""
+    if workflow.modifier.skip_configfile:
+        layers = [config]  # imported as a module: it was given its settings
+    elif workflow.config_settings.replace_workflow_config:
+        layers = [workflow.config_settings.overwrite_config]
+    else:
+        layers = [read_yaml("config.yaml"), workflow.config_settings.overwrite_config]
+    schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
+    try:
+        return resolve(layers, schema)
+    except LookalikeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+settings = resolve_config()
+config.clear()
+config.update(settings)
+
+DATA = DataSettings.from_dict(config["data"])
+# What the steps that look at all runs are told: recipe, seed, folder.
+RUN_FOLDERS = [
+    (recipe, seed, f"{config['results']}/{recipe}.{seed}")
+    for recipe in config["runs"]
+    for seed in config["seeds"]
+]
+RUNS = [f"{recipe}.{seed}" for recipe, seed, _ in RUN_FOLDERS]
+# A model is a run, or the same network before its first step.
+MODELS = [model for run in RUNS for model in (run, f"{run}/untrained")]
+# The image settings of each recipe, and by their digest.
+IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
+IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
+
+
+def recipe_of(run):
+    """The name of a run's recipe: `default` of default.0."""
+    return run.rpartition(".")[0]
+
+
+def manifest_of(split):
+    """Input function: the manifest of `split`.
+
+    Asking the checkpoint makes Snakemake look at the job again after the manifests were made anew:
+    where their bytes are equal, the job is not run.
+    """
+    return lambda wildcards: checkpoints.manifest.get().output[split]
+
+
+def manifest_of_split(wildcards):
+    """Input function: the manifest of the split that the wildcards name."""
+    return checkpoints.manifest.get().output[wildcards.split]
+
+
+def gpus(wildcards):
+    """How many GPUs a job asks for: none where it will run on this machine and there is none."""
+    if config["device"] == "cpu":
+        return 0
+    here = workflow.local_exec and not workflow.remote_exec
+    return 0 if here and not any(Path("/dev").glob("nvidia[0-9]*")) else 1

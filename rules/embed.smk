@@ -1,0 +1,27 @@
+rule embed:
+    input:
+        manifest=manifest_of_split,
+        weights="<results>/{model}/model.safetensors",
+        model="<results>/{model}/model.json",
+    output:
+        embeddings="<results>/{model}/embeddings/{split}.parquet",
+        summary="<results>/{model}/embeddings/{split}.json",
+    params:
+        folder=lambda wildcards: str(DATA.folder(wildcards.split)),
+        batch_size=lookup(dpath="embed/batch_size", within=config),
+        device=config["device"],
+        cache=config["cache"],
+        code=code_digest("embed"),
+    threads: workflow.cores or 8
+    resources:
+        gpu=gpus,
+        mem_mb=4000,
+        runtime=240,
+    log:
+        "<results>/logs/{model}/embed_{split}.log",
+    benchmark:
+        "<results>/benchmarks/{model}/embed_{split}.tsv"
+    message:
+        "embed: {wildcards.split} images by {wildcards.model}"
+    script:
+        "../workflow/scripts/embed.py"

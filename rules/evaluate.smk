@@ -1,0 +1,57 @@
+rule metrics:
+    input:
+        query="<results>/{model}/embeddings/query.parquet",
+        gallery="<results>/{model}/embeddings/gallery.parquet",
+        # A touched but equal manifest is looked at again, and nothing here runs.
+        query_manifest=manifest_of("query"),
+        gallery_manifest=manifest_of("gallery"),
+    output:
+        metrics="<results>/{model}/metrics.json",
+        per_query="<results>/{model}/per_query.parquet",
+        rankings="<results>/{model}/rankings.parquet",
+    params:
+        metrics=lookup(dpath="metrics", within=config),
+        query_folder=str(DATA.folder("query")),
+        gallery_folder=str(DATA.folder("gallery")),
+        code=code_digest("metrics"),
+    threads: workflow.cores or 4
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    log:
+        "<results>/logs/{model}/metrics.log",
+    benchmark:
+        "<results>/benchmarks/{model}/metrics.tsv"
+    message:
+        "metrics: {wildcards.model}"
+    script:
+        "../workflow/scripts/metrics.py"
+
+
+rule compare:
+    input:
+        metrics=expand("<results>/{model}/metrics.json", model=MODELS),
+        per_query=expand("<results>/{model}/per_query.parquet", model=MODELS),
+        query_manifest=manifest_of("query"),
+        gallery_manifest=manifest_of("gallery"),
+    output:
+        csv=report(
+            "<results>/comparison.csv",
+            caption="../workflow/report/comparison.rst",
+            category="Comparison",
+        ),
+        parquet="<results>/comparison.parquet",
+    params:
+        runs=RUN_FOLDERS,
+        code=code_digest("compare"),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    log:
+        "<results>/logs/compare.log",
+    benchmark:
+        "<results>/benchmarks/compare.tsv"
+    message:
+        "compare: the runs side by side"
+    script:
+        "../workflow/scripts/compare.py"

@@ -1,0 +1,36 @@
+rule report:
+    input:
+        comparison="<results>/comparison.parquet",
+        data_report="<results>/data_report.json",
+        query_manifest=manifest_of("query"),
+        gallery_manifest=manifest_of("gallery"),
+        metrics=expand("<results>/{model}/metrics.json", model=MODELS),
+        per_query=expand("<results>/{model}/per_query.parquet", model=MODELS),
+        rankings=expand("<results>/{model}/rankings.parquet", model=MODELS),
+        history=expand("<results>/{run}/history.parquet", run=RUNS),
+        models=expand("<results>/{model}/model.json", model=MODELS),
+        template=workflow.source_path("../workflow/report/report.html.j2"),
+    output:
+        report(
+            "<results>/report.html",
+            caption="../workflow/report/report.rst",
+            category="Report",
+        ),
+    params:
+        runs=RUN_FOLDERS,
+        report=lookup(dpath="report", within=config),
+        k=lookup(dpath="metrics/k", within=config),
+        query_folder=str(DATA.folder("query")),
+        gallery_folder=str(DATA.folder("gallery")),
+        code=code_digest("report"),
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    log:
+        "<results>/logs/report.log",
+    benchmark:
+        "<results>/benchmarks/report.tsv"
+    message:
+        "report: {output}"
+    script:
+        "../workflow/scripts/report.py"

@@ -1,0 +1,31 @@
+rule train:
+    input:
+        manifest=manifest_of("train"),
+        pixels=lambda wildcards: f"{config['results']}/pixels/"
+        f"{digest_of(IMAGES[recipe_of(wildcards.run)])}.parquet",
+    output:
+        weights="<results>/{run}/model.safetensors",
+        model="<results>/{run}/model.json",
+        history="<results>/{run}/history.parquet",
+        untrained_weights="<results>/{run}/untrained/model.safetensors",
+        untrained_model="<results>/{run}/untrained/model.json",
+    params:
+        recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
+        image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
+        device=config["device"],
+        cache=config["cache"],
+        code=code_digest("train"),
+    # All cores: two trainings side by side on one CPU would only slow each other down.
+    threads: workflow.cores or 8
+    resources:
+        gpu=gpus,
+        mem_mb=8000,
+        runtime=720,
+    log:
+        "<results>/logs/{run}/train.log",
+    benchmark:
+        "<results>/benchmarks/{run}/train.tsv"
+    message:
+        "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"
+    script:
+        "../workflow/scripts/train.py"

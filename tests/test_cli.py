@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lookalike import __version__
+from lookalike.cli import main
+from lookalike.evaluation import evaluate_files
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Tables as anybody would write them: pandas, whole-number labels, lists of doubles."""
+    folder = tmp_path_factory.mktemp("anybody")
+    generator = np.random.default_rng(0)
+    for name, n in (("query", 20), ("gallery", 60)):
+        frame = pd.DataFrame(
+            {
+                "image_id": [f"{i}.png" for i in range(n)],
+                "label": generator.integers(4, size=n),
+                "embedding": list(generator.normal(size=(n, 5))),
+            }
+        )
+        frame.to_parquet(folder / f"{name}.parquet")
+    return str(folder / "query.parquet"), str(folder / "gallery.parquet")
+
+
+def test_evaluate_writes_what_the_function_returns(
+    tmp_path: Path, tables: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--k", "1,5", "--score", "euclidean", "--exclude", "same_id"]
+    options += ["--no-relevant", "zero", "--seed", "3"]
+    assert main(["evaluate", *tables, "--out", str(tmp_path / "cli"), *options]) == 0
+    assert "mAP@5" in capsys.readouterr().err
+    expected = evaluate_files(
+        Path(tables[0]),
+        Path(tables[1]),
+        tmp_path / "function",
+        k=[1, 5],
+        no_relevant="zero",
+        exclude="same_id",
+        bootstrap=1000,
+        bootstrap_unit="query",
+        seed=3,
+        score="euclidean",
+    )
+    assert json.loads((tmp_path / "cli" / "metrics.json").read_text()) == expected
+    for name in ("metrics.json", "per_query.parquet", "rankings.parquet"):
+        written = (tmp_path / "cli" / name).read_bytes()
+        assert written == (tmp_path / "function" / name).read_bytes()
+
+
+def test_defaults_are_the_documented_ones(tmp_path: Path, tables: tuple[str, str]) -> None:
+    assert main(["evaluate", *tables, "--out", str(tmp_path), "--score", "cosine"]) == 0
+    settings = json.loads((tmp_path / "metrics.json").read_text())["settings"]
+    assert settings == {
+        "k": [1, 10, 50],
+        "no_relevant": "skip",
+        "exclude": "none",
+        "bootstrap": 1000,
+        "bootstrap_unit": "query",
+        "seed": 0,
+    }
+
+
+def test_an_error_to_mend_is_one_line_and_status_1(
+    tmp_path: Path, tables: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", tables[0], str(tmp_path / "absent.parquet"), "--out", str(tmp_path)])
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "absent.parquet: there is no such file" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["evaluate"], ["measure"], ["evaluate", "a", "b", "--out", "c", "--k", "1;10"]],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: lookalike" in capsys.readouterr().err
+
+
+def test_the_installed_command_answers_without_loading_torch(tmp_path: Path) -> None:
+    code = "import sys; from lookalike.cli import main; print('torch' in sys.modules); main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["False", "lookalike", __version__]
+    command = Path(sys.executable).with_name("lookalike")
+    helped = subprocess.run([command, "evaluate", "--help"], capture_output=True, text=True)
+    assert helped.returncode == 0
+    assert "--bootstrap-unit" in helped.stdout

@@ -1,0 +1,127 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.errors import LookalikeError
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+
+
+def test_config_yaml_states_the_schema_defaults() -> None:
+    assert read_yaml(ROOT / "config.yaml") == resolve([], SCHEMA)
+
+
+def test_every_setting_of_config_yaml_has_a_line_of_explanation() -> None:
+    lines = (ROOT / "config.yaml").read_text().partition("  seed:")[0].splitlines()
+    for line in lines:
+        opens_a_section = line.rstrip().endswith(":")
+        assert "#" in line or opens_a_section or not line.strip(), line
+
+
+def test_demo_settings_are_valid_and_small() -> None:
+    demo = resolve([read_yaml(ROOT / "config.yaml"), read_yaml(ROOT / "config/demo.yaml")], SCHEMA)
+    assert demo["data"]["root"] == "resources/demo"
+    assert demo["results"] == "results/demo"
+    assert demo["image"]["size"] < 224
+
+
+def test_a_new_recipe_needs_only_what_it_changes() -> None:
+    resolved = resolve([{"recipes": {"mine": {"epochs": 3, "loss": {"margin": 0.9}}}}], SCHEMA)
+    default = resolved["recipes"]["default"]
+    mine = resolved["recipes"]["mine"]
+    assert mine == {**default, "epochs": 3, "loss": {**default["loss"], "margin": 0.9}}
+
+
+def test_changing_one_setting_of_the_seed_recipe_keeps_the_rest() -> None:
+    resolved = resolve([{"recipes": {"seed": {"epochs": 2, "loss": {"margin": 2.0}}}}], SCHEMA)
+    seed = resolve([], SCHEMA)["recipes"]["seed"]
+    expected = {**seed, "epochs": 2, "loss": {**seed["loss"], "margin": 2.0}}
+    assert resolved["recipes"]["seed"] == expected
+
+
+def test_another_name_starts_from_its_own_defaults() -> None:
+    base = read_yaml(ROOT / "config.yaml")
+    overlay = {"recipes": {"default": {"loss": {"name": "triplet"}, "optimizer": {"name": "sgd"}}}}
+    recipe = resolve([base, overlay], SCHEMA)["recipes"]["default"]
+    assert recipe["loss"] == {"name": "triplet", "margin": 0.1, "mining": "semihard"}
+    assert recipe["optimizer"]["lr"] == 0.05
+    assert recipe["optimizer"]["momentum"] == 0.9
+
+
+def test_the_same_name_keeps_the_other_keys() -> None:
+    base = {"recipes": {"default": {"loss": {"name": "contrastive", "margin": 0.7}}}}
+    overlay = {"recipes": {"default": {"loss": {"name": "contrastive", "mean": "all"}}}}
+    loss = resolve([base, overlay], SCHEMA)["recipes"]["default"]["loss"]
+    assert loss == {"name": "contrastive", "margin": 0.7, "mean": "all"}
+
+
+def test_a_recipe_can_have_its_own_image_settings() -> None:
+    overlay = {"image": {"size": 96}, "recipes": {"big": {"image": {"size": 128}}}}
+    settings = resolve([overlay], SCHEMA)
+    assert image_settings(settings, "big")["size"] == 128
+    assert image_settings(settings, "default")["size"] == 96
+    assert image_settings(settings, "big")["mean"] == settings["image"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "parts"),
+    [
+        ({"metrics": {"K": [1]}}, ["metrics", "'K'", "'k'"]),
+        ({"metric": {}}, ["'metric'", "'metrics'"]),
+        ({"image": {"resize": "squish"}}, ["image.resize", "'squish'", "crop", "'squash'"]),
+        ({"image": {"size": "large"}}, ["image.size", "'large'", "integer"]),
+        ({"image": {"size": 4}}, ["image.size", "4", "16"]),
+        ({"runs": ["defualt"]}, ["runs", "'defualt'", "'default'"]),
+        ({"seeds": [-1]}, ["seeds.0", "-1"]),
+        ({"recipes": {"default": {"loss": {"name": "tripet"}}}}, ["loss.name", "'triplet'"]),
+        (
+            {"recipes": {"default": {"loss": {"name": "triplet", "mean": "all"}}}},
+            ["recipes.default.loss", "'mean'"],
+        ),
+        ({"recipes": {"default": {"epochs": 1.5}}}, ["recipes.default.epochs", "1.5"]),
+        ({"recipes": {"a b": {}}}, ["a b"]),
+        ({"data": "here"}, ["data", "'here'", "object"]),
+    ],
+)
+def test_a_mistake_is_explained(overlay: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(LookalikeError) as caught:
+        resolve([overlay], SCHEMA)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_settings_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("- a\n- b\n")
+    with pytest.raises(LookalikeError, match=r"mine\.yaml"):
+        read_yaml(path)
+    path.write_text("a: [1\n")
+    with pytest.raises(LookalikeError, match=r"mine\.yaml"):
+        read_yaml(path)
+
+
+values = st.recursive(
+    st.integers() | st.lists(st.integers(), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+mappings = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
+
+
+@given(mappings, mappings)
+def test_merge_keeps_what_is_not_replaced_and_changes_neither(
+    below: dict[str, Any], above: dict[str, Any]
+) -> None:
+    before = yaml.safe_dump([below, above])
+    merged = merge(below, above)
+    assert yaml.safe_dump([below, above]) == before
+    assert merge(below, {}) == below
+    assert merge({}, above) == above
+    assert merge(merged, above) == merged
+    assert set(merged) == set(below) | set(above)

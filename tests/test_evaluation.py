@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+import brute_force
+from lookalike.chance import chance
+from lookalike.errors import LookalikeError
+from lookalike.evaluation import evaluate_files, resolved_files
+from lookalike.metrics import metric_keys
+from lookalike.ranking import normalised
+from lookalike.retrieval import table_of
+from lookalike.tables import write_embeddings
+
+OUTPUTS = ["metrics.json", "per_query.parquet", "rankings.parquet"]
+KS = [1, 10, 50]
+
+
+def table(
+    path: Path,
+    vectors: NDArray[Any],
+    labels: list[str],
+    name: str,
+    metadata: dict[str, Any] | None = None,
+    order: NDArray[np.int64] | None = None,
+    sha256s: list[str] | None = None,
+) -> Path:
+    """Write an embeddings table whose rows stand in `order`."""
+    rows = range(len(labels)) if order is None else order.tolist()
+    write_embeddings(
+        path,
+        [f"{name}{i}" for i in rows],
+        [labels[i] for i in rows],
+        [(sha256s or [f"{name}{i}" for i in range(len(labels))])[i] for i in rows],
+        vectors.astype(np.float32)[list(rows)],
+        metadata or {},
+    )
+    return path
+
+
+def clusters(n: int, seed: int, classes: int = 6) -> tuple[NDArray[np.float32], list[str]]:
+    """Unit vectors around one direction a class."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(classes, size=n)
+    centres = np.random.default_rng(99).normal(size=(classes, 16))
+    vectors = centres[labels] * 0.6 + generator.normal(size=(n, 16))
+    return normalised(vectors.astype(np.float32)), [f"class {label}" for label in labels]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tables")
+    query = table(folder / "query.parquet", *clusters(40, seed=1), "q")
+    return query, table(folder / "gallery.parquet", *clusters(300, seed=2), "g")
+
+
+def run(query: Path, gallery: Path, out: Path, **changed: Any) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "k": KS,
+        "no_relevant": "skip",
+        "exclude": "none",
+        "bootstrap": 0,
+        "bootstrap_unit": "query",
+    }
+    return evaluate_files(query, gallery, out, **(settings | changed))
+
+
+def test_files_hold_what_a_loop_over_the_tables_finds(
+    tmp_path: Path, pair: tuple[Path, Path]
+) -> None:
+    summary = run(*pair, tmp_path, bootstrap=1000)
+    query, gallery = (pd.read_parquet(path) for path in pair)
+    vectors = np.stack(list(gallery["embedding"])).astype(np.float64)
+    values, places = [], []
+    for row in query.itertuples():
+        scores = vectors @ np.array(row.embedding, dtype=np.float64)
+        order = brute_force.ordered(scores.tolist(), gallery["image_id"].tolist())
+        hits = [gallery["label"][i] == row.label for i in order]
+        values.append(brute_force.metrics(hits, KS))
+        places += [
+            (row.image_id, rank, gallery["image_id"][i], hits[rank - 1])
+            for rank, i in enumerate(order[:50], start=1)
+        ]
+    assert json.loads((tmp_path / "metrics.json").read_text()) == summary
+    assert list(summary["metrics"]) == metric_keys(KS)
+    per_query = pd.read_parquet(tmp_path / "per_query.parquet")
+    assert per_query["query_id"].tolist() == query["image_id"].tolist()
+    assert per_query["label"].tolist() == query["label"].tolist()
+    assert per_query["scored"].all()
+    assert per_query["first_rank"].tolist() == per_query["mean_rank"].tolist()
+    for key in metric_keys(KS):
+        column = [value[key] for value in values]
+        expected = np.median(column) if key == "median_rank" else np.mean(column)
+        assert summary["metrics"][key] == pytest.approx(expected)
+        if key != "median_rank":
+            assert per_query[key].tolist() == pytest.approx(column)
+            low, high = summary["ci95"][key]
+            assert low <= summary["metrics"][key] <= high
+    counts = gallery["label"].value_counts()
+    assert per_query["n_relevant"].tolist() == counts[query["label"]].tolist()
+    assert per_query["n_gallery"].tolist() == [300] * 40
+    assert summary["chance"] == chance(
+        per_query["n_gallery"].to_numpy(), per_query["n_relevant"].to_numpy(), KS
+    )
+    rankings = pd.read_parquet(tmp_path / "rankings.parquet")
+    assert rankings.columns.tolist() == ["query_id", "rank", "gallery_id", "score", "relevant"]
+    found = rankings[["query_id", "rank", "gallery_id", "relevant"]]
+    assert list(found.itertuples(index=False, name=None)) == places
+    counted = {key: summary[key] for key in summary if key.startswith("n_")}
+    assert counted == {
+        "n_queries": 40,
+        "n_gallery": 300,
+        "n_skipped_queries": 0,
+        "n_queries_without_relevant": 0,
+    }
+    assert summary["score"] == "cosine"
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    for name in ("a", "b"):
+        run(*pair, tmp_path / name, bootstrap=1000)
+    for name in OUTPUTS:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("score", ["cosine", "euclidean"])
+def test_row_order_changes_no_number(tmp_path: Path, score: str) -> None:
+    generator = np.random.default_rng(0)
+    numbers = []
+    for name in ("straight", "shuffled"):
+        paths: list[Path] = []
+        for side, n, seed in (("q", 40, 1), ("g", 300, 2)):
+            vectors, labels = clusters(n, seed=seed)
+            order = generator.permutation(n) if name == "shuffled" else None
+            path = tmp_path / f"{name}.{side}.parquet"
+            # Rounded, so that many are equal and ties decide.
+            paths.append(table(path, np.round(2 * vectors[:, :4]), labels, side, order=order))
+        out = tmp_path / name
+        summary = run(paths[0], paths[1], out, score=score, bootstrap=1000, bootstrap_unit="class")
+        assert summary["ties"]["share"] > 0.5
+        rows = pd.read_parquet(out / "per_query.parquet").sort_values("query_id")
+        places = pd.read_parquet(out / "rankings.parquet").sort_values(["query_id", "rank"])
+        numbers.append(
+            [
+                (out / "metrics.json").read_text(),
+                rows.to_csv(index=False),
+                places.to_csv(index=False),
+            ]
+        )
+    assert numbers[0] == numbers[1]
+
+
+def test_collapsed_embeddings_are_chance_and_all_ties(tmp_path: Path) -> None:
+    labels = [str(i % 15) for i in range(750)]
+    query = table(tmp_path / "q.parquet", np.ones((150, 8)), labels[:150], "q")
+    gallery = table(tmp_path / "g.parquet", np.ones((750, 8)), labels, "g")
+    summary = run(query, gallery, tmp_path, score="cosine")
+    # One constant ranking: exactly one of 15 classes is first.
+    assert summary["metrics"]["mAP@1"] == pytest.approx(1 / 15)
+    assert summary["chance"]["mAP@1"] == pytest.approx(1 / 15)
+    # Every class once: the first ranks of all classes under one order of the ids.
+    order = brute_force.ordered([0.0] * 750, [f"g{i}" for i in range(750)])
+    ranked = [labels[i] for i in order]
+    first = [ranked.index(str(label)) + 1 for label in range(15)]
+    assert summary["metrics"]["mean_rank"] == pytest.approx(np.mean(first))
+    ties = summary["ties"]
+    assert ties["share"] == 1
+    assert ties["optimistic"] == {"mAP@1": 1, "mAP@10": 1, "mAP@50": 1, "mean_rank": 1}
+    assert ties["pessimistic"] == {"mAP@1": 0, "mAP@10": 0, "mAP@50": 0, "mean_rank": 701}
+
+
+def test_ties_beyond_the_headline_do_not_matter(tmp_path: Path) -> None:
+    query = table(tmp_path / "q.parquet", np.zeros((1, 1)), ["a"], "q")
+    gallery = table(tmp_path / "g.parquet", np.array([[1], [2], [3], [3]]), list("abab"), "g")
+    near = run(query, gallery, tmp_path, score="euclidean", k=[1, 2])
+    assert near["ties"]["share"] == 0
+    far = run(query, gallery, tmp_path, score="euclidean", k=[1, 3])
+    assert far["ties"]["share"] == 1
+    assert far["ties"]["optimistic"]["mAP@3"] == pytest.approx((1 + 2 / 3) / 2)
+    assert far["ties"]["pessimistic"]["mAP@3"] == pytest.approx(1 / 2)
+
+
+@pytest.fixture
+def lonely(tmp_path: Path) -> tuple[Path, Path]:
+    """Three queries, the gallery lacks the label of the second."""
+    query = table(tmp_path / "q.parquet", np.eye(3), ["a", "none", "b"], "q")
+    return query, table(tmp_path / "g.parquet", np.eye(3), ["a", "b", "b"], "g")
+
+
+def test_no_relevant_skip(tmp_path: Path, lonely: tuple[Path, Path]) -> None:
+    summary = run(*lonely, tmp_path, no_relevant="skip")
+    assert (summary["n_queries"], summary["n_skipped_queries"]) == (2, 1)
+    assert summary["n_queries_without_relevant"] == 1
+    assert summary["metrics"]["mAP@1"] == 1
+    rows = pq.read_table(tmp_path / "per_query.parquet").to_pylist()
+    assert [row["scored"] for row in rows] == [True, False, True]
+    assert {rows[1][key] for key in ("first_rank", "mAP@1", "mean_rank")} == {None}
+    assert rows[1]["n_relevant"] == 0
+    assert len(pd.read_parquet(tmp_path / "rankings.parquet")) == 9
+
+
+def test_no_relevant_zero(tmp_path: Path, lonely: tuple[Path, Path]) -> None:
+    summary = run(*lonely, tmp_path, no_relevant="zero")
+    assert (summary["n_queries"], summary["n_skipped_queries"]) == (3, 0)
+    assert summary["n_queries_without_relevant"] == 1
+    assert summary["metrics"]["mAP@1"] == pytest.approx(2 / 3)
+    assert summary["metrics"]["mean_rank"] == pytest.approx((1 + 4 + 1) / 3)
+    # The query that must fail fails by chance too.
+    assert summary["chance"]["mAP@1"] == pytest.approx((1 / 3 + 0 + 2 / 3) / 3)
+    assert summary["chance"]["mean_rank"] == pytest.approx((4 / 2 + 4 + 4 / 3) / 3)
+
+
+def test_no_relevant_error(tmp_path: Path, lonely: tuple[Path, Path]) -> None:
+    with pytest.raises(LookalikeError, match=r"1 of 3 queries.*q1 \(none\)"):
+        run(*lonely, tmp_path / "out", no_relevant="error")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_query_to_score_is_an_error(tmp_path: Path) -> None:
+    query = table(tmp_path / "q.parquet", np.eye(3), ["x", "y", "z"], "q")
+    gallery = table(tmp_path / "g.parquet", np.eye(3), ["a", "b", "b"], "g")
+    with pytest.raises(LookalikeError, match="none of the 3 queries can be scored"):
+        run(query, gallery, tmp_path)
+
+
+def leave_one_out(vectors: NDArray[np.float32], labels: list[str]) -> float:
+    """MAP@10 where each item is searched among all others."""
+    values = []
+    for i, label in enumerate(labels):
+        others = [j for j in range(len(labels)) if j != i]
+        scores = [float(vectors[i].astype(float) @ vectors[j].astype(float)) for j in others]
+        order = brute_force.ordered(scores, [f"x{j}" for j in others])
+        values.append(brute_force.metrics([labels[others[j]] == label for j in order], [10]))
+    return math.fsum(value["mAP@10"] for value in values) / len(values)
+
+
+@pytest.mark.parametrize("exclude", ["same_file", "same_content", "same_id"])
+def test_a_folder_searched_in_itself_leaves_each_query_out(tmp_path: Path, exclude: str) -> None:
+    vectors, labels = clusters(50, seed=3, classes=3)
+    path = table(tmp_path / "x.parquet", vectors, labels, "x")
+    summary = run(
+        path, path, tmp_path, exclude=exclude, query_folder=tmp_path, gallery_folder=tmp_path
+    )
+    assert summary["metrics"]["mAP@10"] == pytest.approx(leave_one_out(vectors, labels))
+    assert set(pd.read_parquet(tmp_path / "per_query.parquet")["n_gallery"]) == {49}
+    rankings = pd.read_parquet(tmp_path / "rankings.parquet")
+    assert not (rankings["query_id"] == rankings["gallery_id"]).any()
+    assert summary["settings"]["exclude"] == exclude
+
+
+def test_same_file_follows_links_and_keeps_two_files_of_one_name(tmp_path: Path) -> None:
+    for name in ("gallery/x0", "gallery/x1", "gallery/inside/x2", "query/x1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("image")
+    (tmp_path / "query" / "x0").symlink_to(tmp_path / "gallery" / "x0")
+    (tmp_path / "query" / "linked").symlink_to(tmp_path / "gallery" / "inside")
+    (tmp_path / "by_link").symlink_to(tmp_path / "gallery")
+    query = resolved_files(tmp_path / "query", ["x0", "x1", "linked/x2"])
+    gallery = resolved_files(tmp_path / "gallery", ["x0", "x1", "inside/x2"])
+    assert [a == b for a, b in zip(query, gallery, strict=True)] == [True, False, True]
+    assert resolved_files(tmp_path / "by_link", ["x0", "x1", "inside/x2"]) == gallery
+    path = table(tmp_path / "x.parquet", np.eye(2), ["a", "a"], "x")
+    folders = {"query_folder": tmp_path / "query", "gallery_folder": tmp_path / "by_link"}
+    run(path, path, tmp_path, exclude="same_file", **folders)
+    assert pd.read_parquet(tmp_path / "per_query.parquet")["n_gallery"].tolist() == [1, 2]
+
+
+def test_same_content_leaves_every_copy_out(tmp_path: Path) -> None:
+    query = table(tmp_path / "q.parquet", np.eye(2), ["a", "a"], "q", sha256s=["s", "t"])
+    gallery = table(
+        tmp_path / "g.parquet", np.ones((4, 2)), ["a"] * 4, "g", sha256s=["s", "s", "u", "v"]
+    )
+    run(query, gallery, tmp_path, exclude="same_content", score="cosine")
+    assert pd.read_parquet(tmp_path / "per_query.parquet")["n_gallery"].tolist() == [2, 4]
+
+
+def unit(path: Path, **metadata: Any) -> Path:
+    return table(path, np.eye(3), ["a", "b", "c"], "x", metadata)
+
+
+def test_the_score_is_what_both_tables_state(tmp_path: Path) -> None:
+    first = unit(tmp_path / "a.parquet", score="euclidean", model_digest="m")
+    second = unit(tmp_path / "b.parquet", score="euclidean", model_digest="m")
+    assert run(first, second, tmp_path)["score"] == "euclidean"
+    assert run(first, second, tmp_path, score="cosine")["score"] == "cosine"
+    silent = unit(tmp_path / "c.parquet")
+    assert run(first, silent, tmp_path)["score"] == "cosine"
+
+
+def test_a_score_that_cannot_be_told_must_be_said(tmp_path: Path) -> None:
+    path = table(tmp_path / "long.parquet", np.eye(3) * 1.01, ["a", "b", "c"], "x")
+    with pytest.raises(LookalikeError, match="--score"):
+        run(path, path, tmp_path)
+    nearly = table(tmp_path / "unit.parquet", np.eye(3) * 1.0005, ["a", "b", "c"], "x")
+    assert run(nearly, nearly, tmp_path)["score"] == "cosine"
+
+
+@pytest.mark.parametrize("key", ["model_digest", "score"])
+def test_tables_of_two_models_are_not_compared(tmp_path: Path, key: str) -> None:
+    same = {"model_digest": "m", "score": "cosine"}
+    first = unit(tmp_path / "a.parquet", **same)
+    second = unit(tmp_path / "b.parquet", **(same | {key: "euclidean"}))
+    with pytest.raises(LookalikeError, match="not made for one another"):
+        run(first, second, tmp_path, score="cosine")
+
+
+def broken_tables() -> dict[str, tuple[Callable[[Path], Path], str]]:
+    nan = np.eye(3)
+    nan[1, 2] = np.nan
+    huge = pa.table({"image_id": ["a"], "label": ["a"], "embedding": [[1e300, 0.0, 0.0]]})
+    twice = pa.table(
+        {"image_id": ["a", "a"], "label": ["a", "b"], "embedding": [[1.0, 0.0, 0.0]] * 2}
+    )
+
+    def written(what: pa.Table) -> Callable[[Path], Path]:
+        return lambda path: (pq.write_table(what, path), path)[1]
+
+    return {
+        "not finite": (lambda path: table(path, nan, ["a", "b", "c"], "x"), r"1 image.*x1\b"),
+        "beyond float32": (written(huge), r"1 image.*\ba\b"),
+        "id twice": (written(twice), "'a' is there twice"),
+        "empty": (lambda path: table(path, np.empty((0, 3)), [], "x"), "no rows"),
+        "other width": (lambda path: table(path, np.eye(4), list("abcd"), "x"), "of 3.* of 4"),
+    }
+
+
+@pytest.mark.parametrize("name", broken_tables())
+def test_a_broken_gallery_is_named(tmp_path: Path, name: str) -> None:
+    make, message = broken_tables()[name]
+    query, gallery = unit(tmp_path / "query.parquet"), make(tmp_path / "broken.parquet")
+    with pytest.raises(LookalikeError, match=message) as error:
+        run(query, gallery, tmp_path / "out")
+    assert "broken.parquet" in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"k": [0, 1]}, "whole numbers from 1"),
+        ({"k": []}, "whole numbers from 1"),
+        ({"bootstrap": 10}, "1000 or more"),
+        ({"bootstrap": -1}, "1000 or more"),
+        ({"no_relevant": "ignore"}, "skip, zero, error"),
+        ({"exclude": "self"}, "same_content"),
+        ({"bootstrap_unit": "label"}, "query, class"),
+        ({"score": "dot"}, "cosine, euclidean"),
+        ({"exclude": "same_file"}, "folders"),
+    ],
+)
+def test_a_wrong_setting_says_what_is_right(
+    tmp_path: Path, setting: dict[str, Any], message: str
+) -> None:
+    path = unit(tmp_path / "x.parquet")
+    with pytest.raises(LookalikeError, match=message):
+        run(path, path, tmp_path / "out", **setting)
+
+
+def test_same_content_needs_digests(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"image_id": ["a"], "label": ["a"], "embedding": [[1.0]]}), path)
+    with pytest.raises(LookalikeError, match="no column 'sha256'"):
+        run(path, path, tmp_path / "out", exclude="same_content")
+
+
+def test_k_is_kept_once_and_ascending(tmp_path: Path) -> None:
+    path = unit(tmp_path / "x.parquet")
+    summary = run(path, path, tmp_path, k=[5, 1, 5])
+    assert summary["settings"]["k"] == [1, 5]
+    assert list(summary["metrics"]) == metric_keys([1, 5])
+    assert summary["ci95"] == {}
+
+
+def test_the_table_to_read_shows_value_chance_and_interval(
+    tmp_path: Path, pair: tuple[Path, Path]
+) -> None:
+    summary = run(*pair, tmp_path, bootstrap=1000)
+    lines = table_of(summary).splitlines()
+    row = next(line for line in lines if line.startswith("mAP@10 ")).split()
+    low, high = summary["ci95"]["mAP@10"]
+    assert row[1:] == [
+        f"{summary['metrics']['mAP@10']:.4f}",
+        f"{summary['chance']['mAP@10']:.4f}",
+        f"{low:.4f}",
+        "to",
+        f"{high:.4f}",
+    ]
+    assert not any("equal scores" in line for line in lines)
+    summary["ties"]["share"] = 0.25
+    assert "equal scores decide 25.0% of the queries" in table_of(summary)

@@ -1,0 +1,96 @@
+"""Which classes and queries a report shows, and what it says of differences between runs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lookalike.inspection import class_scores, hardest, sample
+from lookalike.results import Scores
+from lookalike.standings import judge
+
+
+def test_class_scores_against_a_count_by_hand() -> None:
+    per_query = pd.DataFrame(
+        {
+            "query_id": ["q1", "q2", "q3", "q4"],
+            "label": ["a", "a", "b", "c"],
+            "n_relevant": [2, 1, 1, 0],
+            "scored": [True, True, True, False],
+            "mAP@10": [0.5, 0.1, 1.0, None],
+        }
+    )
+    before = per_query.copy()
+    before["mAP@10"] = [0.0, 0.2, 0.4, None]
+    rankings = pd.DataFrame(
+        [
+            ("q1", 1, "b1", False),  # wrong where a right one could be
+            ("q1", 2, "a1", True),
+            ("q1", 3, "c1", False),  # two right ones could fill places 1 and 2: not a mistake
+            ("q2", 1, "c1", False),
+            ("q2", 2, "a1", True),
+            ("q3", 1, "b1", True),
+            ("q3", 2, "a1", False),
+            ("q4", 1, "a1", False),
+        ],
+        columns=["query_id", "rank", "gallery_id", "relevant"],
+    )
+    labels = {"a1": "a", "b1": "b", "c1": "c"}
+    worst, best = class_scores(per_query, before, rankings, labels, "mAP@10", 10)
+    assert (worst.label, worst.queries, worst.wrong) == ("a", 2, 2)
+    assert (worst.value, worst.untrained) == pytest.approx((0.3, 0.1))
+    assert (worst.mistaken_for, worst.mistakes) == ("b", 1)  # b and c once each: the first by name
+    assert (best.label, best.value, best.mistaken_for, best.wrong) == ("b", 1.0, None, 0)
+
+
+def test_void_queries_are_not_among_the_hardest_nor_sampled() -> None:
+    per_query = pd.DataFrame(
+        {
+            "query_id": ["easy", "void", "hard", "harder", "skipped"],
+            "n_relevant": [1, 0, 1, 1, 0],
+            "scored": [True, True, True, True, False],
+            "first_rank": [1, None, 5, 9, None],
+            "mAP@10": [1.0, 0.0, 0.0, 0.0, None],
+        }
+    )
+    assert hardest(per_query, "mAP@10", 9) == ["harder", "hard", "easy"]
+    assert set(sample(per_query, 9, without=["easy"])) == {"hard", "harder"}
+
+
+def test_the_sample_is_little_changed_by_new_queries() -> None:
+    def table(count: int) -> pd.DataFrame:
+        ids = [f"q{number}" for number in range(count)]
+        return pd.DataFrame({"query_id": ids, "n_relevant": 1, "scored": True})
+
+    drawn = sample(table(1000), 20)
+    # The definition, and in it no place for the order of the rows.
+    by_hash = sorted(table(1000)["query_id"], key=lambda i: hashlib.sha256(i.encode()).hexdigest())
+    assert drawn == by_hash[:20]
+    assert sample(table(1000)[::-1], 20) == drawn
+    assert len(set(drawn) & set(sample(table(1050), 20))) >= 16
+
+
+def test_a_verdict_follows_the_direction_of_the_metric() -> None:
+    def scores(shift: float) -> Scores:
+        ids = [f"q{number:03}" for number in range(100)]
+        values = np.linspace(0, 0.5, 100)
+        frame = pd.DataFrame({"query_id": ids, "label": "a", "scored": True})
+        return Scores(
+            {"settings": {"bootstrap_unit": "query"}},
+            frame.assign(**{"mAP@10": values + shift, "mean_rank": 9 - values - shift}).sample(
+                frac=1, random_state=int(100 * shift)
+            ),
+        )
+
+    better = judge(scores(0.1), scores(0.0), "mAP@10")
+    assert better.verdict == "better"
+    # Every query gains the same, whatever the order of the rows: so does every resample.
+    difference = better.difference
+    assert (difference.value, difference.low, difference.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert judge(scores(0.0), scores(0.1), "mAP@10").verdict == "worse"
+    assert judge(scores(0.1), scores(0.0), "mean_rank").verdict == "better"
+    assert judge(scores(0.0), scores(0.1), "mean_rank").verdict == "worse"
+    assert judge(scores(0.0), scores(0.0), "mAP@10").verdict == "no difference shown"

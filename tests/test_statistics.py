@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from lookalike.statistics import (
+    bootstrap_intervals,
+    paired_difference,
+    resampled_weights,
+    weighted_mean,
+    weighted_median,
+)
+
+
+def interval(
+    values: NDArray[np.float64], units: list[str] | None = None, seed: int = 0, median: bool = False
+) -> tuple[float, float]:
+    return bootstrap_intervals(
+        {"x": values}, resamples=2000, seed=seed, units=units, medians=["x"] if median else []
+    )["x"]
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(
+    pairs=st.lists(
+        st.tuples(st.integers(-9, 9), st.integers(0, 4)), min_size=1, max_size=20
+    ).filter(lambda pairs: any(weight for _, weight in pairs))
+)
+def test_a_weight_is_a_repetition(pairs: list[tuple[int, int]]) -> None:
+    values = np.array([value for value, _ in pairs], dtype=np.float64)
+    weights = np.array([weight for _, weight in pairs])
+    repeated = np.repeat(values, weights)
+    row = weights[None, :].astype(np.float64)
+    assert weighted_mean(values, row)[0] == pytest.approx(np.mean(repeated))
+    assert weighted_median(values, row)[0] == np.median(repeated)
+
+
+def test_weights_draw_as_many_queries_as_there_are() -> None:
+    weights = np.concatenate(list(resampled_weights(30, resamples=4000, seed=1)))
+    assert weights.shape == (4000, 30)
+    assert set(weights.sum(axis=1)) == {30}
+    # Each query is drawn Binomial(30, 1/30) times.
+    assert np.mean(weights) == pytest.approx(1)
+    assert np.var(weights[:, 3]) == pytest.approx(29 / 30, rel=0.1)
+
+
+def test_weights_draw_whole_classes() -> None:
+    units = ["b", "a", "b", "c", "a"]
+    weights = np.concatenate(list(resampled_weights(5, resamples=500, seed=1, units=units)))
+    assert np.array_equal(weights[:, 0], weights[:, 2])
+    assert np.array_equal(weights[:, 1], weights[:, 4])
+    assert set((weights[:, 0] + weights[:, 1] + weights[:, 3]).tolist()) == {3}
+
+
+def test_intervals_do_not_depend_on_the_memory_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random(50)
+    whole = interval(values)
+    monkeypatch.setattr("lookalike.statistics._WEIGHTS_IN_MEMORY", 170)
+    assert interval(values) == whole
+
+
+@pytest.mark.parametrize("median", [False, True])
+def test_interval_is_scipys(median: bool) -> None:
+    values = np.random.default_rng(2).exponential(size=200)
+    statistic = np.median if median else np.mean
+    peer = stats.bootstrap(
+        (values,), statistic, n_resamples=9999, method="percentile", rng=np.random.default_rng(3)
+    ).confidence_interval
+    width = peer.high - peer.low
+    assert interval(values, median=median) == pytest.approx((peer.low, peer.high), abs=0.07 * width)
+
+
+def test_equal_seeds_give_equal_intervals() -> None:
+    values = np.random.default_rng(0).random(40)
+    assert interval(values, seed=5) == interval(values, seed=5)
+    assert interval(values, seed=5) != interval(values, seed=6)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(4)
+    covered = 0
+    for trial in range(300):
+        values = generator.random(60)
+        low, high = bootstrap_intervals({"x": values}, resamples=1000, seed=trial)["x"]
+        covered += low <= 0.5 <= high
+    # 95 % nominal: 3 standard errors are 3.8 %, and 60 queries are few.
+    assert 0.90 <= covered / 300 <= 0.985
+
+
+def test_queries_that_only_repeat_their_class_add_no_certainty() -> None:
+    once = np.random.default_rng(0).random(25)
+    names = [f"{i:02d}" for i in range(25)]
+    repeated, units = np.repeat(once, 8), [name for name in names for _ in range(8)]
+    # Equal draws: resampling classes of eight equal queries is resampling the 25 classes.
+    assert interval(repeated, units) == pytest.approx(interval(once))
+    low, high = interval(repeated)
+    class_low, class_high = interval(repeated, units)
+    assert (high - low) * np.sqrt(8) == pytest.approx(class_high - class_low, rel=0.1)
+
+
+def test_a_constant_difference_is_certain_though_the_runs_are_not() -> None:
+    values = np.random.default_rng(0).random(40)
+    found = paired_difference(values + 0.25, values, resamples=1000, seed=0)
+    assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.25, 0.25))
+    median = paired_difference(values + 0.25, values, resamples=1000, seed=0, median=True)
+    assert (median.value, median.low, median.high) == pytest.approx((0.25, 0.25, 0.25))
+
+
+def test_paired_difference_of_means_is_the_interval_of_the_differences() -> None:
+    generator = np.random.default_rng(1)
+    first, second = generator.random(70), generator.random(70)
+    units = [str(i % 9) for i in range(70)]
+    for given_units in (None, units):
+        found = paired_difference(first, second, resamples=2000, seed=0, units=given_units)
+        assert found.value == pytest.approx(np.mean(first - second))
+        assert (found.low, found.high) == pytest.approx(interval(first - second, given_units))
+    turned = paired_difference(second, first, resamples=2000, seed=0)
+    straight = paired_difference(first, second, resamples=2000, seed=0)
+    assert (turned.low, turned.high) == pytest.approx((-straight.high, -straight.low))
+
+
+def test_runs_on_different_queries_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="3 and 4"):
+        paired_difference(np.ones(3), np.ones(4), resamples=1000, seed=0)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lookalike.errors import LookalikeError
+from lookalike.tables import read_blocks, read_metadata, write_embeddings
+
+METADATA = {"model_digest": "abc", "image": {"size": 32}, "score": "cosine", "version": "0.1.0"}
+VECTORS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+IDS = [f"folder/é {i}.png" for i in range(5)]
+LABELS = ["7", "7", "8", "9", "8"]
+
+
+def columns(**changed: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {"image_id": IDS, "label": LABELS, "embedding": VECTORS.tolist()}
+    return {name: values for name, values in (whole | changed).items() if values is not None}
+
+
+def saved(path: Path, table: pa.Table | dict[str, Any]) -> Path:
+    pq.write_table(pa.table(table), path)
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "query.parquet"
+    sha256s = [f"{i:064x}" for i in range(5)]
+    write_embeddings(path, IDS, LABELS, sha256s, VECTORS, METADATA)
+    assert pq.read_schema(path).field("embedding").type == pa.list_(pa.float32(), 3)
+    assert pq.read_schema(path).names == ["image_id", "label", "sha256", "embedding"]
+    assert json.loads(pq.read_schema(path).metadata[b"lookalike"]) == METADATA
+    assert read_metadata(path) == METADATA
+    parts = list(read_blocks(path, rows=2, sha256=True))
+    assert [len(part.image_ids) for part in parts] == [2, 2, 1]
+    assert [name for part in parts for name in part.image_ids] == IDS
+    assert [name for part in parts for name in part.labels] == LABELS
+    assert [name for part in parts for name in part.sha256s or []] == sha256s
+    np.testing.assert_array_equal(np.concatenate([part.vectors for part in parts]), VECTORS)
+    frame = pd.read_parquet(path)
+    np.testing.assert_array_equal(np.stack(list(frame["embedding"])), VECTORS)
+
+
+def test_equal_tables_are_equal_bytes(tmp_path: Path) -> None:
+    for name, metadata in (("a", METADATA), ("b", dict(reversed(METADATA.items())))):
+        write_embeddings(tmp_path / name, IDS, LABELS, IDS, VECTORS, metadata)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "embedding",
+    [
+        pa.array(VECTORS.tolist(), pa.list_(pa.float64())),
+        pa.array(VECTORS.tolist(), pa.large_list(pa.float32())),
+        pa.array(VECTORS.tolist(), pa.list_(pa.float64(), 3)),
+        pa.FixedShapeTensorArray.from_numpy_ndarray(VECTORS),
+        pa.chunked_array([pa.array(VECTORS[:1].tolist()), pa.array(VECTORS[1:].tolist())]),
+    ],
+    ids=["list of double", "large list", "fixed list of double", "tensor", "chunks"],
+)
+@pytest.mark.parametrize(
+    "label",
+    [
+        LABELS,
+        [int(label) for label in LABELS],
+        pa.array(LABELS).dictionary_encode(),
+        pa.array(LABELS, pa.large_string()),
+        pa.array(LABELS, pa.string_view()),
+        pa.array([int(label) for label in LABELS], pa.uint8()),
+    ],
+    ids=["text", "int", "dictionary", "large text", "text view", "uint8"],
+)
+def test_any_writers_types_are_read_alike(tmp_path: Path, embedding: Any, label: Any) -> None:
+    path = saved(tmp_path / "x.parquet", columns(embedding=embedding, label=label))
+    (part,) = read_blocks(path)
+    assert (part.image_ids, part.labels, part.sha256s) == (IDS, LABELS, None)
+    assert part.vectors.dtype == np.float32
+    np.testing.assert_array_equal(part.vectors, VECTORS)
+
+
+def test_half_precision_and_pandas_tables_are_read(tmp_path: Path) -> None:
+    half = list(VECTORS.astype(np.float16))
+    pd.DataFrame(columns(embedding=half)).to_parquet(tmp_path / "half.parquet")
+    (part,) = read_blocks(tmp_path / "half.parquet")
+    np.testing.assert_array_equal(part.vectors, VECTORS.astype(np.float16).astype(np.float32))
+    assert read_metadata(tmp_path / "half.parquet") == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (columns(label=None), "no column 'label'.*image_id, embedding"),
+        (columns(embedding=[1.0] * 5), "'embedding' is of type double"),
+        (columns(embedding=[["a"]] * 5), "'embedding' is of type list<.*string>"),
+        (columns(embedding=[[1.0, 2.0]] * 4 + [[1.0]]), "'folder/é 4.png' has 1 values.*2"),
+        (columns(embedding=[[1.0, 2.0]] * 4 + [None]), "'folder/é 4.png' has no embedding"),
+        (columns(embedding=[[1.0, None]] * 5), "empty values inside"),
+        (columns(embedding=pa.array([[]] * 5, pa.list_(pa.float32()))), "length 0"),
+        (columns(label=["a", None, "b", "c", "d"]), "'label' has empty values"),
+        (columns(image_id=["a", None, "b", "c", "d"]), "'image_id' has empty values"),
+        (columns(label=[1.0, 2.0, 3.0, 4.0, 5.0]), "'label' is of type double"),
+        (columns(label=[True] * 5), "'label' is of type bool"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(
+    tmp_path: Path, table: dict[str, Any], message: str
+) -> None:
+    path = saved(tmp_path / "bad.parquet", table)
+    with pytest.raises(LookalikeError, match=message) as error:
+        list(read_blocks(path))
+    assert str(path) in str(error.value)
+
+
+def test_lengths_are_compared_across_blocks(tmp_path: Path) -> None:
+    path = saved(tmp_path / "bad.parquet", columns(embedding=[[1.0, 2.0]] * 3 + [[1.0]] * 2))
+    with pytest.raises(LookalikeError, match=r"'folder/é 3.png' has 1 values where others have 2"):
+        list(read_blocks(path, rows=3))
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    text = tmp_path / "text.parquet"
+    text.write_text("not parquet")
+    with pytest.raises(LookalikeError, match="not a readable parquet"):
+        list(read_blocks(text))
+    with pytest.raises(LookalikeError, match="no such file"):
+        read_metadata(tmp_path / "absent.parquet")
+    table = pa.table(columns()).replace_schema_metadata({"lookalike": "[1]"})
+    with pytest.raises(LookalikeError, match="not a JSON object"):
+        read_metadata(saved(tmp_path / "strange.parquet", table))

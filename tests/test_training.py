@@ -1,0 +1,226 @@
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lookalike.augmentation import augment, build_augmentation
+from lookalike.checkpoints import Checkpoint
+from lookalike.config import read_yaml, resolve
+from lookalike.embedding import embed_pixels
+from lookalike.errors import LookalikeError
+from lookalike.images import ImageSettings
+from lookalike.models import build_model
+from lookalike.training import (
+    TrainingData,
+    fabric_precision,
+    learning_rate,
+    relative_spread,
+    train,
+)
+from lookalike.validation import leave_one_out_map
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+IMAGE = ImageSettings(16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CPU = torch.device("cpu")
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    small = {"model": {"embedding_dim": 8}, "batch": {"classes": 6}, "epochs": 3}
+    settings = resolve([{"recipes": {"small": small | changes}}], SCHEMA)
+    return settings["recipes"]["small"]  # type: ignore[no-any-return]
+
+
+def blobs(classes: int = 12, each: int = 4) -> TrainingData:
+    """Images whose class is a colour pattern, under heavy noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 256, (classes, 4, 4, 3))
+    labels = np.repeat(np.arange(classes), each)
+    clean = patterns[labels].repeat(4, axis=1).repeat(4, axis=2)
+    noisy = clean + rng.normal(0, 60, clean.shape)
+    return TrainingData(noisy.clip(0, 255).astype(np.uint8), labels, IMAGE)
+
+
+def run(
+    folder: Path, settings: dict[str, Any], seed: int = 0, data: TrainingData | None = None
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    torch.manual_seed(seed)
+    model = build_model(settings["model"], IMAGE.size)
+    checkpoint = Checkpoint(folder, "run")
+    history = train(model, data or blobs(), settings, seed, CPU, checkpoint)
+    return model.state_dict(), history
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> None:
+    first, history = run(tmp_path / "a", recipe())
+    # What the rest of the process does with torch's random numbers has no say in it.
+    torch.rand(7)
+    again, history_again = run(tmp_path / "b", recipe())
+    assert same(first, again)
+    times = {"seconds", "images_per_second"}
+    for one, two in zip(history, history_again, strict=True):
+        assert {k: v for k, v in one.items() if k not in times} == {
+            k: v for k, v in two.items() if k not in times
+        }
+    other, _ = run(tmp_path / "c", recipe(), seed=1)
+    assert not same(first, other)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_training_stopped_after_any_epoch_ends_the_same(
+    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(optimizer={"name": optimizer})
+    whole, _ = run(tmp_path / "whole", settings)
+
+    class StoppedError(Exception):
+        pass
+
+    save = Checkpoint.save
+
+    def stop_after(epochs: int) -> None:
+        def save_then_stop(self: Checkpoint, *state: Any) -> None:
+            save(self, *state)
+            if len(state[-1]) == epochs:
+                raise StoppedError
+
+        monkeypatch.setattr(Checkpoint, "save", save_then_stop)
+
+    for epochs in (1, 2):
+        stop_after(epochs)
+        with pytest.raises(StoppedError):
+            run(tmp_path / "parts", settings)
+    monkeypatch.setattr(Checkpoint, "save", save)
+    resumed, history = run(tmp_path / "parts", settings)
+    assert same(whole, resumed)
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
+
+
+def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: Path) -> None:
+    data = blobs(classes=40)
+    settings = recipe(epochs=12, validation={"classes": 0.0})
+    seen, unseen = data.labels < 28, data.labels >= 28
+    torch.manual_seed(0)
+    model = build_model(settings["model"], IMAGE.size)
+
+    def score() -> float:
+        vectors = embed_pixels(model, data.pixels[unseen], IMAGE)
+        value = leave_one_out_map(vectors, data.labels[unseen], "cosine", 10)
+        assert value is not None
+        return value
+
+    untrained = score()
+    part = TrainingData(data.pixels[seen], data.labels[seen], IMAGE)
+    history = train(model, part, settings, 0, CPU, Checkpoint(tmp_path, "run"))
+    assert score() > untrained + 0.1
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_validation_is_on_held_out_classes_every_so_many_epochs(tmp_path: Path) -> None:
+    _, history = run(tmp_path, recipe(validation={"classes": 0.25, "every": 2}))
+    assert [row["validation_mAP@10"] is None for row in history] == [True, False, True]
+    # 9 of the 12 classes are left to train on, 4 images each in groups of 3.
+    assert all(row["images"] == 9 * 6 for row in history)
+    _, history = run(tmp_path / "none", recipe(validation={"classes": 0.0}))
+    assert all(row["validation_mAP@10"] is None for row in history)
+
+
+def test_leave_one_out_map_by_hand() -> None:
+    vectors = np.array([[0.0], [1.0], [1.5], [9.0]], np.float32)
+    labels = np.array([0, 0, 1, 1])
+    # Query 0: the other 0 first (1). Query 1: nearest is a 1, then the 0 (1/2).
+    # Query 2: 1.0, then 0.0, then 9.0 (1/3). Query 3: 1.5 first (1).
+    expected = (1 + 1 / 2 + 1 / 3 + 1) / 4
+    assert leave_one_out_map(vectors, labels, "euclidean", 10) == pytest.approx(expected)
+    assert leave_one_out_map(vectors, np.arange(4), "euclidean", 10) is None
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_reason(tmp_path: Path) -> None:
+    settings = recipe(
+        model={"embedding_dim": 8, "normalize": False, "batch_norm": False},
+        optimizer={"name": "sgd", "lr": 1e12, "warmup_epochs": 0},
+    )
+    with pytest.raises(LookalikeError, match=r"the loss is (nan|inf) at epoch 1, step \d+.*lr"):
+        run(tmp_path, settings)
+
+
+def test_embeddings_that_collapse_stop_with_the_reason(tmp_path: Path) -> None:
+    data = blobs()
+    one_image = TrainingData(np.repeat(data.pixels[:1], len(data.pixels), 0), data.labels, IMAGE)
+    plain = dict.fromkeys(["flip", "rotate", "aspect", "brightness", "contrast"], 0.0)
+    off = plain | {"saturation": 0.0, "grayscale": 0.0, "scale": 1.0}
+    with pytest.raises(LookalikeError, match="collapsed to one point"):
+        run(tmp_path, recipe(augment=off), data=one_image)
+
+
+def test_relative_spread_by_closed_form() -> None:
+    assert relative_spread(torch.ones(5, 3)) == 0
+    # Two opposite points: their mean is 0, so all of their length is spread.
+    assert relative_spread(torch.tensor([[3.0, 4.0], [-3.0, -4.0]])) == pytest.approx(1)
+    # Orthogonal unit vectors e1..en: 1 - 1/n of the squared length.
+    assert relative_spread(torch.eye(4)) == pytest.approx((1 - 1 / 4) ** 0.5)
+    assert torch.isfinite(relative_spread(torch.zeros(3, 2)))
+
+
+def test_learning_rate_by_closed_form() -> None:
+    settings = recipe(epochs=11, optimizer={"name": "adam", "lr": 0.4, "warmup_epochs": 1})
+    assert learning_rate(settings, 0.0) == pytest.approx(0.004)
+    assert learning_rate(settings, 0.5) == pytest.approx(0.2)
+    assert learning_rate(settings, 1.0) == pytest.approx(0.4)
+    assert learning_rate(settings, 6.0) == pytest.approx(0.2)
+    assert learning_rate(settings, 11.0) == pytest.approx(0.0)
+    constant = recipe(optimizer={"name": "adam", "warmup_epochs": 0, "schedule": "constant"})
+    assert {learning_rate(constant, done / 7) for done in range(21)} == {0.001}
+
+
+def test_a_cpu_trains_in_float32() -> None:
+    assert fabric_precision(recipe(), CPU) == "32-true"
+    assert fabric_precision(recipe(precision="bfloat16"), CPU) == "bf16-mixed"
+
+
+def test_an_image_is_augmented_in_its_own_way_and_the_same_way_again() -> None:
+    images = torch.from_numpy(blobs().pixels).permute(0, 3, 1, 2)
+    images = images[:1].expand(6, -1, -1, -1)
+    transform = build_augmentation(recipe()["augment"], 16, (255, 255, 255))
+    state = torch.get_rng_state()
+    first = augment(images, transform, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first, augment(images, transform, 5))
+    assert not torch.equal(first, augment(images, transform, 6))
+    assert first.shape == images.shape
+    assert first.dtype == torch.uint8
+    assert len({image.numpy().tobytes() for image in first}) == 6
+
+
+def test_rotation_uncovers_the_background() -> None:
+    off = dict.fromkeys(recipe()["augment"], 0.0) | {"scale": 1.0, "rotate": 45.0}
+    images = torch.zeros(20, 3, 16, 16, dtype=torch.uint8)
+    turned = augment(images, build_augmentation(off, 16, (10, 20, 30)), 0)
+    corners = turned[:, :, 0, 0]
+    assert [10, 20, 30] in corners.tolist()
+    assert turned[:, :, 8, 8].max() == 0
+
+
+def test_the_seeds_augmentation_is_none() -> None:
+    seed = resolve([], SCHEMA)["recipes"]["seed"]
+    images = torch.from_numpy(blobs().pixels).permute(0, 3, 1, 2)
+    transform = build_augmentation(seed["augment"], 16, (255, 255, 255))
+    assert augment(images, transform, 1) is images
+
+
+def test_progress_is_logged_where_there_is_no_terminal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, recipe())
+    lines = [record.message for record in caplog.records if "epoch 3/3" in record.message]
+    assert len(lines) == 1
+    assert "loss" in lines[0]
+    assert "images/s" in lines[0]

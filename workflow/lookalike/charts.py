@@ -1,0 +1,183 @@
+"""Charts as inline SVG: real text, colours from the page's style sheet, no outside reference."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+SERIES = 6
+"""Colours before they come again, with another dash."""
+
+# matplotlib draws with stand-in colours; the page's CSS variables then take their place, so that
+# one drawing serves light and dark pages.
+_INK, _GRID = "#010101", "#020202"
+_SERIES = tuple(f"#0300{index:02x}" for index in range(SERIES))
+_VARIABLES = {_INK: "var(--muted)", _GRID: "var(--line)"} | {
+    colour: f"var(--series-{index + 1})" for index, colour in enumerate(_SERIES)
+}
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
+
+_SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lookalike",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _GRID,
+}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart: `points` are (x, y), `style` counts the runs from 0."""
+
+    name: str
+    style: int
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value with its 95 % interval; `low` and `high` may be missing together."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Versus:
+    """A run's value of one metric beside the untrained network's and chance."""
+
+    name: str
+    style: int
+    trained: Measured
+    untrained: Measured
+    chance: float
+
+
+def dash_of(style: int) -> tuple[float, ...]:
+    """Dash pattern in points of the run counted `style`; empty is a solid line."""
+    return _DASHES[style // SERIES % len(_DASHES)]
+
+
+def colour_number(style: int) -> int:
+    """Number, from 1, of the page's `--series-N` colour of the run counted `style`."""
+    return style % SERIES + 1
+
+
+def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -> Markup:
+    """Lines over epochs. `name` makes the ids unique in the page, `label` says it in words.
+
+    `share` fixes the vertical axis to 0 to 1.
+    """
+    with matplotlib.rc_context(_SETTINGS):
+        figure, axes = _panel(height=2.3)
+        for line in lines:
+            x, y = zip(*line.points, strict=True)
+            axes.plot(
+                x,
+                y,
+                color=_SERIES[line.style % SERIES],
+                dashes=dash_of(line.style) or (None, None),
+                linewidth=1.6,
+                marker="o",
+                markersize=4 if len(x) == 1 else 2.2,
+            )
+        axes.set_xlabel("epoch")
+        axes.margins(x=0.02)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y", linewidth=0.8)
+        if share:
+            axes.set_ylim(-0.02, 1.02)
+        return _inline(figure, name, label)
+
+
+def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) -> Markup:
+    """A row a run: chance as a bar, the untrained value as a ring, the trained one as a disc.
+
+    Lines through ring and disc span the 95 % intervals. `share` fixes the axis to 0 to 1.
+    """
+    with matplotlib.rc_context(_SETTINGS):
+        figure, axes = _panel(height=0.62 + 0.36 * len(rows))
+        for place, row in enumerate(rows):
+            colour = _SERIES[row.style % SERIES]
+            axes.plot([row.chance] * 2, [place - 0.28, place + 0.28], color=_INK, linewidth=2)
+            for measured, fill, offset in (
+                (row.untrained, "none", 0.14),
+                (row.trained, colour, -0.14),
+            ):
+                _measured(axes, measured, place + offset, colour, fill)
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(axis="x", linewidth=0.8)
+        if share:
+            axes.set_xlim(-0.02, 1.02)
+        else:
+            axes.set_xlim(left=0)
+        return _inline(figure, name, label)
+
+
+def _measured(axes: Axes, measured: Measured, place: float, colour: str, fill: str) -> None:
+    if measured.low is not None and measured.high is not None:
+        axes.plot([measured.low, measured.high], [place] * 2, color=colour, linewidth=1.6)
+    axes.plot(
+        [measured.value], [place], "o", color=colour, markersize=6, markerfacecolor=fill, zorder=3
+    )
+
+
+def _panel(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.4, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _inline(figure: Figure, name: str, label: str) -> Markup:
+    """The figure as an `<svg>` element whose ids begin with `name`."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    root = ElementTree.fromstring(stream.getvalue())
+    for metadata in root.findall(f"{{{_SVG}}}metadata"):
+        root.remove(metadata)
+    for element in root.iter():
+        _rename(element, name)
+    root.attrib.update({"role": "img", "aria-label": label, "class": "chart"})
+    del root.attrib["width"], root.attrib["height"]
+    text = ElementTree.tostring(root, encoding="unicode")
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    # ElementTree has escaped every text and attribute.
+    return Markup(text)
+
+
+def _rename(element: ElementTree.Element, name: str) -> None:
+    """Prefix the ids that an element has or points to, which repeat from figure to figure."""
+    for key, value in list(element.attrib.items()):
+        if key == "id":
+            element.set(key, f"{name}-{value}")
+        elif key.endswith("href") and value.startswith("#"):
+            element.set(key, f"#{name}-{value[1:]}")
+        elif "url(#" in value:
+            element.set(key, re.sub(r"url\(#", f"url(#{name}-", value))

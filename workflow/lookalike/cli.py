@@ -1,0 +1,101 @@
+"""The `lookalike` command: what Lookalike does outside a workflow."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike import __version__
+from lookalike.logs import step
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns 0, or exits with 1 (an error to mend) or 2 (wrong usage)."""
+    parser = argparse.ArgumentParser(
+        prog="lookalike", description="Image similarity with retrieval metrics one can trust."
+    )
+    parser.add_argument("--version", action="version", version=f"lookalike {__version__}")
+    subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_evaluate(subcommands)
+    options = parser.parse_args(arguments)
+    with step():
+        options.run(options)
+    return 0
+
+
+def _add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "evaluate",
+        help="score embeddings: metrics with chance values and intervals",
+        description="Rank a gallery for every query by their embeddings and measure how well "
+        "items of the query's label come first. Both tables are parquet files with the columns "
+        "image_id, label (text or whole numbers) and embedding (a list of floats), made by "
+        "anything. Writes metrics.json, per_query.parquet and rankings.parquet.",
+    )
+    parser.add_argument("query", type=Path, metavar="QUERY.parquet", help="the queries")
+    parser.add_argument("gallery", type=Path, metavar="GALLERY.parquet", help="what is searched")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    parser.add_argument(
+        "--k",
+        type=_cut_offs,
+        default="1,10,50",
+        help="cut-offs of mAP@k and the like (%(default)s)",
+    )
+    parser.add_argument(
+        "--score",
+        choices=["cosine", "euclidean"],
+        help="what orders the gallery, where the tables do not say",
+    )
+    parser.add_argument(
+        "--exclude",
+        choices=["none", "same_id", "same_content"],
+        default="none",
+        help="gallery items a query leaves out: of its image_id, or its sha256 (%(default)s)",
+    )
+    parser.add_argument(
+        "--no-relevant",
+        choices=["skip", "zero", "error"],
+        default="skip",
+        help="what to do with a query whose label the gallery lacks (%(default)s)",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="resamples for the 95 %% intervals (%(default)s); 0 for none",
+    )
+    parser.add_argument(
+        "--bootstrap-unit",
+        choices=["query", "class"],
+        default="query",
+        help="what is resampled: single queries, or classes with all their queries (%(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (%(default)s)")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from lookalike.evaluation import evaluate_files  # imports torch: --help should not wait for it
+
+    evaluate_files(
+        options.query,
+        options.gallery,
+        options.out,
+        k=options.k,
+        no_relevant=options.no_relevant,
+        exclude=options.exclude,
+        bootstrap=options.bootstrap,
+        bootstrap_unit=options.bootstrap_unit,
+        seed=options.seed,
+        score=options.score,
+    )
+
+
+def _cut_offs(text: str) -> list[int]:
+    """Read `1,10,50`."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list like 1,10,50") from error

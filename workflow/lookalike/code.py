@@ -1,0 +1,60 @@
+"""Digests of the code behind each step, so that edited code re-runs what depends on it.
+
+Snakemake looks at a rule's script but not at the modules it imports. A rule therefore carries the
+digest of its step's modules among its params. Comments and formatting do not change it.
+
+Imports nothing heavy: every job parses the Snakefile again.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+SCRIPTS = PACKAGE.parent / "scripts"
+
+# What each step's result depends on. Left out on purpose: errors, logs, progress (they change what
+# is said, not what is made) and this module. tests/test_code.py holds it against the real imports.
+_FILES = ("digests", "files")
+_MANIFEST = (*_FILES, "images", "labels", "scan", "manifest", "data_report")
+_RANKING = ("metrics", "ranking")
+_EMBED = (*_FILES, "embedding", "images", "manifest", "models", "pixels", "store", "tables")
+STEPS: dict[str, tuple[str, ...]] = {
+    "demo": (*_FILES, "demo", "emoji"),
+    "manifest": _MANIFEST,
+    "pixels": (*_FILES, "images", "manifest", "pixels", "store"),
+    "train": (
+        *_EMBED,
+        *_RANKING,
+        "augmentation",
+        "checkpoints",
+        "losses",
+        "sampling",
+        "training",
+        "training_run",
+        "validation",
+    ),
+    "embed": _EMBED,
+    "metrics": (*_FILES, *_RANKING, "chance", "evaluation", "statistics", "tables"),
+    "compare": (*_FILES, "comparison"),
+    "report": (*_FILES, "report"),
+}
+
+
+@cache
+def _digest_of_source(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def code_digest(step: str) -> str:
+    """16 hexadecimal digits that change when the code of a step (or its script) does."""
+    sources = [PACKAGE / f"{module}.py" for module in STEPS[step]]
+    script = SCRIPTS / f"{step}.py"
+    if script.exists():
+        sources.append(script)
+    digests = [_digest_of_source(source) for source in sorted(set(sources))]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]

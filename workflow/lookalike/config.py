@@ -1,0 +1,131 @@
+"""Settings: layers laid over each other, defaults filled in from the schema, mistakes explained.
+
+Imports no torch: the Snakefile is parsed anew by every job on a cluster.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+from jsonschema.protocols import Validator
+
+from lookalike.errors import LookalikeError
+
+Settings = dict[str, Any]
+
+
+def read_yaml(path: str | Path) -> Settings:
+    """Read a settings file; an empty file is an empty mapping.
+
+    Raises:
+        LookalikeError: the file is no YAML, or is not a mapping.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise LookalikeError(f"{path}: cannot be read as YAML: {error}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise LookalikeError(f"{path}: settings must be a mapping of names to values")
+    return value
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:
+    """Lay `above` over `below`: mappings merge, everything else replaces.
+
+    Where `above` changes a mapping's `name` (of a loss, a model, an optimizer), the other keys
+    below belong to another kind of thing, so they are dropped and that name's defaults apply.
+    """
+    renamed = "name" in above and above["name"] != below.get("name", above["name"])
+    merged: Settings = {} if renamed else dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _filling_validator() -> type[Validator]:
+    """A draft 2020-12 validator that puts each missing property's default into the instance."""
+    base = jsonschema.Draft202012Validator
+    check_properties = base.VALIDATORS["properties"]
+
+    def fill_then_check(
+        validator: Any, properties: Mapping[str, Any], instance: Any, schema: Mapping[str, Any]
+    ) -> Iterator[jsonschema.ValidationError]:
+        if isinstance(instance, dict):
+            for name, rule in properties.items():
+                if isinstance(rule, Mapping) and "default" in rule:
+                    default = copy.deepcopy(rule["default"])
+                    value = instance.setdefault(name, default)
+                    # A recipe of the user's that has a known name starts from that recipe.
+                    if isinstance(default, dict) and isinstance(value, dict) and value != default:
+                        instance[name] = merge(default, value)
+        yield from check_properties(validator, properties, instance, schema)
+
+    extend: Any = jsonschema.validators.extend
+    filling: type[Validator] = extend(base, {"properties": fill_then_check})
+    return filling
+
+
+def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
+    """Merge `layers` (lowest first), fill in defaults, and check the result.
+
+    Raises:
+        LookalikeError: one line for each mistake, with the path of the key, the value, what is
+            allowed and, for an unknown name, the nearest known one.
+    """
+    settings: Settings = {}
+    for layer in layers:
+        settings = merge(settings, layer)
+    validator = _filling_validator()(schema)
+    mistakes = [_explain(error) for error in validator.iter_errors(settings)]
+    if not mistakes:
+        mistakes = [
+            f"runs: no recipe is named {run!r}{_nearest(run, settings['recipes'])}"
+            for run in settings["runs"]
+            if run not in settings["recipes"]
+        ]
+    if mistakes:
+        raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+    return settings
+
+
+def _nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
+    names = {str(one).casefold(): str(one) for one in known}
+    close = difflib.get_close_matches(str(name).casefold(), names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {names[close[0]]!r}?"
+    return f"; known: {', '.join(sorted(names.values()))}" if list_known else ""
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    place = ".".join(str(part) for part in error.absolute_path) or "(top level)"
+    schema: Any = error.schema
+    value: Any = error.instance
+    if error.validator == "additionalProperties":
+        known = schema["properties"]
+        unknown = [name for name in value if name not in known]
+        return "; ".join(f"{place}: unknown key {name!r}{_nearest(name, known)}" for name in unknown)
+    if error.validator == "enum":
+        known = schema["enum"]
+        allowed = ", ".join(str(choice) for choice in known)
+        return f"{place}: {value!r} is not one of {allowed}" + _nearest(
+            value, known, list_known=False
+        )
+    if error.validator == "pattern":
+        return f"{place}: {value!r} may hold only letters, digits, '-' and '_'"
+    return f"{place}: {error.message}"
+
+
+def image_settings(settings: Mapping[str, Any], recipe: str) -> Settings:
+    """The `image` settings that `recipe` uses: its own over the common ones."""
+    return merge(settings["image"], settings["recipes"][recipe]["image"])

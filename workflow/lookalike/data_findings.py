@@ -1,0 +1,188 @@
+"""The data report in sentences: warnings and notes, and the summary that is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Report = dict[str, Any]
+
+
+def findings(
+    report: Report, *, labelled_twice: Report, nearly_equal_labels: Report, queries_in_gallery: int
+) -> list[dict[str, str]]:
+    """What the report's counts mean, as `{"level": "warning" | "note", "text": sentence}`.
+
+    labelled_twice, nearly_equal_labels: {count, first} of what has no key of its own in the report;
+    queries_in_gallery: queries whose very file is a gallery item. Warnings come first, the gravest
+    at the top.
+    """
+    warnings = [
+        *_leakage(report),
+        *_left_out(report),
+        *_two_labels(labelled_twice),
+        *_unscored(report),
+        *_equal_in_gallery(report),
+        *_no_positive(report),
+    ]
+    notes = [
+        *_leave_one_out(report, queries_in_gallery),
+        *_copies(report),
+        *_classes(report, nearly_equal_labels),
+        *_unlisted(report),
+    ]
+    return [
+        {"level": level, "text": text}
+        for level, texts in (("warning", warnings), ("note", notes))
+        for text in texts
+    ]
+
+
+def summary(report: Report) -> str:
+    """The report in a few lines of text: the counts, then the findings."""
+    lines = ["The data:"]
+    for split, facts in report["splits"].items():
+        spread = facts["images_per_class"]
+        lines.append(
+            f"  {split}: {_n(facts['entries'], 'entry', 'entries')}, {facts['ok']:,} ok, "
+            f"{_n(facts['classes'], 'class', 'classes')} of {spread['min']} to {spread['max']} "
+            f"images, median {spread['median']}"
+        )
+    lines += [f"  {finding['level']}: {finding['text']}" for finding in report["findings"]]
+    return "\n".join(lines)
+
+
+def named(counted: Mapping[str, Any]) -> str:
+    """The first names of a {count, first} pair, and how many more there are."""
+    more = counted["count"] - len(counted["first"])
+    return ", ".join(counted["first"]) + (f" and {more:,} more" if more else "")
+
+
+def _leakage(report: Report) -> Iterator[str]:
+    for pair in report["duplicates"]["across"]:
+        if pair["leakage"]:
+            one, other = pair["splits"]
+            first = pair["first"][0]
+            yield (
+                f"LEAKAGE: {_n(pair['groups'], 'image')} of the training set "
+                f"{_is(pair['groups'])} also in the {other} set, byte for byte: "
+                f"{one}/{first[one][0]} is {other}/{first[other][0]}. Scores that include what was "
+                "learnt by heart are too good; take such images out of one of the two."
+            )
+
+
+def _left_out(report: Report) -> Iterator[str]:
+    for split, facts in report["splits"].items():
+        left_out = facts["entries"] - facts["ok"]
+        if left_out:
+            reasons = "; ".join(
+                f"{counted['count']:,} {reason} ({named(counted)})"
+                for reason, counted in facts["reasons"].items()
+            )
+            yield (
+                f"{left_out:,} of {_n(facts['entries'], 'entry', 'entries')} of the {split} set "
+                f"{_is(left_out)} left out: {reasons}."
+            )
+
+
+def _two_labels(labelled_twice: Report) -> Iterator[str]:
+    if labelled_twice["count"]:
+        yield (
+            f"{_n(labelled_twice['count'], 'image')} {_is(labelled_twice['count'])} given under "
+            f"more than one label, byte for byte the same: {'; '.join(labelled_twice['first'])}."
+        )
+
+
+def _unscored(report: Report) -> Iterator[str]:
+    lost = report["queries_without_relevant"]
+    if lost["count"]:
+        yield (
+            f"{lost['count']:,} of {_n(report['splits']['query']['ok'], 'query', 'queries')} "
+            f"{'has' if lost['count'] == 1 else 'have'} no other image of the same class in the "
+            f"gallery, so nothing to find: {named(lost)}."
+        )
+    if report["splits"]["gallery"]["classes"] == 1:
+        yield "The gallery has one class only: every ranking of it is equally good."
+
+
+def _equal_in_gallery(report: Report) -> Iterator[str]:
+    for pair in report["duplicates"]["across"]:
+        if not pair["leakage"]:
+            first = pair["first"][0]
+            yield (
+                f"{_n(pair['groups'], 'image')} {_is(pair['groups'])} both query and gallery "
+                f"item, as different files of equal bytes: query/{first['query'][0]} and "
+                f"gallery/{first['gallery'][0]}. Finding it proves nothing; metrics.exclude: "
+                "same_content leaves it out."
+            )
+
+
+def _no_positive(report: Report) -> Iterator[str]:
+    alone = report["classes_without_positive"]
+    if alone["count"]:
+        yield (
+            f"{alone['count']:,} of "
+            f"{_n(report['splits']['train']['classes'], 'training class', 'training classes')} "
+            f"{'has' if alone['count'] == 1 else 'have'} one usable image, so no positive pair: "
+            f"{named(alone)}."
+        )
+
+
+def _leave_one_out(report: Report, queries_in_gallery: int) -> Iterator[str]:
+    if queries_in_gallery:
+        yield (
+            f"{queries_in_gallery:,} of {_n(report['splits']['query']['ok'], 'query', 'queries')} "
+            f"{_is(queries_in_gallery)} the same file as a gallery item (leave-one-out): "
+            "metrics.exclude: same_file ranks the others only."
+        )
+
+
+def _copies(report: Report) -> Iterator[str]:
+    for split, within in report["duplicates"]["within"].items():
+        if within["groups"]:
+            yield (
+                f"{within['images']:,} files of the {split} set hold only "
+                f"{_n(within['groups'], 'different image')}: {' = '.join(within['first'][0])}, "
+                "for one."
+            )
+
+
+def _classes(report: Report, nearly_equal_labels: Report) -> Iterator[str]:
+    if nearly_equal_labels["count"]:
+        yield (
+            "Labels that differ in case or blanks only count as different classes: "
+            f"{'; '.join(nearly_equal_labels['first'])}."
+        )
+    shared = report["shared_classes"]
+    if shared["count"]:
+        yield (
+            f"{_n(shared['count'], 'class', 'classes')} {_is(shared['count'])} in both the "
+            f"training and the test sets: {named(shared)}. Scores on them say how well known "
+            "classes are told apart, not how well new ones would be."
+        )
+    distractors = report["distractors"]
+    if distractors["images"]:
+        yield (
+            f"{_n(distractors['images'], 'gallery image')} of "
+            f"{_n(distractors['classes'], 'class', 'classes')} {_is(distractors['images'])} "
+            "no query's answer (distractors)."
+        )
+
+
+def _unlisted(report: Report) -> Iterator[str]:
+    for split, facts in report["splits"].items():
+        unlisted = facts["unlisted_files"]
+        if unlisted["count"]:
+            yield (
+                f"{_n(unlisted['count'], 'file')} in the {split} folder {_is(unlisted['count'])} "
+                f"in no label file and left aside: {named(unlisted)}."
+            )
+
+
+def _n(count: int, one: str, many: str = "") -> str:
+    """`count` with its noun: 1 image, 2 images."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"

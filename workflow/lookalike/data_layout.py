@@ -1,0 +1,119 @@
+"""Where a user's images and labels are. Imports nothing heavy: the Snakefile uses it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("train", "query", "gallery")
+# Snakemake leaves it in each folder that is a rule's output, such as the demo's.
+SNAKEMAKE_MARK = ".snakemake_timestamp"
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the images and labels lie: config.yaml's `data` mapping.
+
+    The five paths are relative to root (an absolute one stands for itself). on_bad_image: `skip`
+    leaves out what cannot be used, `fail` stops with the list.
+    """
+
+    root: Path
+    train: str
+    query: str
+    gallery: str
+    train_labels: str
+    test_labels: str
+    on_bad_image: str = "skip"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataSettings:
+        """Settings from config.yaml's `data` mapping."""
+        return cls(**{**values, "root": Path(values["root"]).expanduser()})
+
+    @property
+    def train_labels_path(self) -> Path:
+        """The JSON file that labels the training images."""
+        return self.root / self.train_labels
+
+    @property
+    def test_labels_path(self) -> Path:
+        """The JSON file that labels the query and gallery images."""
+        return self.root / self.test_labels
+
+    def folder(self, split: str) -> Path:
+        """The image folder of `train`, `query` or `gallery`."""
+        return self.root / self.folder_name(split)
+
+    def folder_name(self, split: str) -> str:
+        """The same as it is set, relative to root."""
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}[split]
+
+
+def explain_missing(data: DataSettings) -> str | None:
+    """What of the layout is missing, where it was looked for and what to do; None if all is there."""
+    wanted = {
+        "training images": (data.folder("train"), Path.is_dir),
+        "query images": (data.folder("query"), Path.is_dir),
+        "gallery images": (data.folder("gallery"), Path.is_dir),
+        "training labels": (data.train_labels_path, Path.is_file),
+        "query and gallery labels": (data.test_labels_path, Path.is_file),
+    }
+    lines = [
+        f"  {what}: {path.absolute()}"
+        for what, (path, is_there) in wanted.items()
+        if not is_there(path)
+    ]
+    if not lines:
+        return None
+    return "\n".join(
+        [
+            "no data to work on; these are missing:",
+            *lines,
+            "Set data.root (and, where names differ, the other paths under data) in a settings file"
+            " and name it: snakemake --configfile mine.yaml",
+            "To see it work first, on images that come with it: make demo",
+        ]
+    )
+
+
+def fingerprint(data: DataSettings) -> str:
+    """16 hexadecimal digits over names, sizes and times of all files of the layout.
+
+    Reads no file: it answers whether anything may have changed, the manifest's scan says what has.
+    """
+    content = hashlib.sha256()
+    for path in (data.train_labels_path, data.test_labels_path):
+        if path.exists():
+            status = path.stat()
+            content.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    for split in SPLITS:
+        for line in sorted(_stats(str(data.folder(split)), "")):
+            content.update(line)
+        content.update(b"\n\n")
+    return content.hexdigest()[:16]
+
+
+def _stats(folder: str, inside: str) -> Iterator[bytes]:
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        return
+    with entries:
+        for entry in entries:
+            if entry.name == SNAKEMAKE_MARK:
+                continue
+            name = f"{inside}{entry.name}"
+            try:
+                if entry.is_dir():
+                    yield from _stats(entry.path, f"{name}/")
+                    continue
+                status = entry.stat()
+            except OSError:
+                yield os.fsencode(f"{name}\0unreadable\n")
+                continue
+            yield os.fsencode(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n")

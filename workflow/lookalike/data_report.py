@@ -1,0 +1,203 @@
+"""What to know of the data before trusting a number that comes from it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lookalike.data_findings import Report, findings
+
+FIRST = 5  # names given as examples
+
+
+class _Image(NamedTuple):
+    image_id: str
+    label: str
+    sha256: str
+
+
+def data_report(
+    tables: Mapping[str, pa.Table],
+    unlisted: Mapping[str, Sequence[str]],
+    folders: Mapping[str, Path],
+) -> Report:
+    """The content of data_report.json.
+
+    tables: the manifest of `train`, `query`, `gallery`; unlisted: per split, the files that no
+    label names; folders: per split, the image folder, which tells one file met twice from two equal
+    files. Only usable images (status ok) count as images, classes and duplicates.
+    """
+    images = {split: _usable_images(table) for split, table in tables.items()}
+    labels = {split: Counter(image.label for image in images[split]) for split in images}
+    own = _own_files(images, folders)
+    alone = [label for label, count in labels["train"].items() if count == 1]
+    distractors = labels["gallery"].keys() - labels["query"].keys()
+    report: Report = {
+        "splits": {
+            split: _split(table, labels[split], unlisted[split]) for split, table in tables.items()
+        },
+        "duplicates": {
+            "within": {split: _within(images[split]) for split in images},
+            "across": _across(images, own),
+        },
+        "shared_classes": _counted(
+            sorted(labels["train"].keys() & (labels["query"].keys() | labels["gallery"].keys()))
+        ),
+        "classes_without_positive": _counted(sorted(alone)),
+        "queries_without_relevant": _counted(_without_relevant(images["query"], images, own)),
+        "distractors": {
+            "images": sum(labels["gallery"][label] for label in distractors),
+            "classes": len(distractors),
+        },
+    }
+    report["findings"] = findings(
+        report,
+        labelled_twice=_counted(_labelled_twice(images)),
+        nearly_equal_labels=_counted(_nearly_equal(chain.from_iterable(labels.values()))),
+        queries_in_gallery=len(own),
+    )
+    return report
+
+
+def _usable_images(table: pa.Table) -> list[_Image]:
+    rows = table.select(_Image._fields).filter(pc.equal(table["status"], "ok"))
+    return [_Image(*row) for row in zip(*(c.to_pylist() for c in rows.columns), strict=True)]
+
+
+def _counted(names: Sequence[str]) -> Report:
+    return {"count": len(names), "first": list(names[:FIRST])}
+
+
+def _split(table: pa.Table, labels: Counter[str], unlisted: Sequence[str]) -> Report:
+    names_by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    bad = table.filter(pc.not_equal(table["status"], "ok"))
+    for name, reason in zip(bad["image_id"].to_pylist(), bad["status"].to_pylist(), strict=True):
+        names_by_reason[reason].append(name)
+    sizes = labels.values()
+    return {
+        "entries": table.num_rows,
+        "ok": labels.total(),
+        "classes": len(labels),
+        "images_per_class": {
+            "min": min(sizes, default=0),
+            "median": statistics.median(sizes) if sizes else 0,
+            "max": max(sizes, default=0),
+        },
+        "reasons": {
+            reason: _counted(names_by_reason[reason]) for reason in sorted(names_by_reason)
+        },
+        "unlisted_files": _counted(unlisted),
+    }
+
+
+def _by_content(images: Iterable[_Image]) -> dict[str, list[str]]:
+    """Image ids by hash, in the order of the images."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for image in images:
+        groups[image.sha256].append(image.image_id)
+    return groups
+
+
+def _within(images: Iterable[_Image]) -> Report:
+    groups = [ids for ids in _by_content(images).values() if len(ids) > 1]
+    return {
+        "groups": len(groups),
+        "images": sum(map(len, groups)),
+        "first": [ids[:FIRST] for ids in groups[:FIRST]],
+    }
+
+
+def _across(images: Mapping[str, list[_Image]], own: Mapping[str, frozenset[str]]) -> list[Report]:
+    """Contents met in two splits, per pair of splits that share any.
+
+    One file that is both query and gallery item (leave-one-out) is no duplicate of itself.
+    """
+    contents = {split: _by_content(images[split]) for split in images}
+    found = []
+    for one, other in combinations(images, 2):
+        groups = [
+            (ids, contents[other][sha256])
+            for sha256, ids in contents[one].items()
+            if sha256 in contents[other]
+        ]
+        if "train" not in (one, other):
+            groups = [
+                (queries, gallery)
+                for queries, gallery in groups
+                if sum(len(own.get(query, ())) for query in queries) < len(queries) * len(gallery)
+            ]
+        if groups:
+            found.append(
+                {
+                    "splits": [one, other],
+                    "groups": len(groups),
+                    "leakage": "train" in (one, other),
+                    "first": [{one: a[:FIRST], other: b[:FIRST]} for a, b in groups[:FIRST]],
+                }
+            )
+    return found
+
+
+def _own_files(
+    images: Mapping[str, list[_Image]], folders: Mapping[str, Path]
+) -> dict[str, frozenset[str]]:
+    """Queries whose very file (links resolved) is also a gallery item: the gallery ids of each."""
+    shared = {q.sha256 for q in images["query"]} & {g.sha256 for g in images["gallery"]}
+    gallery_at: defaultdict[str, set[str]] = defaultdict(set)
+    for item in images["gallery"]:
+        if item.sha256 in shared:
+            gallery_at[os.path.realpath(folders["gallery"] / item.image_id)].add(item.image_id)
+    own = {}
+    for query in images["query"]:
+        if query.sha256 in shared:
+            ids = gallery_at.get(os.path.realpath(folders["query"] / query.image_id))
+            if ids:
+                own[query.image_id] = frozenset(ids)
+    return own
+
+
+def _without_relevant(
+    queries: Iterable[_Image],
+    images: Mapping[str, list[_Image]],
+    own: Mapping[str, frozenset[str]],
+) -> list[str]:
+    """Queries whose class has no gallery item but, at most, the query's own file."""
+    label_of = {item.image_id: item.label for item in images["gallery"]}
+    items = Counter(label_of.values())
+    return [
+        query.image_id
+        for query in queries
+        if items[query.label]
+        == sum(label_of[item] == query.label for item in own.get(query.image_id, ()))
+    ]
+
+
+def _labelled_twice(images: Mapping[str, list[_Image]]) -> list[str]:
+    """Contents that stand under more than one label, each as its first images and their labels."""
+    by_label: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for split, members in images.items():
+        for image in members:
+            by_label[image.sha256].setdefault(image.label, f"{split}/{image.image_id}")
+    return [
+        " and ".join(f'{name} ("{label}")' for label, name in names.items())
+        for names in by_label.values()
+        if len(names) > 1
+    ]
+
+
+def _nearly_equal(labels: Iterable[str]) -> list[str]:
+    """Labels that differ in case, blanks or Unicode form only, a string per group."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(set(labels)):
+        folded = unicodedata.normalize("NFKC", label).casefold()
+        groups[" ".join(folded.split())].append(label)
+    return [" and ".join(f'"{x}"' for x in group) for group in groups.values() if len(group) > 1]

@@ -1,0 +1,239 @@
+"""Image files decoded to what a viewer shows, or the reason why not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
+
+from lookalike.errors import LookalikeError
+
+# Raise it when the same file and settings would give other pixels: caches are keyed by it.
+READER_VERSION = 1
+
+# Ordinary raster formats only: none runs a program or reads another file. MPO comes with JPEG.
+Image.init()
+FORMATS = tuple(
+    name
+    for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+    if name in Image.OPEN
+)
+
+# Pillow's own warning threshold: 256 MiB as RGB. A small file can claim far more than that.
+MAX_PIXELS = 89_478_485
+
+# First bytes of formats that people do have among their images and that are not read here.
+_OTHER_FORMATS = (
+    (4, b"ftypheic", "HEIC"),
+    (4, b"ftypheix", "HEIC"),
+    (4, b"ftypmif1", "HEIF"),
+    (4, b"ftypmsf1", "HEIF"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n\x87\n", "JPEG XL"),
+    (4, b"jP  \r\n\x87\n", "JPEG 2000"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"%PDF", "PDF"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"<svg", "SVG"),
+    (0, b"\x00\x00\x01\x00", "ICO"),
+)
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+
+
+class BadImageError(LookalikeError):
+    """A file that cannot be used as an image.
+
+    `status` is the manifest's short reason, `detail` a sentence without the file's name. Both are
+    decided by the file's bytes alone, but for `missing_file` and `unreadable`: those speak of the
+    moment (no file, no permission, no memory).
+    """
+
+    def __init__(self, status: str, detail: str, name: str = "") -> None:
+        super().__init__(f"{name}: {detail}" if name else detail)
+        self.status, self.detail = status, detail
+
+
+def rgb_of(background: str) -> tuple[int, int, int]:
+    """Red, green, blue (0 to 255) of a colour name or `#rrggbb`; LookalikeError if it is none."""
+    try:
+        colour = ImageColor.getrgb(background)
+    except ValueError:
+        colour = None
+    if colour is None or len(colour) != 3:
+        raise LookalikeError(
+            f"image.background is {background!r}; use a colour name such as white, or #rrggbb."
+        )
+    return colour
+
+
+def open_rgb(source: str | Path | bytes | IO[bytes], background: str) -> Image.Image:
+    """Decode a file to the RGB image that a viewer shows; its `format` names the file's format.
+
+    EXIF orientation is applied, transparency shows `background`, 16-bit grey is scaled to 8 bits,
+    of an animation or a multi-page file comes the first frame. Colour profiles are not applied.
+    Raises BadImageError (a LookalikeError) for whatever cannot be decoded whole.
+    """
+    name = str(source) if isinstance(source, str | Path) else ""
+    try:
+        return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, background)
+    except BadImageError as error:
+        raise BadImageError(error.status, error.detail, name) from None
+    except UnidentifiedImageError:
+        raise BadImageError(*_what_it_is(source), name) from None
+    except Image.DecompressionBombError:
+        raise BadImageError("too_large", f"more than {MAX_PIXELS:,} pixels", name) from None
+    except MemoryError as error:
+        raise BadImageError(
+            "unreadable", "there is not enough memory to decode it", name
+        ) from error
+    except OSError as error:
+        if error.errno is not None:  # the file could not be read; the decoders' errors have none
+            status = "missing_file" if isinstance(error, FileNotFoundError) else "unreadable"
+            raise BadImageError(status, f"cannot be read: {error.strerror}", name) from error
+        raise _damaged(error, name) from error
+    except Exception as error:  # the decoders raise nearly every type on damaged files
+        raise _damaged(error, name) from error
+
+
+def _decode(source: str | Path | IO[bytes], background: str) -> Image.Image:
+    with Image.open(source, formats=FORMATS) as image:
+        file_format = image.format
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise BadImageError(
+                "too_large",
+                f"{width} x {height} is more than the {MAX_PIXELS:,} pixels that are read",
+            )
+        if "transparency" in image.info:
+            _scale_transparent_colour(image)
+        image.load()
+        upright = _upright(image)
+        rgb = _to_rgb(_to_8_bit(upright, image), background)
+    rgb.format = file_format
+    return rgb
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn and mirror a loaded image as its EXIF orientation says."""
+    try:
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever is wrong with the EXIF block, a viewer shows the image as stored
+        return image
+    return image if method is None else image.transpose(method)
+
+
+def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
+    """Bring PNG's transparent colour from the file's bit depth to that of Pillow's pixels."""
+    raw_mode = image.tile[0].args if image.tile else None
+    if raw_mode == "L;2":
+        image.info["transparency"] *= 85
+    elif raw_mode == "L;4":
+        image.info["transparency"] *= 17
+    elif raw_mode == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
+
+
+def _to_8_bit(image: Image.Image, opened: Image.Image) -> Image.Image:
+    """Turn grey of 16 or 32 bits or of floats into 8 bits; leave other modes alone.
+
+    `opened` is the image as opened, with the file's own tags.
+    """
+    if not (image.mode == "F" or image.mode.startswith("I")):
+        return image
+    tags: Mapping[int, Any] = getattr(opened, "tag_v2", {})
+    values = np.asarray(image)
+    # PPM says its span as PNG does, but Pillow hands its values over as 32-bit integers.
+    if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in {"PPM", "PNG"}):
+        pixels = _scaled(values, white=4095 if tags.get(_TIFF_BITS_PER_SAMPLE) == (12,) else 65535)
+    else:
+        pixels = _stretched(values)
+    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        pixels = 255 - pixels
+    grey = Image.fromarray(pixels)
+    transparent = opened.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _scaled(values: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
+    """Grey of 0 to `white` (65535 at most) as 0 to 255, rounded to the nearest."""
+    steps = np.arange(white + 1, dtype=np.int64)
+    table = ((steps * 255 + white // 2) // white).astype(np.uint8)
+    return np.take(table, values, mode="clip")
+
+
+def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Grey that says nothing of its span, from its least value (0) to its greatest (255).
+
+    Floats within 0 to 1 are taken to mean just that. NaN is black.
+    """
+    wide = values.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    unit = np.nan_to_num((wide - low) / max(high - low, 1e-300), nan=0, posinf=1, neginf=0)
+    return np.floor(unit * 255 + 0.5).astype(np.uint8)
+
+
+def _to_rgb(image: Image.Image, background: str) -> Image.Image:
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        canvas = Image.new("RGB", image.size, rgb_of(background))
+        canvas.paste(seen, mask=seen.getchannel("A"))
+        return canvas
+    if image.mode == "LAB":
+        to_srgb = ImageCms.buildTransform(
+            ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+        )
+        return ImageCms.applyTransform(image, to_srgb) or image
+    return image.convert("RGB")
+
+
+def _damaged(error: Exception, name: str) -> BadImageError:
+    if "truncated" in str(error).lower():
+        return BadImageError("truncated", "the file ends before the image does", name)
+    reason = str(error) or type(error).__name__
+    return BadImageError("damaged", f"cannot be decoded: {reason}", name)
+
+
+def _what_it_is(source: str | Path | bytes | IO[bytes]) -> tuple[str, str]:
+    """Status and detail of a file that Pillow could not identify, by its first bytes."""
+    if isinstance(source, bytes):
+        start = source[:16]
+    elif isinstance(source, str | Path):
+        with Path(source).open("rb") as stream:
+            start = stream.read(16)
+    else:
+        source.seek(0)
+        start = source.read(16)
+    if not start:
+        return "empty_file", "the file has no bytes"
+    for file_format in FORMATS:
+        accept = Image.OPEN[file_format][1]
+        if accept is not None and accept(start) is True:
+            return (
+                "damaged",
+                f"begins like {file_format} but cannot be decoded: damaged or cut short",
+            )
+    for offset, signature, kind in _OTHER_FORMATS:
+        if start.startswith(signature, offset):
+            return "unsupported_format", f"{kind} is not read here; convert it to PNG or JPEG"
+    return "not_an_image", f"its first bytes are of none of {', '.join(FORMATS)}"

@@ -1,0 +1,46 @@
+"""Logging of one step: everything to the rule's log file, and to standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lookalike.errors import LookalikeError
+
+log = logging.getLogger("lookalike")
+
+
+@contextmanager
+def step(log_file: str | Path | None = None) -> Iterator[None]:
+    """Run a step: log to `log_file` and standard error, and end errors in one clear way.
+
+    A `LookalikeError` prints its message alone and exits with status 1; any other exception is a
+    defect and its traceback goes to both places.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_file is not None:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=handlers,
+        force=True,
+    )
+    logging.captureWarnings(True)
+    try:
+        yield
+    except LookalikeError as error:
+        log.error("error: %s", error)
+        sys.exit(1)
+    except Exception:
+        log.error("%s", traceback.format_exc())
+        sys.exit(1)
+    finally:
+        for handler in handlers:
+            handler.flush()

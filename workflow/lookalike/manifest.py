@@ -1,0 +1,228 @@
+"""The manifest: one row per label entry and split, with what is known of its image."""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
+from itertools import compress
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lookalike import files
+from lookalike.data_findings import Report, named, summary
+from lookalike.data_layout import SPLITS, DataSettings, explain_missing
+from lookalike.data_report import data_report
+from lookalike.errors import LookalikeError
+from lookalike.labels import Entry, read_labels, storable
+from lookalike.scan import Scanned, scan
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema(
+    {
+        "image_id": pa.string(),
+        "label": pa.string(),
+        "sha256": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "format": pa.string(),
+        "n_bytes": pa.int64(),
+        "status": pa.string(),
+        "detail": pa.string(),
+    }
+)
+
+
+def write_manifest(
+    data: DataSettings,
+    outputs: Mapping[str, Path],
+    report: Path,
+    *,
+    cache: Path | None,
+    threads: int,
+) -> None:
+    """The step: scan the data, print the summary, write a parquet per split and the data report.
+
+    outputs: a path for each of `train`, `query`, `gallery`. Raises LookalikeError, after the
+    summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
+    bad images.
+    """
+    tables, facts = build_manifest(data, cache=cache, threads=threads)
+    log.info("%s", summary(facts))
+    _require_no_bad_image(data, facts)
+    _require_enough(data, tables, facts)
+    for split in SPLITS:
+        files.write_parquet(outputs[split], tables[split])
+    files.write_json(report, facts)
+
+
+def build_manifest(
+    data: DataSettings, *, cache: Path | None, threads: int
+) -> tuple[dict[str, pa.Table], Report]:
+    """Read the labels, look at every image, and return a table per split and the data report.
+
+    The tables have the columns of `SCHEMA`, a row per label entry, sorted by `image_id`. A test
+    entry is a row of each test folder that holds its file, and of the gallery if neither does.
+    cache: the cache folder or None; equal data gives equal tables with or without it. Raises
+    LookalikeError where a folder or a label file cannot be used as a whole.
+    """
+    folders = {split: data.folder(split) for split in SPLITS}
+    entries, unlisted = _read_entries(data, folders)
+    inside = {split: data.folder_name(split) for split in SPLITS}
+    scanned, _ = scan(
+        (
+            f"{inside[split]}/{entry.name}"
+            for split in SPLITS
+            for entry in entries[split]
+            if entry.status == "ok"
+        ),
+        data.root,
+        cache=cache,
+        threads=threads,
+    )
+    near = {split: {_loose(name): name for name in unlisted[split]} for split in SPLITS}
+    near["gallery"] = near["query"] | near["gallery"]  # an entry found in neither is a gallery row
+    tables = {
+        split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
+    }
+    return tables, data_report(tables, unlisted, folders)
+
+
+def read_manifest(path: str | Path) -> pa.Table:
+    """One split's manifest, columns as in `SCHEMA`."""
+    return pq.read_table(path, schema=SCHEMA, partitioning=None)
+
+
+def usable(table: pa.Table) -> pa.Table:
+    """The rows whose image can be used: status `ok`."""
+    return table.filter(pc.equal(table["status"], "ok"))
+
+
+def _read_entries(
+    data: DataSettings, folders: Mapping[str, Path]
+) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
+    """Per split, the label entries sorted by name, and the files that no entry names."""
+    problem = explain_missing(data)
+    if problem:
+        raise LookalikeError(problem)
+    train = read_labels(data.train_labels_path).entries
+    test = read_labels(data.test_labels_path).entries
+    in_query = [_is_in(folders["query"], entry) for entry in test]
+    entries = {
+        "train": list(train),
+        "query": list(compress(test, in_query)),
+        "gallery": [
+            entry
+            for entry, found in zip(test, in_query, strict=True)
+            if not found or _is_in(folders["gallery"], entry)
+        ],
+    }
+    unlisted = {
+        "train": _unlisted(folders["train"], train),
+        "query": _unlisted(folders["query"], test),
+        "gallery": _unlisted(folders["gallery"], test),
+    }
+    return {split: sorted(rows, key=itemgetter(0)) for split, rows in entries.items()}, unlisted
+
+
+def _is_in(folder: Path, entry: Entry) -> bool:
+    # A link that leads nowhere still says which split was meant.
+    return entry.status != "unsafe_name" and os.path.lexists(folder / entry.name)
+
+
+def _unlisted(folder: Path, entries: Iterable[Entry]) -> list[str]:
+    """Files under `folder`, hidden ones aside, that no entry names; posix paths, sorted."""
+    listed = {os.path.normpath(entry.name) for entry in entries}
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(place).relative_to(folder).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        found += [prefix + name for name in names if not name.startswith(".")]
+    return sorted(storable(name) for name in found if name not in listed)
+
+
+def _loose(name: str) -> str:
+    """A name without what file systems and programs change on the way: case, Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _table(
+    entries: list[Entry], folder: str, scanned: Mapping[str, Scanned], near: Mapping[str, str]
+) -> pa.Table:
+    rows = [_row(entry, scanned.get(f"{folder}/{entry.name}"), near) for entry in entries]
+    columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[Any, ...]:
+    if entry.status != "ok" or seen is None:
+        unknown = (None,) * 5
+        return (entry.name, entry.label, *unknown, entry.status, entry.detail)
+    detail = seen.detail
+    if seen.status == "missing_file" and _loose(entry.name) in near:
+        detail = f'{detail}; "{near[_loose(entry.name)]}" is there (case or Unicode form differs)'
+    return (
+        entry.name,
+        entry.label,
+        seen.sha256,
+        seen.width,
+        seen.height,
+        seen.format,
+        seen.n_bytes,
+        seen.status,
+        detail,
+    )
+
+
+def _require_no_bad_image(data: DataSettings, report: Report) -> None:
+    if data.on_bad_image != "fail":
+        return
+    lines = [
+        f"  {split}: {reason['count']} {name}: {named(reason)}"
+        for split in SPLITS
+        for name, reason in report["splits"][split]["reasons"].items()
+    ]
+    if lines:
+        raise LookalikeError(
+            "data.on_bad_image is fail and some entries cannot be used. Mend or remove them, or "
+            "set it to skip:\n" + "\n".join(lines)
+        )
+
+
+def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
+    for split in SPLITS:
+        counts = report["splits"][split]
+        if not counts["ok"]:
+            labels = data.train_labels_path if split == "train" else data.test_labels_path
+            raise LookalikeError(
+                f"There is no usable {split} image: {counts['entries']} entries of {labels} belong "
+                f"to {data.folder(split)}"
+                + "".join(f"; {r['count']} {n}: {named(r)}" for n, r in counts["reasons"].items())
+                + ". A key is the file's path inside that folder."
+            )
+    classes = report["splits"]["train"]["classes"]
+    if classes < 2:
+        label = usable(tables["train"])["label"][0].as_py()
+        raise LookalikeError(
+            f'All usable training images have one label, "{label}"; training needs two classes or '
+            f"more in {data.train_labels_path}."
+        )
+    if report["classes_without_positive"]["count"] == classes:
+        raise LookalikeError(
+            f"None of the {classes} training classes has two usable images, so there is no pair of "
+            f"one class to learn from; see {data.train_labels_path}."
+        )
+    if report["queries_without_relevant"]["count"] == report["splits"]["query"]["ok"]:
+        raise LookalikeError(
+            "No query has another image of its class in the gallery, so there is nothing to find "
+            f"and nothing to score; see {data.test_labels_path}."
+        )

@@ -1,0 +1,145 @@
+"""Decoding images once: network-sized pixels, kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lookalike.errors import LookalikeError
+from lookalike.files import write_parquet
+from lookalike.images import ImageSettings, load_pixels
+from lookalike.manifest import read_manifest, usable
+from lookalike.progress import Progress
+from lookalike.store import Store
+
+log = logging.getLogger(__name__)
+
+# A kill loses at most one chunk's work; a chunk of 224-pixel images is 77 MB.
+CHUNK_IMAGES = 512
+
+
+def decoded(
+    paths: Sequence[tuple[str, Path]], settings: ImageSettings, threads: int
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Decode images in order, a little ahead of the reader.
+
+    Args:
+        paths: (SHA-256 by the manifest, file) of each image.
+        settings: how an image becomes pixels.
+        threads: images decoded side by side; Pillow releases the interpreter's lock.
+
+    Yields:
+        (SHA-256, uint8 [size, size, 3]).
+
+    Raises:
+        LookalikeError: a file is not the one that the manifest saw.
+    """
+
+    def decode(entry: tuple[str, Path]) -> tuple[str, NDArray[np.uint8]]:
+        sha256, path = entry
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise LookalikeError(f"{path}: cannot be read: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise LookalikeError(f"{path}: changed since the manifest was made; run again")
+        return sha256, load_pixels(content, settings)
+
+    entries = iter(paths)
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = deque(pool.submit(decode, entry) for entry in islice(entries, 4 * threads))
+        try:
+            while ahead:
+                result = ahead.popleft().result()
+                ahead.extend(pool.submit(decode, entry) for entry in islice(entries, 1))
+                yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def pixel_store(cache: Path, settings: ImageSettings) -> Store:
+    """The store of decoded images, uint8 [size, size, 3], for these settings."""
+    shape = (settings.size, settings.size, 3)
+    return Store(cache / "pixels" / settings.pixel_digest, shape, np.dtype(np.uint8))
+
+
+def files_by_content(table: pa.Table, folder: Path) -> dict[str, Path]:
+    """One file for each distinct content of a manifest's usable rows."""
+    ids, hashes = table["image_id"].to_pylist(), table["sha256"].to_pylist()
+    return {sha256: folder / image_id for image_id, sha256 in zip(ids, hashes, strict=True)}
+
+
+def write_pixels(
+    manifest: Path,
+    folder: Path,
+    output: Path,
+    *,
+    image: dict[str, Any],
+    cache: Path,
+    threads: int,
+) -> None:
+    """Decode what the cache lacks of a manifest's images, and write where each one's pixels are.
+
+    Args:
+        manifest: manifest/{split}.parquet.
+        folder: of the split's images.
+        output: the index: one row per distinct content, `sha256`, `chunk` (a file in the cache),
+            `row` (in it).
+        image: image settings.
+        cache: the cache folder.
+        threads: images decoded side by side.
+    """
+    settings = ImageSettings.from_dict(image)
+    store = pixel_store(cache, settings)
+    files = files_by_content(usable(read_manifest(manifest)), folder)
+    missing = store.missing(files)
+    todo = decoded([(key, files[key]) for key in missing], settings, threads)
+    with Progress("decoding", len(missing)) as progress:
+        while chunk := list(islice(todo, CHUNK_IMAGES)):
+            keys, rows = zip(*chunk, strict=True)
+            store.add(keys, np.stack(rows))
+            progress.update(len(chunk))
+    places = [store.place(key) for key in files]
+    index = pa.table(
+        {
+            "sha256": pa.array(list(files), pa.string()),
+            "chunk": pa.array([chunk for chunk, _ in places], pa.string()),
+            "row": pa.array([row for _, row in places], pa.int64()),
+        }
+    )
+    write_parquet(output, index.sort_by("sha256"))
+    log.info(
+        "pixels: %d images, %d from the cache, %d decoded",
+        len(files),
+        len(files) - len(missing),
+        len(missing),
+    )
+
+
+def read_pixels(
+    index: Path, hashes: Sequence[str], settings: ImageSettings, cache: Path
+) -> NDArray[np.uint8]:
+    """Pixels of the images with these SHA-256, uint8 [n, size, size, 3].
+
+    Raises:
+        LookalikeError: the cache no longer has them, though the index says so.
+    """
+    store = pixel_store(cache, settings)
+    gone = set(pq.read_table(index)["sha256"].to_pylist()) - set(store)
+    if gone:
+        raise LookalikeError(
+            f"{store.folder}: {len(gone)} images named by {index} are gone; "
+            f"run again with `--forcerun pixels`"
+        )
+    return store.read(hashes)

@@ -1,0 +1,68 @@
+"""Progress of long work: a bar where someone watches, a plain log line now and then elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Progress:
+    """Counts work done; use as a context manager and call `update(n)`."""
+
+    def __init__(
+        self, description: str, total: int, unit: str = "images", every: float = 30.0
+    ) -> None:
+        """`every`: seconds between two log lines where standard error is no terminal."""
+        self.description, self.total, self.unit, self.every = description, total, unit, every
+        self.done = 0
+
+    def __enter__(self) -> Progress:
+        self._started = self._said = time.monotonic()
+        self._bar = (
+            tqdm(total=self.total, desc=self.description, unit=f" {self.unit}", leave=False)
+            if sys.stderr.isatty()
+            else None
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, count: int = 1, note: str = "") -> None:
+        """Add `count` to the work done; `note` stands behind the bar or in the log line."""
+        self.done += count
+        if self._bar is not None:
+            if note:
+                self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(count)
+            return
+        now = time.monotonic()
+        if now - self._said >= self.every:
+            self._said = now
+            rate = self.done / (now - self._started)
+            log.info(
+                "%s: %d of %d %s (%.0f/s)%s",
+                self.description,
+                self.done,
+                self.total,
+                self.unit,
+                rate,
+                f", {note}" if note else "",
+            )
+
+
+def track(items: Iterable[T], description: str, total: int, unit: str = "images") -> Iterator[T]:
+    """Yield `items`, showing how many of `total` have been worked on."""
+    with Progress(description, total, unit) as progress:
+        for item in items:
+            yield item
+            progress.update()

@@ -1,0 +1,279 @@
+"""Every file looked at once: its hash, its size, whether it decodes; remembered by content.
+
+Two memories lie under `cache/scan/`. `files-*.parquet`, one per data root, maps a name with its
+size and modification time to the hash of the bytes: an untouched file is not even read.
+`images-*.parquet`, one per version of the decoders, maps a hash to what decoding gave: a touched,
+renamed or copied file is not decoded again. They only save work: one that is lost, damaged or
+overwritten by another run costs time, never correctness.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import stat
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import PIL
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lookalike import files
+from lookalike.decoding import READER_VERSION, BadImageError, open_rgb
+from lookalike.progress import Progress
+
+log = logging.getLogger(__name__)
+
+# A file may change twice within one tick of the clock and keep its time: one that is younger than
+# this at the start of a scan is hashed again by the next.
+_SETTLED_NS = 2_000_000_000
+
+_CHUNK = 64  # files a thread takes at a time
+
+
+class Stamp(NamedTuple):
+    """A file's size in bytes, modification time in nanoseconds, and hash."""
+
+    n_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+class Decoded(NamedTuple):
+    """What decoding some bytes gave: pixels as shown, the format; `ok` or a reason."""
+
+    width: int | None
+    height: int | None
+    format: str | None
+    status: str
+    detail: str | None
+
+
+class Scanned(NamedTuple):
+    """What is known of one file; None stands for what could not be learnt."""
+
+    sha256: str | None
+    n_bytes: int | None
+    width: int | None
+    height: int | None
+    format: str | None
+    status: str
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Work of one scan.
+
+    files: distinct names; hashed: files read; decoded: distinct contents decoded; from_cache: files
+    known without either.
+    """
+
+    files: int
+    hashed: int
+    decoded: int
+    from_cache: int
+
+
+def scan(
+    names: Iterable[str], root: Path, *, cache: Path | None, threads: int
+) -> tuple[dict[str, Scanned], Counters]:
+    """Look at every file `root / name` (a repeated name once) and return what is known of each.
+
+    cache: the cache folder; None scans without memory. The result depends on the files alone, not
+    on the cache or on `threads`. No file raises an error: what cannot be used has a status.
+    """
+    memory = _Memory(root, cache)
+    worker = _Worker(root, memory)
+    distinct = list(dict.fromkeys(names))
+    chunks = [distinct[start : start + _CHUNK] for start in range(0, len(distinct), _CHUNK)]
+    looks: dict[str, _Look] = {}
+    with (
+        ThreadPoolExecutor(max(1, threads)) as pool,
+        Progress("scanning images", len(distinct)) as progress,
+    ):
+        for chunk, done in zip(chunks, pool.map(worker.look_at_all, chunks), strict=True):
+            looks.update(zip(chunk, done, strict=True))
+            progress.update(len(chunk))
+    memory.save(
+        {name: look.stamp for name, look in looks.items() if look.stamp is not None},
+        worker.decoded,
+    )
+    counters = Counters(
+        files=len(looks),
+        hashed=sum(look.hashed for look in looks.values()),
+        decoded=len(worker.decoded),
+        from_cache=sum(
+            look.stamp is not None and not look.hashed and look.stamp.sha256 in memory.images
+            for look in looks.values()
+        ),
+    )
+    log.info(
+        "scanned %d files: %d read and hashed, %d decoded, %d known from the cache",
+        counters.files,
+        counters.hashed,
+        counters.decoded,
+        counters.from_cache,
+    )
+    known = {**memory.images, **worker.decoded}
+    return {name: _scanned(look, known) for name, look in looks.items()}, counters
+
+
+class _Look(NamedTuple):
+    """One file looked at: its stamp, or the fault that kept it from having one."""
+
+    stamp: Stamp | None
+    hashed: bool
+    fault: Decoded | None
+
+
+def _scanned(look: _Look, images: Mapping[str, Decoded]) -> Scanned:
+    if look.stamp is None:
+        assert look.fault is not None
+        return Scanned(None, None, *look.fault)
+    return Scanned(look.stamp.sha256, look.stamp.n_bytes, *images[look.stamp.sha256])
+
+
+def _fault(status: str, detail: str) -> _Look:
+    return _Look(None, False, Decoded(None, None, None, status, detail))
+
+
+class _Worker:
+    """Looks at files from many threads; each content is decoded by the first to meet it."""
+
+    def __init__(self, root: Path, memory: _Memory) -> None:
+        self.root, self.memory = root, memory
+        self.decoded: dict[str, Decoded] = {}
+        self._claimed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def look_at_all(self, names: list[str]) -> list[_Look]:
+        return [self.look_at(name) for name in names]
+
+    def look_at(self, name: str) -> _Look:
+        path = self.root / name
+        try:
+            info = path.stat()
+            if not stat.S_ISREG(info.st_mode):  # opening a named pipe would wait for ever
+                return _fault("not_a_file", f"is {_kind(info.st_mode)}, not a file")
+            known = self.memory.files.get(name)
+            if known is not None and known[:2] == (info.st_size, info.st_mtime_ns):
+                if known.sha256 not in self.memory.images:
+                    with path.open("rb") as stream:
+                        self._decode_once(known.sha256, stream)
+                return _Look(known, False, None)
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+                self._decode_once(sha256, stream)
+            return _Look(Stamp(info.st_size, info.st_mtime_ns, sha256), True, None)
+        except (FileNotFoundError, NotADirectoryError):
+            what = "a link to a file that is not there" if path.is_symlink() else "no such file"
+            return _fault("missing_file", what)
+        except OSError as error:
+            status = "missing_file" if error.errno == errno.ENAMETOOLONG else "unreadable"
+            return _fault(status, f"cannot be read: {error.strerror}")
+
+    def _decode_once(self, sha256: str, stream: IO[bytes]) -> None:
+        with self._lock:
+            if sha256 in self.memory.images or sha256 in self._claimed:
+                return
+            self._claimed.add(sha256)
+        stream.seek(0)
+        self.decoded[sha256] = _decoded(stream)
+
+
+def _decoded(stream: IO[bytes]) -> Decoded:
+    try:
+        image = open_rgb(stream, background="white")
+    except BadImageError as error:
+        return Decoded(None, None, None, error.status, error.detail)
+    return Decoded(image.width, image.height, image.format, "ok", None)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a named pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+
+
+class _Memory:
+    """What earlier scans learnt: `files`, a stamp per name, and `images`, by hash."""
+
+    _FILES = pa.schema(
+        {"name": pa.string(), "n_bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string()}
+    )
+    _IMAGES = pa.schema(
+        {
+            "sha256": pa.string(),
+            "width": pa.int32(),
+            "height": pa.int32(),
+            "format": pa.string(),
+            "status": pa.string(),
+            "detail": pa.string(),
+        }
+    )
+
+    def __init__(self, root: Path, cache: Path | None) -> None:
+        self._started_ns = time.time_ns()
+        self.files: dict[str, Stamp] = {}
+        self.images: dict[str, Decoded] = {}
+        self._paths: tuple[Path, Path] | None = None
+        if cache is not None:
+            readers = files.digest_of([READER_VERSION, PIL.__version__])
+            self._paths = (
+                cache / "scan" / f"files-{files.digest_of(str(root.absolute()))}.parquet",
+                cache / "scan" / f"images-{readers}.parquet",
+            )
+            self.files = {row[0]: Stamp(*row[1:]) for row in _rows(self._paths[0], self._FILES)}
+            self.images = self._read_images(self._paths[1])
+
+    def _read_images(self, path: Path) -> dict[str, Decoded]:
+        return {row[0]: Decoded(*row[1:]) for row in _rows(path, self._IMAGES)}
+
+    def save(self, stamps: Mapping[str, Stamp], decoded: Mapping[str, Decoded]) -> None:
+        """Remember this scan's stamps in place of the last one's, and `decoded` beside the rest."""
+        if self._paths is None:
+            return
+        files_path, images_path = self._paths
+        settled = {
+            name: stamp
+            for name, stamp in stamps.items()
+            if stamp.mtime_ns < self._started_ns - _SETTLED_NS
+        }
+        # `unreadable` speaks of a moment (no memory, a failing disk), not of the bytes.
+        lasting = {sha: result for sha, result in decoded.items() if result.status != "unreadable"}
+        try:
+            if settled != self.files:
+                _write(files_path, self._FILES, settled)
+            if lasting:
+                # Another run may have written meanwhile: add to what lies there now.
+                _write(images_path, self._IMAGES, self._read_images(images_path) | lasting)
+        except OSError as error:
+            log.warning(
+                "warning: the scan cannot be remembered in %s: %s", files_path.parent, error
+            )
+
+
+def _rows(path: Path, schema: pa.Schema) -> Iterable[tuple[Any, ...]]:
+    """The rows of a memory file; none if it is not there or not what it should be."""
+    try:
+        table = pq.read_table(path, schema=schema)
+    except FileNotFoundError:
+        return []
+    except (OSError, pa.ArrowException) as error:
+        log.warning("warning: %s is left aside: %s", path, error)
+        return []
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
+def _write(path: Path, schema: pa.Schema, rows: Mapping[str, tuple[Any, ...]]) -> None:
+    columns = zip(*((key, *row) for key, row in rows.items()), strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
+    files.write_parquet(path, pa.table(arrays or [[]] * len(schema), schema=schema))

@@ -1,0 +1,288 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lookalike.augmentation import augment, build_augmentation
+from lookalike.checkpoints import Checkpoint
+from lookalike.embedding import embed_pixels
+from lookalike.errors import LookalikeError
+from lookalike.decoding import rgb_of
+from lookalike.images import ImageSettings, normalise
+from lookalike.losses import LossValue, build_loss
+from lookalike.models import score_of
+from lookalike.progress import Progress
+from lookalike.sampling import epoch_batches, hold_out_classes
+from lookalike.validation import leave_one_out_map
+
+log = logging.getLogger(__name__)
+
+# The spread of a batch's embeddings (see `relative_spread`) below which all images look the same.
+COLLAPSED = 1e-4
+# Steps between two looks at the loss: each look makes a GPU wait.
+LOOK_EVERY = 50
+VALIDATION_K = 10
+
+Epoch = dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images to train on.
+
+    Attributes:
+        pixels: uint8 [n, size, size, 3].
+        labels: int64 [n], the class of each image.
+        image: how pixels become the network's input.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    image: ImageSettings
+
+
+def train(
+    model: nn.Module,
+    data: TrainingData,
+    recipe: Mapping[str, Any],
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint,
+) -> list[Epoch]:
+    """Train `model` in place, by a recipe.
+
+    All chance (batches, augmentation, held-out classes) is a function of seed, epoch and step, so
+    a run that goes on from its checkpoint ends as one that was never stopped.
+
+    Args:
+        model: the network, on the CPU, as it is before the first step.
+        data: the training images.
+        recipe: a complete recipe from the settings.
+        seed: of the run.
+        device: to train on.
+        checkpoint: where the state after each epoch is kept until the run is done.
+
+    Returns:
+        One mapping per epoch: the columns of history.parquet.
+
+    Raises:
+        LookalikeError: the loss is not finite, or the embeddings collapsed to a point.
+    """
+    chosen, held_out = hold_out_classes(data.labels, recipe["validation"]["classes"], seed)
+    labels = np.unique(data.labels[chosen], return_inverse=True)[1]
+    log_plan(len(chosen), len(held_out), data.labels, recipe)
+
+    fabric = Fabric(accelerator=device.type, devices=1, precision=fabric_precision(recipe, device))
+    bare = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(bare, recipe["optimizer"])
+    network, optimizer = fabric.setup(bare, optimizer)
+    loss_of = build_loss(recipe["loss"])
+    background = rgb_of(data.image.background)
+    transform = build_augmentation(recipe["augment"], data.image.size, background)
+
+    kind = score_of(recipe["model"])
+
+    history = checkpoint.load(bare, optimizer)
+    for epoch in range(len(history) + 1, recipe["epochs"] + 1):
+        started = time.monotonic()
+        batches = epoch_batches(labels, recipe["batch"], seed, epoch)
+        watch = Watch(epoch, len(batches))
+        network.train()
+        with Progress(f"epoch {epoch}/{recipe['epochs']}", len(batches), "steps") as progress:
+            for step, batch in enumerate(batches):
+                lr = learning_rate(recipe, epoch - 1 + step / len(batches))
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                images = torch.from_numpy(data.pixels[chosen[batch]]).permute(0, 3, 1, 2)
+                images = augment(images, transform, hash_seed(seed, epoch, step))
+                inputs = normalise(images.permute(0, 2, 3, 1).to(fabric.device), data.image)
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+                classes = torch.from_numpy(labels[batch]).to(fabric.device)
+
+                embeddings = network(inputs)
+                value = loss_of(embeddings, classes)
+                optimizer.zero_grad()
+                fabric.backward(value.loss)
+                optimizer.step()
+
+                watch.see(value, embeddings.detach())
+                progress.update(1, watch.note())
+        seconds = time.monotonic() - started
+        images_seen = sum(len(batch) for batch in batches)
+        score = None
+        if len(held_out) and epoch % recipe["validation"]["every"] == 0:
+            vectors = embed_pixels(bare, data.pixels[held_out], data.image)
+            score = leave_one_out_map(vectors, data.labels[held_out], kind, VALIDATION_K)
+        history.append(
+            {
+                "epoch": epoch,
+                "steps": len(batches),
+                "images": images_seen,
+                **watch.means(),
+                "lr": lr,
+                f"validation_mAP@{VALIDATION_K}": score,
+                "images_per_second": images_seen / seconds,
+                "seconds": seconds,
+            }
+        )
+        log.info("%s", describe(history[-1], recipe["epochs"]))
+        checkpoint.save(bare, optimizer, history)
+    model.cpu()
+    return history
+
+
+class Watch:
+    """Keeps an eye on one epoch: its means, and the two ways in which training goes wrong."""
+
+    def __init__(self, epoch: int, steps: int) -> None:
+        self.epoch, self.steps = epoch, steps
+        self._losses: list[Tensor] = []
+        self._active: list[Tensor] = []
+        self._spreads: list[Tensor] = []
+
+    def see(self, value: LossValue, embeddings: Tensor) -> None:
+        """Take note of a step; every so many steps, look whether all is well."""
+        self._losses.append(value.loss.detach())
+        self._spreads.append(relative_spread(embeddings))
+        if value.active_negatives is not None:
+            self._active.append(value.active_negatives.detach())
+        if len(self._losses) % LOOK_EVERY == 0 or len(self._losses) == self.steps:
+            self._look()
+
+    def _look(self) -> None:
+        losses = torch.stack(self._losses)
+        if not bool(torch.isfinite(losses).all()):
+            step = int((~torch.isfinite(losses)).nonzero()[0]) + 1
+            raise LookalikeError(
+                f"training stopped: the loss is {float(losses[step - 1])} at epoch {self.epoch}, "
+                f"step {step}; a lower optimizer.lr or precision float32 may help"
+            )
+        spread = float(torch.stack(self._spreads[-LOOK_EVERY:]).mean())
+        if not spread > COLLAPSED:
+            raise LookalikeError(
+                f"training stopped: in epoch {self.epoch} the embeddings collapsed to one point "
+                f"(their spread is {spread:.1e} of their length), so every image looks alike to "
+                "the network; a smaller loss.margin, a lower optimizer.lr, balanced batches or "
+                "batch_norm may help"
+            )
+
+    def note(self) -> str:
+        """The last loss looked at, for the progress bar."""
+        last = (len(self._losses) // LOOK_EVERY) * LOOK_EVERY
+        return f"loss {float(self._losses[last - 1]):.4f}" if last else ""
+
+    def means(self) -> Epoch:
+        """Means over the steps: loss, share of active negatives (or None), spread."""
+        return {
+            "loss": float(torch.stack(self._losses).mean()),
+            "active_negatives": float(torch.stack(self._active).mean()) if self._active else None,
+            "spread": float(torch.stack(self._spreads).mean()),
+        }
+
+
+def relative_spread(embeddings: Tensor) -> Tensor:
+    """Root mean square distance from the mean embedding, over the root mean square length.
+
+    0 where all embeddings are one point, near 1 where they point in all directions.
+
+    Args:
+        embeddings: float32 [n, d].
+
+    Returns:
+        Scalar tensor.
+    """
+    away = (embeddings - embeddings.mean(dim=0)).square().sum(dim=1).mean()
+    length = embeddings.square().sum(dim=1).mean()
+    return (away / length.clamp(min=torch.finfo(length.dtype).tiny)).sqrt()
+
+
+def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Make the optimizer that a recipe's `optimizer` settings name."""
+    lr, weight_decay = settings["lr"], settings["weight_decay"]
+    match settings["name"]:
+        case "adam":
+            return torch.optim.Adam(model.parameters(), lr, weight_decay=weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
+        case "sgd":
+            return torch.optim.SGD(
+                model.parameters(), lr, momentum=settings["momentum"], weight_decay=weight_decay
+            )
+        case name:
+            raise LookalikeError(f"optimizer.name: there is no optimizer {name!r}")
+
+
+def learning_rate(recipe: Mapping[str, Any], epochs_done: float) -> float:
+    """Learning rate after `epochs_done` epochs (a step is a fraction of one).
+
+    It rises linearly over `warmup_epochs`, then stays, or falls along half a cosine to 0 at the
+    end (Loshchilov and Hutter 2017, without restarts).
+    """
+    settings = recipe["optimizer"]
+    warmup = min(settings["warmup_epochs"], recipe["epochs"])
+    if epochs_done < warmup:
+        # Not 0 in the first step, which would be a step for nothing.
+        return float(settings["lr"] * max(epochs_done, 0.01) / warmup)
+    if settings["schedule"] == "constant" or warmup >= recipe["epochs"]:
+        return float(settings["lr"])
+    part = (epochs_done - warmup) / (recipe["epochs"] - warmup)
+    return float(settings["lr"] * (1 + math.cos(math.pi * part)) / 2)
+
+
+def fabric_precision(recipe: Mapping[str, Any], device: torch.device) -> Any:
+    """Fabric's name for the recipe's precision; `auto` is bfloat16 where the device is fast at it.
+
+    A CPU is not: without AMX it measured 5 to 20 times slower than float32.
+    """
+    wanted = recipe["precision"]
+    if wanted == "auto":
+        fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        wanted = "bfloat16" if fast else "float32"
+    return {"bfloat16": "bf16-mixed", "float32": "32-true"}[wanted]
+
+
+def hash_seed(*parts: int) -> int:
+    """A 63-bit seed for one place of a run: different places get unrelated seeds."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def log_plan(
+    n_images: int, n_held_out: int, labels: NDArray[np.int64], recipe: Mapping[str, Any]
+) -> None:
+    """Say what will be trained on what."""
+    log.info(
+        "training on %d images%s, %d epochs",
+        n_images,
+        f", {n_held_out} images of held-out classes to validate on" if n_held_out else "",
+        recipe["epochs"],
+    )
+    if recipe["validation"]["classes"] and not n_held_out:
+        log.info(
+            "no validation: %d classes are too few to hold some out", len(np.unique(labels))
+        )
+
+
+def describe(epoch: Epoch, epochs: int) -> str:
+    """One line about an epoch, for the log."""
+    parts = [f"epoch {epoch['epoch']}/{epochs}", f"loss {epoch['loss']:.4f}"]
+    if epoch["active_negatives"] is not None:
+        parts.append(f"active negatives {epoch['active_negatives']:.1%}")
+    parts.append(f"spread {epoch['spread']:.3f}")
+    if epoch[f"validation_mAP@{VALIDATION_K}"] is not None:
+        parts.append(f"validation mAP@10 {epoch['validation_mAP@10']:.3f}")
+    parts.append(f"{epoch['images_per_second']:.0f} images/s")
+    return ", ".join(parts)
+
+

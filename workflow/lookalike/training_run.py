@@ -1,0 +1,109 @@
+"""The train step: from a manifest and pixels to a model's folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from lookalike import __version__
+from lookalike.checkpoints import Checkpoint
+from lookalike.files import digest_of, write_parquet
+from lookalike.images import ImageSettings
+from lookalike.manifest import read_manifest, usable
+from lookalike.models import build_model, choose_device, save_model
+from lookalike.pixels import read_pixels
+from lookalike.training import TrainingData, train
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The two files from which a model can be rebuilt; they are in one folder."""
+
+    weights: Path
+    description: Path
+
+
+def train_run(
+    manifest: Path,
+    index: Path,
+    trained: ModelFiles,
+    untrained: ModelFiles,
+    history: Path,
+    *,
+    recipe_name: str,
+    recipe: Mapping[str, Any],
+    image: Mapping[str, Any],
+    seed: int,
+    device: str,
+    cache: Path,
+    code: str,
+    threads: int,
+) -> None:
+    """Train one run, and keep its network from before the first step beside it.
+
+    Args:
+        manifest: manifest/train.parquet.
+        index: the pixels step's index for `image`.
+        trained: where the model goes.
+        untrained: where the same network before its first step goes.
+        history: history.parquet, a row an epoch.
+        recipe_name: name under `recipes`.
+        recipe: its settings, complete.
+        image: the image settings it uses.
+        seed: of weights, batches and augmentation.
+        device: as in the settings.
+        cache: the cache folder; the state of an unfinished training is kept there.
+        code: digest of the code that trains.
+        threads: of the CPU.
+    """
+    torch.set_num_threads(threads)
+    repeatable()
+    target = choose_device(device)
+    log.info("run %s, seed %d, on %s with %d threads", recipe_name, seed, target.type, threads)
+
+    table = usable(read_manifest(manifest))
+    labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    hashes = table["sha256"].to_pylist()
+    settings = ImageSettings.from_dict(dict(image))
+    data = TrainingData(read_pixels(index, hashes, settings, cache), labels, settings)
+
+    torch.manual_seed(seed)
+    model = build_model(recipe["model"], settings.size)
+    facts = {"recipe": recipe_name, "settings": dict(recipe), "seed": seed, "version": __version__}
+
+    def save(files: ModelFiles, state: str) -> None:
+        digest = save_model(
+            model,
+            files.weights,
+            files.description,
+            settings=recipe["model"],
+            image=settings.to_dict(),
+            facts={**facts, "state": state, "device": target.type},
+        )
+        log.info("%s model %s: %s", state, digest[:12], files.weights)
+
+    save(untrained, "untrained")
+    decides = [dict(recipe), settings.digest, seed, hashes, labels.tolist(), code, target.type]
+    checkpoint = Checkpoint(cache / "training", digest_of([*decides, threads], length=32))
+    epochs = train(model, data, recipe, seed, target, checkpoint)
+    save(trained, "trained")
+    write_parquet(history, pa.Table.from_pylist(epochs))
+    checkpoint.remove()
+
+
+def repeatable() -> None:
+    """Ask torch for the same bytes from the same work on the same machine."""
+    # cuBLAS needs a fixed workspace for that, and reads this when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False

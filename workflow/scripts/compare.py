@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from lookalike.comparison import headline_table, write_comparison
+from lookalike.logs import log, step
+
+with step(snakemake.log[0]):
+    table = write_comparison(
+        [(recipe, seed, Path(folder)) for recipe, seed, folder in snakemake.params.runs],
+        Path(snakemake.output.csv),
+        Path(snakemake.output.parquet),
+    )
+    log.info("\n%s", headline_table(table))

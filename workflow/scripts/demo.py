@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from lookalike.demo import build_demo
+from lookalike.logs import step
+
+with step(snakemake.log[0]):
+    build_demo(
+        Path(snakemake.output.train).parent,
+        seed=snakemake.params.seed,
+        train_classes=snakemake.params.train_classes,
+        query_classes=snakemake.params.query_classes,
+        distractor_classes=snakemake.params.distractor_classes,
+    )

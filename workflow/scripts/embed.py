@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from lookalike.embedding_split import embed_split
+from lookalike.logs import step
+
+with step(snakemake.log[0]):
+    embed_split(
+        Path(snakemake.input.manifest),
+        Path(snakemake.params.folder),
+        Path(snakemake.input.weights),
+        Path(snakemake.output.embeddings),
+        Path(snakemake.output.summary),
+        cache=Path(snakemake.params.cache),
+        device=snakemake.params.device,
+        batch_size=snakemake.params.batch_size,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from lookalike.evaluation import evaluate_files
+from lookalike.logs import step
+
+with step(snakemake.log[0]):
+    evaluate_files(
+        Path(snakemake.input.query),
+        Path(snakemake.input.gallery),
+        Path(snakemake.output.metrics).parent,
+        query_folder=Path(snakemake.params.query_folder),
+        gallery_folder=Path(snakemake.params.gallery_folder),
+        **snakemake.params.metrics,
+    )

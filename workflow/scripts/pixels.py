@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from lookalike.logs import step
+from lookalike.pixels import write_pixels
+
+with step(snakemake.log[0]):
+    write_pixels(
+        Path(snakemake.input.manifest),
+        Path(snakemake.params.folder),
+        Path(snakemake.output.index),
+        image=snakemake.params.image,
+        cache=Path(snakemake.params.cache),
+        threads=snakemake.threads,
+    )

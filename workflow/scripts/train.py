@@ -1,0 +1,24 @@
+from pathlib import Path
+
+from lookalike.logs import step
+from lookalike.training_run import ModelFiles, train_run
+
+recipe_name, _, seed = snakemake.wildcards.run.rpartition(".")
+made = {name: Path(path) for name, path in snakemake.output.items()}
+
+with step(snakemake.log[0]):
+    train_run(
+        Path(snakemake.input.manifest),
+        Path(snakemake.input.pixels),
+        ModelFiles(made["weights"], made["model"]),
+        ModelFiles(made["untrained_weights"], made["untrained_model"]),
+        made["history"],
+        recipe_name=recipe_name,
+        recipe=snakemake.params.recipe,
+        image=snakemake.params.image,
+        seed=int(seed),
+        device=snakemake.params.device,
+        cache=Path(snakemake.params.cache),
+        code=snakemake.params.code,
+        threads=snakemake.threads,
+    )
