@@ -36,7 +36,7 @@ include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         "<results>/report.html",
         "<results>/comparison.csv",
-    default_target: True

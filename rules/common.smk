@@ -1,13 +1,16 @@
 # What the stages share: settings, where things are, and how a job asks for its device.
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
+import sys
 from pathlib import Path
 
 from lookalike.code import code_digest
 from lookalike.config import image_settings, read_yaml, resolve
 from lookalike.data_layout import DataSettings, explain_missing, fingerprint
+from lookalike.devices import has_nvidia_gpu
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # The seed's layout as `rule demo` makes it.
 DEMO = "resources/demo"
@@ -20,7 +23,8 @@ def resolve_config():
     elif workflow.config_settings.replace_workflow_config:
         layers = [workflow.config_settings.overwrite_config]
     else:
-        layers = [read_yaml("config.yaml"), workflow.config_settings.overwrite_config]
+        base = read_yaml("config.yaml") if Path("config.yaml").exists() else {}
+        layers = [base, workflow.config_settings.overwrite_config]
     schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
     try:
         return resolve(layers, schema)
@@ -52,6 +56,19 @@ def recipe_of(run):
     return run.rpartition(".")[0]
 
 
+def label_files(wildcards):
+    """Input function: the two JSON files; the demo's are made, anybody else's must be there."""
+    problem = None if DATA.root == Path(DEMO) else explain_missing(DATA)
+    if problem:
+        # An exception raised here would be shown with Snakemake's traceback around it.
+        logger.error(problem)
+        sys.exit(1)
+    return {
+        "train_labels": str(DATA.train_labels_path),
+        "test_labels": str(DATA.test_labels_path),
+    }
+
+
 def manifest_of(split):
     """Input function: the manifest of `split`.
 
@@ -71,4 +88,4 @@ def gpus(wildcards):
     if config["device"] == "cpu":
         return 0
     here = workflow.local_exec and not workflow.remote_exec
-    return 0 if here and not any(Path("/dev").glob("nvidia[0-9]*")) else 1
+    return 0 if here and not has_nvidia_gpu() else 1

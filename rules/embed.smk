@@ -6,21 +6,21 @@ rule embed:
     output:
         embeddings="<results>/{model}/embeddings/{split}.parquet",
         summary="<results>/{model}/embeddings/{split}.json",
+    log:
+        "<results>/logs/{model}/embed_{split}.log",
+    benchmark:
+        "<results>/benchmarks/{model}/embed_{split}.tsv"
+    threads: workflow.cores or 8
+    resources:
+        gpu=gpus,
+        mem_mb=4000,
+        runtime=240,
     params:
         folder=lambda wildcards: str(DATA.folder(wildcards.split)),
         batch_size=lookup(dpath="embed/batch_size", within=config),
         device=config["device"],
         cache=config["cache"],
         code=code_digest("embed"),
-    threads: workflow.cores or 8
-    resources:
-        gpu=gpus,
-        mem_mb=4000,
-        runtime=240,
-    log:
-        "<results>/logs/{model}/embed_{split}.log",
-    benchmark:
-        "<results>/benchmarks/{model}/embed_{split}.tsv"
     message:
         "embed: {wildcards.split} images by {wildcards.model}"
     script:

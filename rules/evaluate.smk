@@ -9,19 +9,19 @@ rule metrics:
         metrics="<results>/{model}/metrics.json",
         per_query="<results>/{model}/per_query.parquet",
         rankings="<results>/{model}/rankings.parquet",
+    log:
+        "<results>/logs/{model}/metrics.log",
+    benchmark:
+        "<results>/benchmarks/{model}/metrics.tsv"
+    threads: workflow.cores or 4
+    resources:
+        mem_mb=4000,
+        runtime=120,
     params:
         metrics=lookup(dpath="metrics", within=config),
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_digest("metrics"),
-    threads: workflow.cores or 4
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    log:
-        "<results>/logs/{model}/metrics.log",
-    benchmark:
-        "<results>/benchmarks/{model}/metrics.tsv"
     message:
         "metrics: {wildcards.model}"
     script:
@@ -41,16 +41,16 @@ rule compare:
             category="Comparison",
         ),
         parquet="<results>/comparison.parquet",
-    params:
-        runs=RUN_FOLDERS,
-        code=code_digest("compare"),
-    resources:
-        mem_mb=1000,
-        runtime=10,
     log:
         "<results>/logs/compare.log",
     benchmark:
         "<results>/benchmarks/compare.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        runs=RUN_FOLDERS,
+        code=code_digest("compare"),
     message:
         "compare: the runs side by side"
     script:

@@ -16,6 +16,13 @@ rule report:
             caption="../workflow/report/report.rst",
             category="Report",
         ),
+    log:
+        "<results>/logs/report.log",
+    benchmark:
+        "<results>/benchmarks/report.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=20,
     params:
         runs=RUN_FOLDERS,
         report=lookup(dpath="report", within=config),
@@ -23,13 +30,6 @@ rule report:
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_digest("report"),
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    log:
-        "<results>/logs/report.log",
-    benchmark:
-        "<results>/benchmarks/report.tsv"
     message:
         "report: {output}"
     script:

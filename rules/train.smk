@@ -9,22 +9,22 @@ rule train:
         history="<results>/{run}/history.parquet",
         untrained_weights="<results>/{run}/untrained/model.safetensors",
         untrained_model="<results>/{run}/untrained/model.json",
-    params:
-        recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
-        image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
-        device=config["device"],
-        cache=config["cache"],
-        code=code_digest("train"),
+    log:
+        "<results>/logs/{run}/train.log",
+    benchmark:
+        "<results>/benchmarks/{run}/train.tsv"
     # All cores: two trainings side by side on one CPU would only slow each other down.
     threads: workflow.cores or 8
     resources:
         gpu=gpus,
         mem_mb=8000,
         runtime=720,
-    log:
-        "<results>/logs/{run}/train.log",
-    benchmark:
-        "<results>/benchmarks/{run}/train.tsv"
+    params:
+        recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
+        image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
+        device=config["device"],
+        cache=config["cache"],
+        code=code_digest("train"),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"
     script:

@@ -1,0 +1,82 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+from lookalike import code
+
+# They change what is said, not what is made.
+SAYS_ONLY = {"errors", "logs", "progress"}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of the package that a file imports, as its syntax tree tells."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lookalike."):
+            found.add(str(node.module).removeprefix("lookalike."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "lookalike":
+            found |= {name.name for name in node.names}
+    return {name for name in found if (code.PACKAGE / f"{name}.py").exists()} - SAYS_ONLY
+
+
+def reachable(path: Path) -> set[str]:
+    """All modules that a file imports, directly or through others."""
+    seen: set[str] = set()
+    todo = imported(path)
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        todo |= imported(code.PACKAGE / f"{name}.py") - seen
+    return seen
+
+
+@pytest.mark.parametrize("step", code.STEPS)
+def test_a_steps_modules_are_those_its_script_imports(step: str) -> None:
+    assert set(code.STEPS[step]) == reachable(code.SCRIPTS / f"{step}.py")
+
+
+def test_every_script_is_a_step() -> None:
+    assert {path.stem for path in code.SCRIPTS.glob("*.py")} == set(code.STEPS)
+
+
+def test_a_comment_or_formatting_changes_no_digest_and_code_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, scripts = tmp_path / "package", tmp_path / "scripts"
+    package.mkdir()
+    scripts.mkdir()
+    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setattr(code, "SCRIPTS", scripts)
+    monkeypatch.setattr(code, "STEPS", {"step": ("one", "two")})
+    (package / "two.py").write_text("B = 2\n")
+    (scripts / "step.py").write_text("print(1)\n")
+
+    def digest_with(source: str) -> str:
+        code._digest_of_source.cache_clear()
+        (package / "one.py").write_text(source)
+        return code.code_digest("step")
+
+    plain = digest_with("A = [1, 2]\n")
+    assert digest_with("# why\nA = [\n    1,\n    2,\n]\n") == plain
+    assert digest_with("A = [1, 3]\n") != plain
+    (scripts / "step.py").write_text("print(2)\n")
+    assert digest_with("A = [1, 2]\n") != plain
+    code._digest_of_source.cache_clear()
+
+
+def test_the_snakefile_imports_nothing_heavy() -> None:
+    common = (code.PACKAGE.parents[1] / "rules" / "common.smk").read_text()
+    for name in reachable_from_source(common):
+        source = (code.PACKAGE / f"{name}.py").read_text()
+        for heavy in ("torch", "numpy", "pandas", "pyarrow", "PIL", "matplotlib"):
+            assert f"import {heavy}" not in source, name
+            assert f"from {heavy}" not in source, name
+
+
+def reachable_from_source(source: str) -> set[str]:
+    lines = [line for line in source.splitlines() if line.startswith("from lookalike.")]
+    names = {line.split()[1].removeprefix("lookalike.") for line in lines}
+    for name in set(names):
+        names |= reachable(code.PACKAGE / f"{name}.py")
+    return names

@@ -1,0 +1,199 @@
+"""The whole workflow, through the real Snakemake, on small drawn images."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from drawings import write_data
+from snakemake_runs import QUICK, ROOT, Run, snakemake, write_settings
+
+from lookalike.config import merge
+
+pytestmark = pytest.mark.workflow
+
+RUN = "results/default.0"
+# Everything of which "byte for byte" is said.
+REPEATABLE = [
+    "results/manifest/train.parquet",
+    "results/manifest/query.parquet",
+    "results/manifest/gallery.parquet",
+    "results/data_report.json",
+    "results/comparison.csv",
+    "results/comparison.parquet",
+    *(
+        f"{model}/{name}"
+        for model in (RUN, f"{RUN}/untrained")
+        for name in (
+            "model.safetensors",
+            "model.json",
+            "embeddings/query.parquet",
+            "embeddings/gallery.parquet",
+            "metrics.json",
+            "per_query.parquet",
+            "rankings.parquet",
+        )
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A folder in which the workflow has run once, and that run."""
+    folder = tmp_path_factory.mktemp("done")
+    write_settings(folder, merge(QUICK, {"data": {"root": str(data)}}))
+    return folder, snakemake(folder)
+
+
+def test_one_command_makes_everything(done: tuple[Path, Run]) -> None:
+    folder, run = done
+    assert run.status == 0, run.output
+    assert run.jobs == {
+        "manifest": 1,
+        "pixels": 1,
+        "train": 1,
+        "embed": 4,
+        "metrics": 2,
+        "compare": 1,
+        "report": 1,
+    }
+    for name in [*REPEATABLE, f"{RUN}/history.parquet", "results/report.html"]:
+        assert (folder / name).stat().st_size > 0, name
+
+
+def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
+    folder, _ = done
+    manifest = pq.read_table(folder / "results/manifest/gallery.parquet").to_pandas()
+    assert len(manifest) == 8 * 3
+    assert set(manifest["status"]) == {"ok"}
+    embeddings = pq.read_table(folder / RUN / "embeddings/gallery.parquet")
+    assert embeddings.column_names == ["image_id", "label", "sha256", "embedding"]
+    assert str(embeddings.schema.field("embedding").type).startswith("fixed_size_list<")
+    assert embeddings.schema.field("embedding").type.list_size == 16
+    assert embeddings["image_id"].to_pylist() == manifest["image_id"].tolist()
+    assert embeddings["sha256"].to_pylist() == manifest["sha256"].tolist()
+    summary = json.loads((folder / RUN / "embeddings/gallery.json").read_text())
+    assert summary["images"] == summary["embedded"] == summary["decoded"] == 24
+    assert summary["from_store"] == 0
+    model = json.loads((folder / RUN / "model.json").read_text())
+    assert summary["model_digest"] == model["digest"]
+
+    metrics = json.loads((folder / RUN / "metrics.json").read_text())
+    assert metrics["n_queries"] == 6
+    assert metrics["n_gallery"] == 24
+    assert metrics["score"] == "cosine"
+    for key in ("mAP@1", "mAP@10", "mAP@50", "mean_rank"):
+        low, high = metrics["ci95"][key]
+        assert low <= metrics["metrics"][key] <= high
+        assert metrics["chance"][key] > 0
+
+    history = pq.read_table(folder / RUN / "history.parquet").to_pandas()
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    assert history["validation_mAP@10"].between(0, 1).all()
+    comparison = pd.read_csv(folder / "results/comparison.csv")
+    assert comparison["run"].tolist() == ["default.0", "default.0"]
+    assert comparison["state"].tolist() == ["trained", "untrained"]
+    assert comparison["mAP@10"][0] == pytest.approx(metrics["metrics"]["mAP@10"])
+
+
+def test_a_second_run_does_nothing(done: tuple[Path, Run]) -> None:
+    folder, _ = done
+    again = snakemake(folder)
+    assert again.status == 0
+    assert "Nothing to be done" in again.output
+    assert again.jobs == {}
+
+
+def test_another_run_from_scratch_gives_the_same_bytes(
+    done: tuple[Path, Run], data: Path, tmp_path: Path
+) -> None:
+    folder, _ = done
+    # Elsewhere on disk, with other file times, and with nothing in the cache.
+    moved = tmp_path / "moved"
+    shutil.copytree(data, moved, copy_function=shutil.copyfile)
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": "moved"}}))
+    again = snakemake(tmp_path)
+    assert again.status == 0, again.output
+    for name in REPEATABLE:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_only_metrics_follow_another_k(done: tuple[Path, Run], tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(done[0], folder, symlinks=True)
+    mine = (done[0] / "mine.yaml").read_text()
+    (folder / "mine.yaml").write_text(mine + "metrics: {k: [1, 5]}\n")
+    run = snakemake(folder)
+    assert run.status == 0, run.output
+    assert run.jobs == {"metrics": 2, "compare": 1, "report": 1}
+    metrics = json.loads((folder / RUN / "metrics.json").read_text())["metrics"]
+    assert "mAP@5" in metrics
+    assert "mAP@10" not in metrics
+
+
+def test_without_data_one_message_says_what_to_do(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    run = snakemake(tmp_path)
+    assert run.status != 0
+    for part in ("no data to work on", "train_image_info.json", "query_images", "make demo"):
+        assert part in run.output
+    assert str(tmp_path / "data") in run.output
+    assert "Traceback" not in run.output
+
+
+def test_a_mistake_in_the_settings_is_explained(tmp_path: Path) -> None:
+    write_settings(tmp_path, {"metrics": {"K": [1]}})
+    run = snakemake(tmp_path, "-n")
+    assert run.status != 0
+    assert "metrics: unknown key 'K'; did you mean 'k'?" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_the_plan_is_shown_without_reading_an_image(data: Path, tmp_path: Path) -> None:
+    write_settings(tmp_path, {"data": {"root": str(data)}, "runs": ["default", "seed"]})
+    plan = snakemake(tmp_path, "-n")
+    assert plan.status == 0, plan.output
+    assert "train: seed.0" in plan.output
+    graph = snakemake(tmp_path, "--dag")
+    assert graph.status == 0
+    assert "digraph" in graph.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_bad_images_stop_the_run_where_asked(data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    (broken / "train" / "0000_000.png").write_bytes(b"<html>not found</html>")
+    write_settings(
+        tmp_path, merge(QUICK, {"data": {"root": "broken", "on_bad_image": "fail"}})
+    )
+    run = snakemake(tmp_path)
+    assert run.status != 0
+    assert "0000_000.png" in run.output
+    assert "Traceback" not in run.output
+    assert not (tmp_path / RUN).exists()
+    assert run.jobs == {}
+
+
+def test_the_workflow_catalogs_entry_plans_the_same_jobs(data: Path, tmp_path: Path) -> None:
+    write_settings(tmp_path, {"data": {"root": str(data)}})
+    plan = snakemake(tmp_path, "-n", snakefile=ROOT / "workflow" / "Snakefile")
+    assert plan.status == 0, plan.output
+    for rule in ("manifest", "pixels", "train", "embed", "metrics", "compare", "report"):
+        assert rule in plan.output
+
+
+def test_snakemakes_own_report_carries_the_page(done: tuple[Path, Run]) -> None:
+    folder, _ = done
+    run = snakemake(folder, "--report", "snakemake-report.html")
+    assert run.status == 0, run.output
+    page = (folder / "snakemake-report.html").read_text()
+    assert "report.html" in page
+    assert "comparison.csv" in page
