@@ -42,7 +42,7 @@ format: .venv/.test
 	$(BIN)/snakefmt Snakefile rules workflow/Snakefile
 
 bench: .venv/.test
-	$(BIN)/python benchmarks/run.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/run.py
 
 # Needs uv on the PATH. torch and torchvision are pinned together, by hand.
 lock:

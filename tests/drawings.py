@@ -38,7 +38,9 @@ def draw(label: int, number: int, size: int = 40) -> Image.Image:
     return image
 
 
-def write_images(folder: Path, labels: list[int], images: list[int], size: int = 40) -> dict[str, int]:
+def write_images(
+    folder: Path, labels: list[int], images: list[int], size: int = 40
+) -> dict[str, int]:
     """Draw each of `images` for each of `labels` into `folder`; returns {file name: label}."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {}

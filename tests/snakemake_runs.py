@@ -45,9 +45,9 @@ class Run:
 def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> Run:
     """Call Snakemake in `folder`, with the settings of `folder`/mine.yaml where they are."""
     settings = ["--configfile", "mine.yaml"] if (folder / "mine.yaml").exists() else []
+    program = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
-        + [*settings, *arguments],
+        [*program, *settings, *arguments],
         cwd=folder,
         env={**os.environ, "COLUMNS": "200"},
         stdout=subprocess.PIPE,

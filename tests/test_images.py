@@ -22,9 +22,10 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from lookalike import decoding
-from lookalike.decoding import BadImageError
+from lookalike.decoding import BadImageError, open_rgb
 from lookalike.errors import LookalikeError
-from lookalike.images import ImageSettings, load_pixels, normalise, open_rgb
+from lookalike.images import ImageSettings, load_pixels
+from lookalike.normalisation import normalise
 
 Pixels = npt.NDArray[Any]
 SETTINGS = ImageSettings(
@@ -160,7 +161,7 @@ def test_normalise_is_torchvision_to_the_bit() -> None:
     expected = torch.stack([theirs(Image.fromarray(image)) for image in batch])
     ours = normalise(torch.from_numpy(batch), SETTINGS)
     assert ours.dtype == torch.float32
-    assert ours.is_contiguous()
+    assert ours.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(ours, expected)
 
 

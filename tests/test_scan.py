@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from lookalike import scan as scanning
+from lookalike.decoding import open_rgb
 from lookalike.scan import Counters, Scanned, scan
 
 LONG_AGO = 1_600_000_000_000_000_000
@@ -144,10 +145,18 @@ class TestCache:
         assert counters == Counters(5, hashed=1, decoded=1, from_cache=4)
         assert [name for name in before if before[name] != after[name]] == ["2.png"]
 
-    def test_copies_are_decoded_once(self, root: Path) -> None:
+    def test_copies_are_decoded_once(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(200):
             (root / f"copy{number}.png").write_bytes((root / "1.png").read_bytes())
-        assert counters_of(root, None, threads=8).decoded == 5
+        calls: list[Any] = []
+
+        def counted(stream: Any, background: str) -> Image.Image:
+            calls.append(stream)
+            return open_rgb(stream, background)
+
+        monkeypatch.setattr(scanning, "open_rgb", counted)
+        assert counters_of(root, None, threads=8) == Counters(205, 205, decoded=5, from_cache=0)
+        assert len(calls) == 5
 
     def test_a_fresh_file_is_not_trusted_by_its_time(self, root: Path, cache: Path) -> None:
         now = time.time_ns()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from drawings import write_data
-from snakemake_runs import QUICK, ROOT, Run, snakemake, write_settings
 
+from drawings import write_data
 from lookalike.config import merge
+from snakemake_runs import QUICK, ROOT, Run, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
@@ -171,9 +171,7 @@ def test_bad_images_stop_the_run_where_asked(data: Path, tmp_path: Path) -> None
     broken = tmp_path / "broken"
     shutil.copytree(data, broken)
     (broken / "train" / "0000_000.png").write_bytes(b"<html>not found</html>")
-    write_settings(
-        tmp_path, merge(QUICK, {"data": {"root": "broken", "on_bad_image": "fail"}})
-    )
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": "broken", "on_bad_image": "fail"}}))
     run = snakemake(tmp_path)
     assert run.status != 0
     assert "0000_000.png" in run.output

@@ -114,7 +114,9 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = schema["properties"]
         unknown = [name for name in value if name not in known]
-        return "; ".join(f"{place}: unknown key {name!r}{_nearest(name, known)}" for name in unknown)
+        return "; ".join(
+            f"{place}: unknown key {name!r}{_nearest(name, known)}" for name in unknown
+        )
     if error.validator == "enum":
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)

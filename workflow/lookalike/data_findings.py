@@ -46,7 +46,7 @@ def summary(report: Report) -> str:
         lines.append(
             f"  {split}: {_n(facts['entries'], 'entry', 'entries')}, {facts['ok']:,} ok, "
             f"{_n(facts['classes'], 'class', 'classes')} of {spread['min']} to {spread['max']} "
-            f"images, median {spread['median']}"
+            f"images, median {spread['median']:,}".removesuffix(".0")
         )
     lines += [f"  {finding['level']}: {finding['text']}" for finding in report["findings"]]
     return "\n".join(lines)

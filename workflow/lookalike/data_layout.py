@@ -55,7 +55,7 @@ class DataSettings:
 
 
 def explain_missing(data: DataSettings) -> str | None:
-    """What of the layout is missing, where it was looked for and what to do; None if all is there."""
+    """What is missing, where it was looked for and what to do; None if all is there."""
     wanted = {
         "training images": (data.folder("train"), Path.is_dir),
         "query images": (data.folder("query"), Path.is_dir),

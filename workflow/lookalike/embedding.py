@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lookalike.errors import LookalikeError
-from lookalike.images import ImageSettings, normalise
+from lookalike.images import ImageSettings
+from lookalike.normalisation import normalise
 
 # A batch is padded to a multiple of this: the kernels chosen for such batches give an image the
 # same bytes in every position and company; those for a batch of 1 or 5 differ by 1e-7.
@@ -43,7 +44,6 @@ def embed_pixels(
             filler = -len(batch) % PAD_TO
             padded = torch.cat([batch, batch[:1].expand(filler, -1, -1, -1)])
             inputs = normalise(padded.to(device), image)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
             parts.append(model(inputs)[: len(batch)].float().cpu().numpy())
     model.train(was_training)
     return np.concatenate(parts)

@@ -55,7 +55,7 @@ def embed_split(
     started = time.monotonic()
     model, description = load_model(weights)
     target = choose_device(device)
-    model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(target).to(memory_format=torch.channels_last)
     image = ImageSettings.from_dict(description["image"])
     table = usable(read_manifest(manifest))
     hashes: list[str] = table["sha256"].to_pylist()

@@ -1,4 +1,4 @@
-"""Images as network input: settings, pixels of one size, normalisation."""
+"""Images as pixels of one size: the settings, and reading a file by them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 
 from lookalike.decoding import READER_VERSION, open_rgb, rgb_of
 from lookalike.errors import LookalikeError
 from lookalike.files import digest_of
-
-__all__ = ["ImageSettings", "load_pixels", "normalise", "open_rgb"]
 
 RESIZES = ("squash", "crop", "pad")
 
@@ -88,17 +85,6 @@ def load_pixels(source: str | Path | bytes, settings: ImageSettings) -> npt.NDAr
     if settings.resize == "pad":
         return np.array(_pad(image, settings.size, settings.background))
     return np.array(_resize(image, settings.size, settings.size))
-
-
-def normalise(batch: torch.Tensor, settings: ImageSettings) -> torch.Tensor:
-    """Turn uint8 [n, height, width, 3] into float32 [n, 3, height, width], on the batch's device.
-
-    (pixel / 255 - mean) / std, operation for operation torchvision's ToTensor and Normalize.
-    """
-    mean = torch.tensor(settings.mean, dtype=torch.float32, device=batch.device)
-    std = torch.tensor(settings.std, dtype=torch.float32, device=batch.device)
-    scaled = batch.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
-    return scaled.sub_(mean[:, None, None]).div_(std[:, None, None])
 
 
 def _resize(image: Image.Image, width: int, height: int) -> Image.Image:

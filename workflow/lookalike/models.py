@@ -58,7 +58,7 @@ class ImageSimilarityModel(nn.Module):
             float32 [batch, embedding_dim].
         """
         features = self.features(images).flatten(1)
-        # On several threads a CPU's matrix product may add up in another order; convolutions do not.
+        # On several threads a CPU's matrix product may add up in another order.
         with nullcontext() if self.training else one_thread():
             embeddings: Tensor = self.fc(features)
         # float32 whatever the precision of the layers: distances are differences of near equals.

@@ -91,9 +91,7 @@ def epoch_batches(
     return shuffled_batches(len(labels), settings["size"], rng)
 
 
-def hold_out_classes(
-    labels: NDArray[np.int64], share: float, seed: int
-) -> tuple[Indices, Indices]:
+def hold_out_classes(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Indices, Indices]:
     """Split images into those to train on and those of held-out classes, to validate on.
 
     Args:

@@ -63,7 +63,7 @@ class Store:
             raise ValueError(f"rows of shape {rows.shape} for {len(keys)} keys and {self.shape}")
         packed_keys = b"".join(bytes.fromhex(key) for key in keys)
         content = hashlib.sha256(packed_keys)
-        content.update(memoryview(rows).cast("B"))
+        content.update(rows.data)
         path = self.folder / f"{content.hexdigest()[:32]}.arrow"
         batch = pa.record_batch(
             {"sha256": _fixed(packed_keys, 32, len(keys)), "row": self._pack(rows)}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from lookalike.decoding import open_rgb
 from lookalike.errors import LookalikeError
-from lookalike.images import open_rgb
 
 SIDE = 96
 """Longer side in pixels."""

@@ -19,10 +19,10 @@ from lookalike.augmentation import augment, build_augmentation
 from lookalike.checkpoints import Checkpoint
 from lookalike.embedding import embed_pixels
 from lookalike.errors import LookalikeError
-from lookalike.decoding import rgb_of
-from lookalike.images import ImageSettings, normalise
+from lookalike.images import ImageSettings
 from lookalike.losses import LossValue, build_loss
 from lookalike.models import score_of
+from lookalike.normalisation import scale, standardise
 from lookalike.progress import Progress
 from lookalike.sampling import epoch_batches, hold_out_classes
 from lookalike.validation import leave_one_out_map
@@ -85,12 +85,11 @@ def train(
     log_plan(len(chosen), len(held_out), data.labels, recipe)
 
     fabric = Fabric(accelerator=device.type, devices=1, precision=fabric_precision(recipe, device))
-    bare = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    bare = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer(bare, recipe["optimizer"])
     network, optimizer = fabric.setup(bare, optimizer)
     loss_of = build_loss(recipe["loss"])
-    background = rgb_of(data.image.background)
-    transform = build_augmentation(recipe["augment"], data.image.size, background)
+    transform = build_augmentation(recipe["augment"], data.image.size)
 
     kind = score_of(recipe["model"])
 
@@ -105,13 +104,11 @@ def train(
                 lr = learning_rate(recipe, epoch - 1 + step / len(batches))
                 for group in optimizer.param_groups:
                     group["lr"] = lr
-                images = torch.from_numpy(data.pixels[chosen[batch]]).permute(0, 3, 1, 2)
-                images = augment(images, transform, hash_seed(seed, epoch, step))
-                inputs = normalise(images.permute(0, 2, 3, 1).to(fabric.device), data.image)
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
+                pixels = torch.from_numpy(data.pixels[chosen[batch]]).to(fabric.device)
+                images = augment(scale(pixels), transform, hash_seed(seed, epoch, step))
                 classes = torch.from_numpy(labels[batch]).to(fabric.device)
 
-                embeddings = network(inputs)
+                embeddings = network(standardise(images, data.image))
                 value = loss_of(embeddings, classes)
                 optimizer.zero_grad()
                 fabric.backward(value.loss)
@@ -269,9 +266,7 @@ def log_plan(
         recipe["epochs"],
     )
     if recipe["validation"]["classes"] and not n_held_out:
-        log.info(
-            "no validation: %d classes are too few to hold some out", len(np.unique(labels))
-        )
+        log.info("no validation: %d classes are too few to hold some out", len(np.unique(labels)))
 
 
 def describe(epoch: Epoch, epochs: int) -> str:
@@ -284,5 +279,3 @@ def describe(epoch: Epoch, epochs: int) -> str:
         parts.append(f"validation mAP@10 {epoch['validation_mAP@10']:.3f}")
     parts.append(f"{epoch['images_per_second']:.0f} images/s")
     return ", ".join(parts)
-
-
