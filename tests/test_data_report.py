@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lookalike.data_findings import named, summary
 from lookalike.data_report import data_report
-from lookalike.manifest import SCHEMA
+from lookalike.manifest_table import SCHEMA
 
 SPLITS = ("train", "query", "gallery")
 APART = {split: Path("/images") / split for split in SPLITS}

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import struct
 import unicodedata
@@ -23,8 +24,10 @@ from PIL import Image
 
 from lookalike.data_layout import SPLITS, DataSettings
 from lookalike.errors import LookalikeError
-from lookalike.manifest import SCHEMA, build_manifest, read_manifest, usable, write_manifest
+from lookalike.manifest import build_manifest, write_manifest
+from lookalike.manifest_table import SCHEMA, read_manifest, usable
 
+DOCS = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 FOLDERS = {"train": "train", "query": "query_images", "gallery": "gallery"}
 
 
@@ -215,6 +218,11 @@ class TestRows:
             assert row["detail"]
             assert row["width"] is row["height"] is row["format"] is None
             assert (row["sha256"] is None) == (row["n_bytes"] is None) == (status in odd)
+
+        # docs/data.md explains these, the three that need no file, and no others.
+        documented = re.findall(r"^\| `(\w+)` \|", DOCS.split("## How images are read")[0], re.M)
+        of_labels = {"unusable_label", "conflicting_labels", "unsafe_name"}
+        assert set(documented) == {*contents, *odd} | of_labels
 
     @pytest.mark.parametrize(
         ("listed", "there"),

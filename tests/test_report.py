@@ -211,7 +211,9 @@ def test_the_hardest_queries_come_first_and_the_sample_repeats_none(page: Node, 
         name = query.one("div", "asked").one("svg").attributes["aria-label"]
         shown.setdefault(each.attributes["aria-labelledby"], []).append(name)
     hard, sampled = shown["hardest"], shown["sampled"]
-    values = [(per_query.loc[name, "mAP@10"], -per_query.loc[name, "first_rank"]) for name in hard]
+    values = [
+        (per_query.loc[name, "mAP@10"], -float(per_query["first_rank"][name])) for name in hard
+    ]
     assert values == sorted(values)
     rest = per_query[per_query["scored"]].drop(hard)
     assert rest["mAP@10"].min() >= values[-1][0]

@@ -22,7 +22,7 @@ def build_augmentation(settings: Mapping[str, Any], size: int) -> nn.Module | No
     Returns:
         A module over float32 [n, 3, size, size] in 0..1; None where nothing is to be changed.
     """
-    steps: list[nn.Module] = []
+    steps: list[K.AugmentationBase2D] = []
     if settings["rotate"]:
         # The corners that a rotation uncovers repeat the image's edge.
         steps.append(K.RandomAffine(settings["rotate"], padding_mode="border", p=1.0))

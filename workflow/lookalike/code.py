@@ -19,16 +19,26 @@ SCRIPTS = PACKAGE.parent / "scripts"
 # What each step's result depends on. Left out on purpose: errors, logs, progress (they change what
 # is said, not what is made) and this module. tests/test_code.py holds it against the real imports.
 _FILES = ("digests", "files")
-_MANIFEST = (*_FILES, "images", "labels", "scan", "manifest", "data_report")
-_RANKING = ("metrics", "ranking")
-_EMBED = (*_FILES, "embedding", "images", "manifest", "models", "pixels", "store", "tables")
+_IMAGES = (*_FILES, "decoding", "images", "manifest_table", "pixels", "store")
+_EMBEDDING = (*_IMAGES, "embedding", "models", "normalisation")
+_METRICS = (*_FILES, "metrics", "ranking")
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
-    "manifest": _MANIFEST,
-    "pixels": (*_FILES, "images", "manifest", "pixels", "store"),
+    "manifest": (
+        *_FILES,
+        "data_findings",
+        "data_layout",
+        "data_report",
+        "decoding",
+        "labels",
+        "manifest",
+        "manifest_table",
+        "scan",
+    ),
+    "pixels": _IMAGES,
     "train": (
-        *_EMBED,
-        *_RANKING,
+        *_EMBEDDING,
+        *_METRICS,
         "augmentation",
         "checkpoints",
         "losses",
@@ -37,10 +47,25 @@ STEPS: dict[str, tuple[str, ...]] = {
         "training_run",
         "validation",
     ),
-    "embed": _EMBED,
-    "metrics": (*_FILES, *_RANKING, "chance", "evaluation", "statistics", "tables"),
-    "compare": (*_FILES, "comparison"),
-    "report": (*_FILES, "report"),
+    "embed": (*_EMBEDDING, "embedding_split", "tables"),
+    "metrics": (*_METRICS, "chance", "evaluation", "retrieval", "statistics", "tables"),
+    "compare": (*_FILES, "comparison", "metrics"),
+    "report": (
+        *_FILES,
+        "charts",
+        "comparison",
+        "decoding",
+        "examples",
+        "figures",
+        "glossary",
+        "inspection",
+        "metrics",
+        "report",
+        "results",
+        "standings",
+        "statistics",
+        "thumbnails",
+    ),
 }
 
 

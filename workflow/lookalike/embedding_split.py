@@ -14,7 +14,7 @@ from lookalike import __version__
 from lookalike.embedding import embed_pixels, require_finite
 from lookalike.files import write_json
 from lookalike.images import ImageSettings
-from lookalike.manifest import read_manifest, usable
+from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import choose_device, load_model, score_of
 from lookalike.pixels import decoded, files_by_content
 from lookalike.progress import Progress

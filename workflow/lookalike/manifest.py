@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lookalike import files
 from lookalike.data_findings import Report, named, summary
@@ -21,23 +19,10 @@ from lookalike.data_layout import SPLITS, DataSettings, explain_missing
 from lookalike.data_report import data_report
 from lookalike.errors import LookalikeError
 from lookalike.labels import Entry, read_labels, storable
+from lookalike.manifest_table import SCHEMA, usable
 from lookalike.scan import Scanned, scan
 
 log = logging.getLogger(__name__)
-
-SCHEMA = pa.schema(
-    {
-        "image_id": pa.string(),
-        "label": pa.string(),
-        "sha256": pa.string(),
-        "width": pa.int32(),
-        "height": pa.int32(),
-        "format": pa.string(),
-        "n_bytes": pa.int64(),
-        "status": pa.string(),
-        "detail": pa.string(),
-    }
-)
 
 
 def write_manifest(
@@ -93,16 +78,6 @@ def build_manifest(
         split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
     }
     return tables, data_report(tables, unlisted, folders)
-
-
-def read_manifest(path: str | Path) -> pa.Table:
-    """One split's manifest, columns as in `SCHEMA`."""
-    return pq.read_table(path, schema=SCHEMA, partitioning=None)
-
-
-def usable(table: pa.Table) -> pa.Table:
-    """The rows whose image can be used: status `ok`."""
-    return table.filter(pc.equal(table["status"], "ok"))
 
 
 def _read_entries(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
 from lookalike.images import ImageSettings, load_pixels
-from lookalike.manifest import read_manifest, usable
+from lookalike.manifest_table import read_manifest, usable
 from lookalike.progress import Progress
 from lookalike.store import Store
 

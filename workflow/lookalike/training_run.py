@@ -17,7 +17,7 @@ from lookalike import __version__
 from lookalike.checkpoints import Checkpoint
 from lookalike.files import digest_of, write_parquet
 from lookalike.images import ImageSettings
-from lookalike.manifest import read_manifest, usable
+from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
 from lookalike.pixels import read_pixels
 from lookalike.training import TrainingData, train
