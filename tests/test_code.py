@@ -58,7 +58,7 @@ def test_a_comment_or_formatting_changes_no_digest_and_code_does(
         return code.code_digest("step")
 
     plain = digest_with("A = [1, 2]\n")
-    assert digest_with("# why\nA = [\n    1,\n    2,\n]\n") == plain
+    assert digest_with('"""What."""\n# why\nA = [\n    1,\n    2,\n]\n') == plain
     assert digest_with("A = [1, 3]\n") != plain
     (scripts / "step.py").write_text("print(2)\n")
     assert digest_with("A = [1, 2]\n") != plain

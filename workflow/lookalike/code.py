@@ -1,7 +1,7 @@
 """Digests of the code behind each step, so that edited code re-runs what depends on it.
 
 Snakemake looks at a rule's script but not at the modules it imports. A rule therefore carries the
-digest of its step's modules among its params. Comments and formatting do not change it.
+digest of its step's modules among its params. Comments, docstrings and formatting do not change it.
 
 Imports nothing heavy: every job parses the Snakefile again.
 """
@@ -13,6 +13,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).resolve().parent
 SCRIPTS = PACKAGE.parent / "scripts"
 
@@ -72,6 +73,9 @@ STEPS: dict[str, tuple[str, ...]] = {
 @cache
 def _digest_of_source(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[:1] = []
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
