@@ -83,6 +83,14 @@ def manifest_of_split(wildcards):
     return checkpoints.manifest.get().output[wildcards.split]
 
 
+def shards_of(wildcards):
+    """Input function: the parts of a split that are embedded side by side, if it is divided."""
+    if config["embed"]["shards"] == 1:
+        return []
+    stem = f"{config['results']}/{wildcards.model}/embeddings/{wildcards.split}"
+    return gather.embed(stem + ".{scatteritem}.json")
+
+
 def gpus(wildcards):
     """How many GPUs a job asks for: none where it will run on this machine and there is none."""
     if config["device"] == "cpu":

@@ -1,8 +1,42 @@
+scattergather:
+    embed=config["embed"]["shards"],
+
+
+# Puts one part of a split into the embedding store; used where embed.shards is more than 1.
+rule embed_shard:
+    input:
+        manifest=manifest_of_split,
+        weights="<results>/{model}/model.safetensors",
+        model="<results>/{model}/model.json",
+    output:
+        summary="<results>/{model}/embeddings/{split}.{scatteritem}.json",
+    log:
+        "<results>/logs/{model}/embed_{split}.{scatteritem}.log",
+    benchmark:
+        "<results>/benchmarks/{model}/embed_{split}.{scatteritem}.tsv"
+    threads: workflow.cores or 8
+    resources:
+        gpu=gpus,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        folder=lambda wildcards: str(DATA.folder(wildcards.split)),
+        batch_size=lookup(dpath="embed/batch_size", within=config),
+        device=config["device"],
+        cache=config["cache"],
+        code=code_digest("embed_shard"),
+    message:
+        "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
+    script:
+        "../workflow/scripts/embed_shard.py"
+
+
 rule embed:
     input:
         manifest=manifest_of_split,
         weights="<results>/{model}/model.safetensors",
         model="<results>/{model}/model.json",
+        shards=shards_of,
     output:
         embeddings="<results>/{model}/embeddings/{split}.parquet",
         summary="<results>/{model}/embeddings/{split}.json",

@@ -47,7 +47,7 @@ def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile
     settings = ["--configfile", "mine.yaml"] if (folder / "mine.yaml").exists() else []
     program = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
     done = subprocess.run(
-        [*program, *settings, *arguments],
+        [*program, *arguments, *settings],  # --configfile takes all that follows it
         cwd=folder,
         env={**os.environ, "COLUMNS": "200"},
         stdout=subprocess.PIPE,

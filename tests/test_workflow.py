@@ -138,6 +138,21 @@ def test_only_metrics_follow_another_k(done: tuple[Path, Run], tmp_path: Path) -
     assert "mAP@10" not in metrics
 
 
+def test_shards_change_no_byte(done: tuple[Path, Run], tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(done[0], folder)
+    shutil.rmtree(folder / ".lookalike" / "embeddings")
+    mine = (done[0] / "mine.yaml").read_text()
+    (folder / "mine.yaml").write_text(mine + "embed: {shards: 3}\n")
+    target = f"{RUN}/embeddings/gallery.parquet"
+    run = snakemake(folder, target)
+    assert run.status == 0, run.output
+    assert run.jobs == {"embed_shard": 3, "embed": 1}
+    assert (folder / target).read_bytes() == (done[0] / target).read_bytes()
+    counts = json.loads((folder / RUN / "embeddings/gallery.json").read_text())
+    assert (counts["images"], counts["embedded"], counts["from_store"]) == (24, 24, 0)
+
+
 def test_without_data_one_message_says_what_to_do(tmp_path: Path) -> None:
     shutil.copy(ROOT / "config.yaml", tmp_path)
     run = snakemake(tmp_path)

@@ -48,6 +48,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "training_run",
         "validation",
     ),
+    "embed_shard": (*_EMBEDDING, "embedding_split", "tables"),
     "embed": (*_EMBEDDING, "embedding_split", "tables"),
     "metrics": (*_METRICS, "chance", "evaluation", "retrieval", "statistics", "tables"),
     "compare": (*_FILES, "comparison", "metrics"),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from lookalike import __version__
 from lookalike.embedding import embed_pixels, require_finite
-from lookalike.files import write_json
+from lookalike.files import read_json, write_json
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import choose_device, load_model, score_of
@@ -27,17 +31,40 @@ log = logging.getLogger(__name__)
 STORE_BATCHES = 16
 
 
+@dataclass(frozen=True)
+class EmbedSettings:
+    """How embedding is done; none of it changes an embedding's bytes on one kind of device.
+
+    Attributes:
+        cache: the cache folder, which holds the embedding store.
+        device: as in the settings.
+        batch_size: images in one forward pass.
+        threads: images decoded side by side.
+    """
+
+    cache: Path
+    device: str
+    batch_size: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an embedding job did, in images of distinct content."""
+
+    from_store: int
+    decoded: int
+    embedded: int
+
+
 def embed_split(
     manifest: Path,
     folder: Path,
     weights: Path,
     output: Path,
     summary: Path,
-    *,
-    cache: Path,
-    device: str,
-    batch_size: int,
-    threads: int,
+    shards: Sequence[Path],
+    settings: EmbedSettings,
 ) -> None:
     """Write the embeddings of a split's usable images, computing only those not in the store.
 
@@ -47,58 +74,94 @@ def embed_split(
         weights: model.safetensors, with model.json beside it.
         output: embeddings/{split}.parquet.
         summary: embeddings/{split}.json: what was done.
-        cache: the cache folder, which holds the embedding store.
-        device: as in the settings.
-        batch_size: images in one forward pass.
-        threads: images decoded side by side.
+        shards: summaries of the shards that were embedded before; their images are in the store.
+        settings: how to do it.
     """
     started = time.monotonic()
-    model, description = load_model(weights)
-    target = choose_device(device)
-    model.to(target).to(memory_format=torch.channels_last)
-    image = ImageSettings.from_dict(description["image"])
     table = usable(read_manifest(manifest))
     hashes: list[str] = table["sha256"].to_pylist()
+    store, description, work = _fill_store(table, folder, weights, settings)
 
-    # Two kinds of device differ in the last bits: each has its own embeddings.
-    dim = description["model"]["embedding_dim"]
-    place = cache / "embeddings" / description["digest"] / target.type
-    store = Store(place, (dim,), np.dtype(np.float32))
-    missing = store.missing(hashes)
-    log.info(
-        "embedding %d images on %s: %d distinct, %d of them not yet embedded",
-        len(hashes),
-        target.type,
-        len(set(hashes)),
-        len(missing),
-    )
-    files = files_by_content(table, folder)
-    todo = decoded([(key, files[key]) for key in missing], image, threads)
-    with Progress("embedding", len(missing)) as progress:
-        while some := list(islice(todo, batch_size * STORE_BATCHES)):
-            keys, pixels = zip(*some, strict=True)
-            vectors = embed_pixels(model, np.stack(pixels), image, batch_size)
-            require_finite(vectors, [files[key] for key in keys])
-            store.add(keys, vectors)
-            progress.update(len(some))
-
+    image = ImageSettings.from_dict(description["image"])
     metadata = {
         "model_digest": description["digest"],
         "image": image.to_dict(),
         "score": score_of(description["model"]),
         "version": __version__,
     }
-    labels = table["label"].to_pylist()
-    vectors = store.read(hashes)
-    write_embeddings(output, table["image_id"].to_pylist(), labels, hashes, vectors, metadata)
-    write_json(
-        summary,
-        {
-            "images": len(hashes),
-            "from_store": len(set(hashes)) - len(missing),
-            "decoded": len(missing),
-            "embedded": len(missing),
-            "seconds": round(time.monotonic() - started, 3),
-            "model_digest": description["digest"],
-        },
+    ids, labels = table["image_id"].to_pylist(), table["label"].to_pylist()
+    write_embeddings(output, ids, labels, hashes, store.read(hashes), metadata)
+
+    done = [read_json(path) for path in shards]
+    embedded = work.embedded + sum(shard["embedded"] for shard in done)
+    seconds = time.monotonic() - started + sum(shard["seconds"] for shard in done)
+    work = Work(len(set(hashes)) - embedded, embedded, embedded)
+    _write_summary(summary, len(hashes), work, seconds, description)
+
+
+def embed_shard(
+    manifest: Path,
+    folder: Path,
+    weights: Path,
+    summary: Path,
+    item: str,
+    settings: EmbedSettings,
+) -> None:
+    """Put the embeddings of one part of a split into the store.
+
+    Args:
+        manifest: manifest/{split}.parquet.
+        folder: of the split's images.
+        weights: model.safetensors, with model.json beside it.
+        summary: what was done, as for a whole split.
+        item: `3-of-8`, as Snakemake names the parts; an image's part follows from its content.
+        settings: how to do it.
+    """
+    started = time.monotonic()
+    number, count = (int(part) for part in item.split("-of-"))
+    table = usable(read_manifest(manifest))
+    mine = [int(sha256[:8], 16) % count == number - 1 for sha256 in table["sha256"].to_pylist()]
+    table = table.filter(pa.array(mine, pa.bool_()))
+    _, description, work = _fill_store(table, folder, weights, settings)
+    _write_summary(summary, len(table), work, time.monotonic() - started, description)
+
+
+def _fill_store(
+    table: pa.Table, folder: Path, weights: Path, settings: EmbedSettings
+) -> tuple[Store, dict[str, Any], Work]:
+    """Embed what the store lacks of a manifest's rows; returns it and the model's description."""
+    model, description = load_model(weights)
+    target = choose_device(settings.device)
+    image = ImageSettings.from_dict(description["image"])
+
+    # Two kinds of device differ in the last bits: each has its own embeddings.
+    place = settings.cache / "embeddings" / description["digest"] / target.type
+    store = Store(place, (description["model"]["embedding_dim"],), np.dtype(np.float32))
+    files = files_by_content(table, folder)
+    missing = store.missing(files)
+    log.info(
+        "embedding on %s: %d images, %d of distinct content, %d of these not yet embedded",
+        target.type,
+        len(table),
+        len(files),
+        len(missing),
     )
+    if missing:
+        model.to(target).to(memory_format=torch.channels_last)
+    todo = decoded([(key, files[key]) for key in missing], image, settings.threads)
+    with Progress("embedding", len(missing)) as progress:
+        while some := list(islice(todo, settings.batch_size * STORE_BATCHES)):
+            keys, pixels = zip(*some, strict=True)
+            vectors = embed_pixels(model, np.stack(pixels), image, settings.batch_size)
+            require_finite(vectors, [files[key] for key in keys])
+            store.add(keys, vectors)
+            progress.update(len(some))
+    work = Work(len(files) - len(missing), len(missing), len(missing))
+    return store, description, work
+
+
+def _write_summary(
+    path: Path, images: int, work: Work, seconds: float, description: dict[str, Any]
+) -> None:
+    counts = {"images": images, **asdict(work), "seconds": round(seconds, 3)}
+    write_json(path, counts | {"model_digest": description["digest"]})

@@ -50,7 +50,7 @@ class Progress:
             self._said = now
             rate = self.done / (now - self._started)
             log.info(
-                "%s: %d of %d %s (%.0f/s)%s",
+                "%s: %d of %d %s (%.3g/s)%s",
                 self.description,
                 self.done,
                 self.total,

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from lookalike.embedding_split import embed_split
+from lookalike.embedding_split import EmbedSettings, embed_split
 from lookalike.logs import step
 
 with step(snakemake.log[0]):
@@ -10,8 +10,11 @@ with step(snakemake.log[0]):
         Path(snakemake.input.weights),
         Path(snakemake.output.embeddings),
         Path(snakemake.output.summary),
-        cache=Path(snakemake.params.cache),
-        device=snakemake.params.device,
-        batch_size=snakemake.params.batch_size,
-        threads=snakemake.threads,
+        [Path(shard) for shard in snakemake.input.shards],
+        EmbedSettings(
+            cache=Path(snakemake.params.cache),
+            device=snakemake.params.device,
+            batch_size=snakemake.params.batch_size,
+            threads=snakemake.threads,
+        ),
     )

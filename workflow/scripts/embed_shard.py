@@ -1,0 +1,19 @@
+from pathlib import Path
+
+from lookalike.embedding_split import EmbedSettings, embed_shard
+from lookalike.logs import step
+
+with step(snakemake.log[0]):
+    embed_shard(
+        Path(snakemake.input.manifest),
+        Path(snakemake.params.folder),
+        Path(snakemake.input.weights),
+        Path(snakemake.output.summary),
+        snakemake.wildcards.scatteritem,
+        EmbedSettings(
+            cache=Path(snakemake.params.cache),
+            device=snakemake.params.device,
+            batch_size=snakemake.params.batch_size,
+            threads=snakemake.threads,
+        ),
+    )
