@@ -91,6 +91,15 @@ def shards_of(wildcards):
     return gather.embed(stem + ".{scatteritem}.json")
 
 
+def place(path):
+    """A param that says where something is, not what is made of it.
+
+    Snakemake re-runs nothing for a param that takes `input` (its issue 3895): images or a cache
+    that moved to another disk are no reason to train again.
+    """
+    return lambda wildcards, input: str(path)
+
+
 def gpus(wildcards):
     """How many GPUs a job asks for: none where it will run on this machine and there is none."""
     if config["device"] == "cpu":

@@ -20,10 +20,10 @@ rule embed_shard:
         mem_mb=4000,
         runtime=240,
     params:
-        folder=lambda wildcards: str(DATA.folder(wildcards.split)),
+        folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
         batch_size=lookup(dpath="embed/batch_size", within=config),
         device=config["device"],
-        cache=config["cache"],
+        cache=place(config["cache"]),
         code=code_digest("embed_shard"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
@@ -50,10 +50,10 @@ rule embed:
         mem_mb=4000,
         runtime=240,
     params:
-        folder=lambda wildcards: str(DATA.folder(wildcards.split)),
+        folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
         batch_size=lookup(dpath="embed/batch_size", within=config),
         device=config["device"],
-        cache=config["cache"],
+        cache=place(config["cache"]),
         code=code_digest("embed"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"

@@ -20,10 +20,11 @@ rule train:
         mem_mb=8000,
         runtime=720,
     params:
+        folder=place(DATA.folder("train")),
         recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
         device=config["device"],
-        cache=config["cache"],
+        cache=place(config["cache"]),
         code=code_digest("train"),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"

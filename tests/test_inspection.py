@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from lookalike.inspection import class_scores, hardest, sample
-from lookalike.results import Scores
-from lookalike.standings import judge
+from lookalike.results import Results, Scores
+from lookalike.standings import best_run, differences, judge, seed_spreads
 
 
 def test_class_scores_against_a_count_by_hand() -> None:
@@ -20,6 +20,7 @@ def test_class_scores_against_a_count_by_hand() -> None:
             "label": ["a", "a", "b", "c"],
             "n_relevant": [2, 1, 1, 0],
             "scored": [True, True, True, False],
+            "mean_rank": [2.0, 2.0, 1.0, None],
             "mAP@10": [0.5, 0.1, 1.0, None],
         }
     )
@@ -44,6 +45,23 @@ def test_class_scores_against_a_count_by_hand() -> None:
     assert (worst.value, worst.untrained) == pytest.approx((0.3, 0.1))
     assert (worst.mistaken_for, worst.mistakes) == ("b", 1)  # b and c once each: the first by name
     assert (best.label, best.value, best.mistaken_for, best.wrong) == ("b", 1.0, None, 0)
+
+
+def test_of_equally_good_classes_the_one_found_later_is_the_worse() -> None:
+    per_query = pd.DataFrame(
+        {
+            "query_id": ["q1", "q2", "q3"],
+            "label": ["a", "b", "c"],
+            "n_relevant": 1,
+            "scored": True,
+            "mean_rank": [20.0, 90.0, 20.0],
+            "mAP@10": 0.0,
+        }
+    )
+    columns = ["query_id", "rank", "gallery_id", "relevant"]
+    rankings = pd.DataFrame([("q1", 1, "x", False)], columns=columns)
+    rows = class_scores(per_query, per_query, rankings, {"x": "d"}, "mAP@10", 10)
+    assert [row.label for row in rows] == ["b", "a", "c"]
 
 
 def test_void_queries_are_not_among_the_hardest_nor_sampled() -> None:
@@ -94,3 +112,49 @@ def test_a_verdict_follows_the_direction_of_the_metric() -> None:
     assert judge(scores(0.1), scores(0.0), "mean_rank").verdict == "better"
     assert judge(scores(0.0), scores(0.1), "mean_rank").verdict == "worse"
     assert judge(scores(0.0), scores(0.0), "mAP@10").verdict == "no difference shown"
+
+
+def test_a_difference_does_not_depend_on_the_order_of_the_rows() -> None:
+    values = np.random.default_rng(1).random((2, 50))
+    ids = [f"q{number:02}" for number in range(50)]
+
+    def scores(row: int, order: int) -> Scores:
+        frame = pd.DataFrame({"query_id": ids, "label": "a", "scored": True, "mAP": values[row]})
+        shuffled = frame.sample(frac=1, random_state=order)
+        return Scores({"settings": {"bootstrap_unit": "query"}}, shuffled)
+
+    one = judge(scores(0, 1), scores(1, 2), "mAP")
+    assert judge(scores(0, 3), scores(1, 4), "mAP") == one
+    assert one.difference.value == pytest.approx(values[0].mean() - values[1].mean())
+
+
+def test_drawing_classes_widens_the_interval_where_a_class_is_all_alike() -> None:
+    labels = np.repeat(list("abcde"), 40)
+    frame = pd.DataFrame({"query_id": [f"q{i:03}" for i in range(200)], "label": labels})
+    frame = frame.assign(scored=True, mAP=np.repeat([0.1, 0.3, 0.5, 0.7, 0.9], 40))
+    zero = frame.assign(mAP=0.0)
+
+    def width(unit: str) -> float:
+        summary = {"settings": {"bootstrap_unit": unit}}
+        found = judge(Scores(summary, frame), Scores(summary, zero), "mAP").difference
+        return found.high - found.low
+
+    assert width("class") > 3 * width("query")
+
+
+def test_runs_are_ranked_by_what_they_are_after_training() -> None:
+    per_query = pd.DataFrame({"query_id": ["q"], "label": ["a"], "scored": [True], "mAP@10": [1.0]})
+    scores = Scores({"settings": {"bootstrap_unit": "query"}}, per_query)
+    after = {"a.0": 0.2, "a.1": 0.6, "b.0": 0.9, "c.0": 0.1}
+    rows = {(name, "trained"): {"mAP@10": value} for name, value in after.items()}
+    rows |= {(name, "untrained"): {"mAP@10": 1 - value} for name, value in after.items()}
+    runs = [
+        Results(name[0], int(name[2]), place, scores, scores, {}, pd.DataFrame())
+        for place, name in enumerate(after)
+    ]
+    assert best_run(runs, rows, "mAP@10").name == "b.0"
+    assert list(differences(runs, rows, "mAP@10", ["mAP@10"]))[-1] == "b.0 − a.1"
+    spreads = seed_spreads(runs, rows, ["mAP@10"])
+    assert list(spreads) == ["a"]
+    spread = spreads["a"]["mAP@10"]
+    assert (spread.mean, spread.low, spread.high) == pytest.approx((0.4, 0.2, 0.6))

@@ -260,6 +260,17 @@ def test_paired_differences_and_seeds_are_shown(page: Node) -> None:
     assert [row.one("th").text for row in seeds] == ["default"]
 
 
+def test_settings_that_differ_between_recipes_come_first_and_are_marked(page: Node) -> None:
+    table = next(t for t in section(page, "setup").all("table") if "Setting" in t.one("thead").text)
+    rows = [[cell.text for cell in row.children if cell.tag != "#text"] for row in table.all("tr")]
+    assert rows[:2] == [
+        ["Setting", "default", "other", "Differs"],
+        ["model.normalize", "True", "False", "differs"],
+    ]
+    assert ["epochs", "4", "4", ""] in rows[2:]
+    assert not any("differs" in row for row in rows[2:])
+
+
 def test_one_run_makes_a_page_without_comparisons_between_runs(made: Made) -> None:
     page = parse(made.write(RUNS[:1]))
     numbers = section(page, "numbers")

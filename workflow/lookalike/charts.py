@@ -155,7 +155,7 @@ def _panel(height: float) -> tuple[Figure, Axes]:
 def _inline(figure: Figure, name: str, label: str) -> Markup:
     """The figure as an `<svg>` element whose ids begin with `name`."""
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(stream, format="svg", transparent=True)
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
     root = ElementTree.fromstring(stream.getvalue())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike import __version__
-from lookalike.logs import step
+from lookalike.logs import log, step
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"lookalike {__version__}")
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_evaluate(subcommands)
+    _add_cache(subcommands)
     options = parser.parse_args(arguments)
     with step():
         options.run(options)
@@ -91,6 +92,46 @@ def _evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
         score=options.score,
     )
+
+
+def _add_cache(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "cache",
+        help="how large the cache is, and making it smaller",
+        description="Show what is in the cache folder; with --older-than or --model, remove a part "
+        "of it. Whatever is removed is made again when it is needed.",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(".lookalike"),
+        metavar="DIR",
+        help="the cache folder, as `cache` in the settings (%(default)s)",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--older-than",
+        type=float,
+        metavar="DAYS",
+        help="remove what was neither written nor read for so many days",
+    )
+    which.add_argument(
+        "--model",
+        metavar="DIGEST",
+        help="remove the embeddings of a model, by the first digits of its digest in model.json",
+    )
+    parser.set_defaults(run=_cache)
+
+
+def _cache(options: argparse.Namespace) -> None:
+    from lookalike.cache import entries, prune, table_of
+
+    if options.older_than is not None or options.model is not None:
+        files, n_bytes = prune(
+            options.cache, older_than_days=options.older_than, model=options.model
+        )
+        log.info("removed %d files, %.1f MB", files, n_bytes / 1e6)
+    log.info("\n%s", table_of(entries(options.cache)))
 
 
 def _cut_offs(text: str) -> list[int]:

@@ -38,11 +38,16 @@ def class_scores(
     """Every class of scored queries, the worst first by its mean of metric `key`.
 
     `trained` and `untrained` are per_query tables, `rankings` the trained run's. Of a query with R
-    right images the first R places are looked at for wrong ones, `places` at most. Equal values
-    stand in the order of their labels.
+    right images the first R places are looked at for wrong ones, `places` at most. Among
+    equal values the greater mean rank is the worse.
     """
     scored = trained[trained["scored"]]
-    means = scored.groupby("label")[key].agg(["mean", "size"])
+    means = scored.groupby("label").agg(
+        value=(key, "mean"), rank=("mean_rank", "mean"), queries=("query_id", "size")
+    )
+    means = means.reset_index().sort_values(
+        ["value", "rank", "label"], ascending=[True, False, True]
+    )
     before = untrained[untrained["scored"]].groupby("label")[key].mean()
     confusions: dict[str, Counter[str]] = {}
     ranked = rankings[rankings["rank"] <= places].merge(
@@ -52,17 +57,13 @@ def class_scores(
     for label, image in zip(wrong["label"], wrong["gallery_id"], strict=True):
         confusions.setdefault(label, Counter())[gallery_labels[image]] += 1
     rows = []
-    for label, mean, size in means.itertuples():
+    for label, value, _, queries in means.itertuples(index=False):
         counts = confusions.get(label, Counter())
         # Of equally frequent labels the first in order, whatever order the rows came in.
         top = min(counts, key=lambda other: (-counts[other], other), default=None)
         mistakes = counts[top] if top is not None else 0
-        rows.append(
-            ClassScore(
-                label, int(size), float(mean), float(before[label]), top, mistakes, counts.total()
-            )
-        )
-    return sorted(rows, key=lambda row: (row.value, row.label))
+        rows.append(ClassScore(label, queries, value, before[label], top, mistakes, counts.total()))
+    return rows
 
 
 def hardest(per_query: pd.DataFrame, key: str, count: int) -> list[str]:

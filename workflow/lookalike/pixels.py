@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
@@ -80,6 +79,36 @@ def files_by_content(table: pa.Table, folder: Path) -> dict[str, Path]:
     return {sha256: folder / image_id for image_id, sha256 in zip(ids, hashes, strict=True)}
 
 
+def filled_pixel_store(
+    manifest: pa.Table, folder: Path, settings: ImageSettings, cache: Path, threads: int
+) -> Store:
+    """The store of decoded images, after decoding what it lacks of a manifest's images.
+
+    Args:
+        manifest: the usable rows of a split's manifest.
+        folder: of the split's images.
+        settings: how an image becomes pixels.
+        cache: the cache folder.
+        threads: images decoded side by side.
+    """
+    store = pixel_store(cache, settings)
+    files = files_by_content(manifest, folder)
+    missing = store.missing(files)
+    todo = decoded([(key, files[key]) for key in missing], settings, threads)
+    with Progress("decoding", len(missing)) as progress:
+        while chunk := list(islice(todo, CHUNK_IMAGES)):
+            keys, rows = zip(*chunk, strict=True)
+            store.add(keys, np.stack(rows))
+            progress.update(len(chunk))
+    log.info(
+        "pixels: %d images, %d from the cache, %d decoded",
+        len(files),
+        len(files) - len(missing),
+        len(missing),
+    )
+    return store
+
+
 def write_pixels(
     manifest: Path,
     folder: Path,
@@ -89,7 +118,7 @@ def write_pixels(
     cache: Path,
     threads: int,
 ) -> None:
-    """Decode what the cache lacks of a manifest's images, and write where each one's pixels are.
+    """The pixels step: decode what the cache lacks, and write where each image's pixels are.
 
     Args:
         manifest: manifest/{split}.parquet.
@@ -100,46 +129,15 @@ def write_pixels(
         cache: the cache folder.
         threads: images decoded side by side.
     """
-    settings = ImageSettings.from_dict(image)
-    store = pixel_store(cache, settings)
-    files = files_by_content(usable(read_manifest(manifest)), folder)
-    missing = store.missing(files)
-    todo = decoded([(key, files[key]) for key in missing], settings, threads)
-    with Progress("decoding", len(missing)) as progress:
-        while chunk := list(islice(todo, CHUNK_IMAGES)):
-            keys, rows = zip(*chunk, strict=True)
-            store.add(keys, np.stack(rows))
-            progress.update(len(chunk))
-    places = [store.place(key) for key in files]
+    table = usable(read_manifest(manifest))
+    store = filled_pixel_store(table, folder, ImageSettings.from_dict(image), cache, threads)
+    hashes = sorted(set(table["sha256"].to_pylist()))
+    places = [store.place(key) for key in hashes]
     index = pa.table(
         {
-            "sha256": pa.array(list(files), pa.string()),
+            "sha256": pa.array(hashes, pa.string()),
             "chunk": pa.array([chunk for chunk, _ in places], pa.string()),
             "row": pa.array([row for _, row in places], pa.int64()),
         }
     )
-    write_parquet(output, index.sort_by("sha256"))
-    log.info(
-        "pixels: %d images, %d from the cache, %d decoded",
-        len(files),
-        len(files) - len(missing),
-        len(missing),
-    )
-
-
-def read_pixels(
-    index: Path, hashes: Sequence[str], settings: ImageSettings, cache: Path
-) -> NDArray[np.uint8]:
-    """Pixels of the images with these SHA-256, uint8 [n, size, size, 3].
-
-    Raises:
-        LookalikeError: the cache no longer has them, though the index says so.
-    """
-    store = pixel_store(cache, settings)
-    gone = set(pq.read_table(index)["sha256"].to_pylist()) - set(store)
-    if gone:
-        raise LookalikeError(
-            f"{store.folder}: {len(gone)} images named by {index} are gone; "
-            f"run again with `--forcerun pixels`"
-        )
-    return store.read(hashes)
+    write_parquet(output, index)

@@ -8,7 +8,10 @@ folder, costs nothing but work.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +81,8 @@ class Store:
 
     def read(self, keys: Sequence[str]) -> Rows:
         """Rows of `keys`, [n, *shape]; KeyError where one is not stored."""
+        for name in {self._places[key][0] for key in keys}:
+            _mark_used(self.folder / name)
         out = np.empty((len(keys), *self.shape), self.dtype)
         for position, key in enumerate(keys):
             chunk, row = self._places[key]
@@ -101,6 +106,14 @@ class Store:
         )
         for row, key in enumerate(keys[: len(batch)]):
             self._places[key.tobytes().hex()] = (path.name, row)
+
+
+def _mark_used(path: Path) -> None:
+    """Let the file's time say when it was last read, to the hour: pruning goes by it."""
+    # Another process may have pruned it since it was opened; what is mapped stays readable.
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > 3600:
+            os.utime(path)
 
 
 def _fixed(content: Any, width: int, count: int) -> pa.Array:

@@ -19,7 +19,7 @@ from lookalike.files import digest_of, write_parquet
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
-from lookalike.pixels import read_pixels
+from lookalike.pixels import filled_pixel_store
 from lookalike.training import TrainingData, train
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class ModelFiles:
 
 def train_run(
     manifest: Path,
-    index: Path,
+    folder: Path,
     trained: ModelFiles,
     untrained: ModelFiles,
     history: Path,
@@ -53,7 +53,8 @@ def train_run(
 
     Args:
         manifest: manifest/train.parquet.
-        index: the pixels step's index for `image`.
+        folder: of the training images; opened only for what the cache has lost since the pixels
+            step.
         trained: where the model goes.
         untrained: where the same network before its first step goes.
         history: history.parquet, a row an epoch.
@@ -75,7 +76,8 @@ def train_run(
     labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
     hashes = table["sha256"].to_pylist()
     settings = ImageSettings.from_dict(dict(image))
-    data = TrainingData(read_pixels(index, hashes, settings, cache), labels, settings)
+    store = filled_pixel_store(table, folder, settings, cache, threads)
+    data = TrainingData(store.read(hashes), labels, settings)
 
     torch.manual_seed(seed)
     model = build_model(recipe["model"], settings.size)

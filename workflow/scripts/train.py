@@ -9,7 +9,7 @@ made = {name: Path(path) for name, path in snakemake.output.items()}
 with step(snakemake.log[0]):
     train_run(
         Path(snakemake.input.manifest),
-        Path(snakemake.input.pixels),
+        Path(snakemake.params.folder),
         ModelFiles(made["weights"], made["model"]),
         ModelFiles(made["untrained_weights"], made["untrained_model"]),
         made["history"],

@@ -1,0 +1,197 @@
+"""What runs again after a change: the set of jobs and the counters, through the real Snakemake.
+
+The tests share one folder and run in order: each makes one change to what the one before left.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drawings import draw, write_data
+from lookalike.config import merge
+from snakemake_runs import QUICK, Run, snakemake, write_settings
+
+pytestmark = pytest.mark.workflow
+
+FINAL = {"compare": 1, "report": 1}
+SCORED = {"metrics": 2, **FINAL}
+
+
+class Project:
+    """A folder with data and settings in which the workflow has run once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = write_data(folder / "data", train_classes=6, test_classes=4)
+        self.settings: dict[str, Any] = merge(QUICK, {"recipes": {"default": {"epochs": 2}}})
+        self.run()
+
+    def run(self, *arguments: str) -> Run:
+        """Run the workflow; it must succeed."""
+        write_settings(self.folder, self.settings)
+        done = snakemake(self.folder, *arguments)
+        assert done.status == 0, done.output
+        return done
+
+    def counts(self, split: str, model: str = "default.0") -> tuple[int, int, int]:
+        """Images decoded, embedded, and read from the store, by embeddings/{split}.json."""
+        path = self.folder / "results" / model / "embeddings" / f"{split}.json"
+        summary = json.loads(path.read_text())
+        return summary["decoded"], summary["embedded"], summary["from_store"]
+
+    def relabel(self, name: str, changes: dict[str, object]) -> None:
+        """Change entries of a labels file; None removes one."""
+        path = self.data / name
+        labels = json.loads(path.read_text()) | changes
+        path.write_text(
+            json.dumps({key: label for key, label in labels.items() if label is not None})
+        )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+def test_nothing_changed(project: Project) -> None:
+    again = project.run()
+    assert again.jobs == {}
+    assert "Nothing to be done" in again.output
+
+
+def test_touched_images(project: Project) -> None:
+    for path in project.data.rglob("*.*"):
+        path.touch()
+    assert project.run().jobs == {"manifest": 1}
+    assert project.run().jobs == {}
+
+
+def test_a_new_gallery_image(project: Project) -> None:
+    draw(6, 50).save(project.data / "gallery" / "new.png")
+    project.relabel("test_image_info.json", {"new.png": 6})
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("gallery") == (1, 1, 18)
+    assert project.counts("gallery", "default.0/untrained") == (1, 1, 18)
+
+
+def test_a_gallery_image_edited_in_place_in_a_sub_folder_keeping_its_size(
+    project: Project,
+) -> None:
+    sub = project.data / "gallery" / "deep" / "er"
+    sub.mkdir(parents=True)
+    draw(6, 51).save(sub / "same.bmp")
+    project.relabel("test_image_info.json", {"deep/er/same.bmp": 6})
+    project.run()
+    before = (sub / "same.bmp").stat()
+    draw(6, 52).save(sub / "same.bmp")
+    assert (sub / "same.bmp").stat().st_size == before.st_size
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("gallery") == (1, 1, 19)
+
+
+def test_going_back_to_an_earlier_state(project: Project) -> None:
+    draw(6, 51).save(project.data / "gallery" / "deep" / "er" / "same.bmp")
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("gallery") == (0, 0, 20)
+
+
+def test_a_renamed_query_image(project: Project) -> None:
+    (project.data / "query_images" / "0006_000.png").rename(
+        project.data / "query_images" / "renamed.png"
+    )
+    project.relabel("test_image_info.json", {"0006_000.png": None, "renamed.png": 6})
+    run = project.run()
+    assert run.jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("query") == (0, 0, 4)
+    assert "0 decoded" in run.output
+
+
+def test_a_relabelled_gallery_image(project: Project) -> None:
+    project.relabel("test_image_info.json", {"new.png": 7})
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("gallery") == (0, 0, 20)
+
+
+def test_a_removed_gallery_image(project: Project) -> None:
+    (project.data / "gallery" / "new.png").unlink()
+    project.relabel("test_image_info.json", {"new.png": None})
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("gallery") == (0, 0, 19)
+
+
+def test_other_cut_offs(project: Project) -> None:
+    project.settings["metrics"] = {"k": [1, 5, 10]}
+    assert project.run().jobs == SCORED
+
+
+def test_another_seed(project: Project) -> None:
+    project.settings["seeds"] = [0, 1]
+    assert project.run().jobs == {"train": 1, "embed": 4, **SCORED}
+    assert project.counts("gallery", "default.1") == (19, 19, 0)
+
+
+def test_another_run_and_then_a_change_to_its_recipe(project: Project) -> None:
+    project.settings["seeds"] = [0]
+    project.settings["runs"] = ["default", "other"]
+    project.settings["recipes"]["other"] = merge(
+        project.settings["recipes"]["default"], {"loss": {"name": "ntxent"}}
+    )
+    assert project.run().jobs == {"train": 1, "embed": 4, **SCORED}
+    # The same network before its first step as the default recipe's: it is not embedded again.
+    assert project.counts("gallery", "other.0/untrained") == (0, 0, 19)
+    project.settings["recipes"]["other"]["loss"]["temperature"] = 0.3
+    jobs = project.run().jobs
+    assert jobs["train"] == 1
+    assert "manifest" not in jobs
+    assert "pixels" not in jobs
+    project.settings["runs"] = ["default"]
+    assert project.run().jobs == FINAL
+
+
+def test_a_new_training_image(project: Project) -> None:
+    draw(0, 50).save(project.data / "train" / "new.png")
+    project.relabel("train_image_info.json", {"new.png": 0})
+    run = project.run()
+    assert run.jobs == {"manifest": 1, "pixels": 1, "train": 1, "embed": 4, **SCORED}
+    assert "25 images, 24 from the cache, 1 decoded" in run.output
+    # The untrained network is the same as before, the trained one is another.
+    assert project.counts("gallery", "default.0/untrained") == (0, 0, 19)
+    assert project.counts("gallery") == (19, 19, 0)
+
+
+def test_images_that_moved_as_a_whole(project: Project) -> None:
+    project.data = project.data.rename(project.folder / "elsewhere")
+    project.settings["data"] = {"root": "elsewhere"}
+    assert project.run().jobs == {"manifest": 1, **SCORED}
+
+
+def test_a_training_whose_cache_is_gone(project: Project) -> None:
+    shutil.rmtree(project.folder / ".lookalike")
+    project.settings["recipes"]["default"]["epochs"] = 3
+    assert project.run().jobs == {"train": 1, "embed": 4, **SCORED}
+    assert project.counts("gallery") == (19, 19, 0)
+
+
+def test_results_deleted_and_the_cache_kept(project: Project) -> None:
+    before = (project.folder / "results/comparison.csv").read_bytes()
+    shutil.rmtree(project.folder / "results")
+    run = project.run()
+    assert run.jobs == {"manifest": 1, "pixels": 1, "train": 1, "embed": 4, **SCORED}
+    assert "0 read and hashed, 0 decoded" in run.output
+    assert "25 images, 25 from the cache, 0 decoded" in run.output
+    assert project.counts("gallery") == (0, 0, 19)
+    assert (project.folder / "results/comparison.csv").read_bytes() == before
+
+
+def test_a_file_that_keeps_its_time_and_changes_its_size_is_noticed(project: Project) -> None:
+    path = project.data / "gallery" / "0006_001.png"
+    before = path.stat()
+    draw(6, 60).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size != before.st_size
+    project.run()
+    assert project.counts("gallery") == (1, 1, 18)

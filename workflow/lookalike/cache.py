@@ -1,0 +1,115 @@
+"""What is in the cache folder, and making it smaller.
+
+The cache holds `scan/` (what is known of files), `pixels/<settings>/` (decoded images),
+`embeddings/<model digest>/<device>/` and `training/` (unfinished trainings). All of it is kept by
+content and can be made again, so anything may be removed at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike.errors import LookalikeError
+
+KINDS = ("scan", "pixels", "embeddings", "training")
+DAY = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Files of one kind that belong together.
+
+    Attributes:
+        kind: one of `KINDS`.
+        key: digest of the model or of the image settings; empty where there is none.
+        files: how many.
+        n_bytes: their size.
+        last_used: seconds since the epoch, of the one written or read last.
+    """
+
+    kind: str
+    key: str
+    files: int
+    n_bytes: int
+    last_used: float
+
+
+def entries(cache: Path) -> list[Entry]:
+    """What is in the cache, by kind and key.
+
+    Raises:
+        LookalikeError: there is no such folder.
+    """
+    if not cache.is_dir():
+        raise LookalikeError(f"{cache}: there is no cache here; name it with --cache")
+    found = []
+    for kind in KINDS:
+        groups: dict[str, list[Path]] = {}
+        for path in _files(cache / kind):
+            inside = path.relative_to(cache / kind).parts
+            groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(path)
+        for key, paths in sorted(groups.items()):
+            stats = [path.stat() for path in paths]
+            size, used = sum(one.st_size for one in stats), max(one.st_mtime for one in stats)
+            found.append(Entry(kind, key, len(paths), size, used))
+    return found
+
+
+def prune(
+    cache: Path, *, older_than_days: float | None = None, model: str | None = None
+) -> tuple[int, int]:
+    """Remove what was neither written nor read for so long, or what belongs to one model.
+
+    Args:
+        cache: the cache folder.
+        older_than_days: remove files that were last used longer ago.
+        model: remove the embeddings of the model whose digest begins so.
+
+    Returns:
+        Files removed, and their bytes.
+
+    Raises:
+        LookalikeError: there is no such folder, or no embeddings of such a model, or of several.
+    """
+    known = entries(cache)
+    doomed: Iterable[Path] = []
+    if model is not None:
+        keys = {one.key for one in known if one.kind == "embeddings" and one.key.startswith(model)}
+        if len(keys) != 1:
+            found = ", ".join(sorted(keys)) or "none"
+            raise LookalikeError(
+                f"{cache}: the digest {model!r} must mean one model; found {found}"
+            )
+        doomed = _files(cache / "embeddings" / keys.pop())
+    elif older_than_days is not None:
+        limit = time.time() - older_than_days * DAY
+        doomed = (
+            path for kind in KINDS for path in _files(cache / kind) if path.stat().st_mtime < limit
+        )
+    removed = n_bytes = 0
+    for path in list(doomed):
+        n_bytes += path.stat().st_size
+        path.unlink(missing_ok=True)
+        removed += 1
+    return removed, n_bytes
+
+
+def table_of(found: Iterable[Entry]) -> str:
+    """The entries as a table to read."""
+    now = time.time()
+    lines = [f"{'kind':<12}{'key':<34}{'files':>7}{'MB':>10}{'last used':>16}"]
+    total = 0
+    for one in found:
+        total += one.n_bytes
+        days = f"{(now - one.last_used) / DAY:.1f} days ago"
+        size = f"{one.n_bytes / 1e6:.1f}"
+        lines.append(f"{one.kind:<12}{one.key:<34}{one.files:>7}{size:>10}{days:>16}")
+    lines.append(f"{'total':<12}{'':<34}{'':>7}{total / 1e6:>10.1f}")
+    return "\n".join(lines)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
