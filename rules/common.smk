@@ -6,7 +6,7 @@ from pathlib import Path
 from lookalike.code import code_digest
 from lookalike.config import image_settings, read_yaml, resolve
 from lookalike.data_layout import DataSettings, explain_missing, fingerprint
-from lookalike.devices import has_nvidia_gpu
+from lookalike.devices import has_gpu
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from snakemake.exceptions import WorkflowError
@@ -18,15 +18,17 @@ DEMO = "resources/demo"
 
 def resolve_config():
     """Config.yaml and what was laid over it, as one checked mapping with every default."""
-    if workflow.modifier.skip_configfile:
-        layers = [config]  # imported as a module: it was given its settings
-    elif workflow.config_settings.replace_workflow_config:
-        layers = [workflow.config_settings.overwrite_config]
-    else:
-        base = read_yaml("config.yaml") if Path("config.yaml").exists() else {}
-        layers = [base, workflow.config_settings.overwrite_config]
     schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
+    given = workflow.config_settings
     try:
+        if workflow.modifier.skip_configfile:
+            return resolve(
+                [config], schema
+            )  # imported as a module: it was given its settings
+        # One by one: merged by Snakemake, a changed name would keep the old name's settings.
+        layers = [*map(read_yaml, given.configfiles), dict(given.config)]
+        if not given.replace_workflow_config:
+            layers.insert(0, read_yaml(workflow.source_path("../config.yaml")))
         return resolve(layers, schema)
     except LookalikeError as error:
         raise WorkflowError(str(error)) from None
@@ -91,13 +93,13 @@ def shards_of(wildcards):
     return gather.embed(stem + ".{scatteritem}.json")
 
 
-def place(path):
-    """A param that says where something is, not what is made of it.
+def aside(value):
+    """A param that says where something is or how it is done, not what is made.
 
     Snakemake re-runs nothing for a param that takes `input` (its issue 3895): images or a cache
-    that moved to another disk are no reason to train again.
+    that moved, or another device, are no reason to train again.
     """
-    return lambda wildcards, input: str(path)
+    return lambda wildcards, input: value
 
 
 def gpus(wildcards):
@@ -105,4 +107,4 @@ def gpus(wildcards):
     if config["device"] == "cpu":
         return 0
     here = workflow.local_exec and not workflow.remote_exec
-    return 0 if here and not has_nvidia_gpu() else 1
+    return 0 if here and not has_gpu() else 1

@@ -18,7 +18,7 @@ checkpoint manifest:
         data=lookup(dpath="data", within=config),
         # Computed when the job is looked at: the demo's images are made after parsing.
         folders=lambda wildcards: fingerprint(DATA),
-        cache=place(config["cache"]),
+        cache=aside(config["cache"]),
         code=code_digest("manifest"),
     message:
         "manifest: scanning and checking the images under {params.data[root]}"
@@ -40,9 +40,9 @@ rule pixels:
         mem_mb=2000,
         runtime=60,
     params:
-        folder=place(DATA.folder("train")),
+        folder=aside(str(DATA.folder("train"))),
         image=lambda wildcards: IMAGES_BY_DIGEST[wildcards.image_digest],
-        cache=place(config["cache"]),
+        cache=aside(config["cache"]),
         code=code_digest("pixels"),
     message:
         "pixels: decoding the training images at {params.image[size]} x {params.image[size]}"

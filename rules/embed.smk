@@ -21,9 +21,9 @@ rule embed_shard:
         runtime=240,
     params:
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
-        batch_size=lookup(dpath="embed/batch_size", within=config),
-        device=config["device"],
-        cache=place(config["cache"]),
+        batch_size=aside(config["embed"]["batch_size"]),
+        device=aside(config["device"]),
+        cache=aside(config["cache"]),
         code=code_digest("embed_shard"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
@@ -51,9 +51,9 @@ rule embed:
         runtime=240,
     params:
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
-        batch_size=lookup(dpath="embed/batch_size", within=config),
-        device=config["device"],
-        cache=place(config["cache"]),
+        batch_size=aside(config["embed"]["batch_size"]),
+        device=aside(config["device"]),
+        cache=aside(config["cache"]),
         code=code_digest("embed"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"

@@ -31,7 +31,6 @@ rule metrics:
 rule compare:
     input:
         metrics=expand("<results>/{model}/metrics.json", model=MODELS),
-        per_query=expand("<results>/{model}/per_query.parquet", model=MODELS),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
     output:

@@ -20,11 +20,11 @@ rule train:
         mem_mb=8000,
         runtime=720,
     params:
-        folder=place(DATA.folder("train")),
+        folder=aside(str(DATA.folder("train"))),
         recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
-        device=config["device"],
-        cache=place(config["cache"]),
+        device=aside(config["device"]),
+        cache=aside(config["cache"]),
         code=code_digest("train"),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"

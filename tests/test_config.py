@@ -61,6 +61,12 @@ def test_the_same_name_keeps_the_other_keys() -> None:
     assert loss == {"name": "contrastive", "margin": 0.7, "mean": "all"}
 
 
+def test_folders_have_one_spelling() -> None:
+    settings = resolve([{"results": "some//results/", "cache": "~/cache"}], SCHEMA)
+    assert settings["results"] == "some/results"
+    assert settings["cache"] == str(Path.home() / "cache")
+
+
 def test_a_recipe_can_have_its_own_image_settings() -> None:
     overlay = {"image": {"size": 96}, "recipes": {"big": {"image": {"size": 128}}}}
     settings = resolve([overlay], SCHEMA)
@@ -77,6 +83,9 @@ def test_a_recipe_can_have_its_own_image_settings() -> None:
         ({"image": {"resize": "squish"}}, ["image.resize", "'squish'", "crop", "'squash'"]),
         ({"image": {"size": "large"}}, ["image.size", "'large'", "integer"]),
         ({"image": {"size": 4}}, ["image.size", "4", "16"]),
+        ({"seeds": [1.0]}, ["seeds.0", "1.0", "integer"]),
+        ({"recipes": {"default": {"optimizer": {"lr": "1e-3"}}}}, ["optimizer.lr", "1.0e-3"]),
+        ({"recipes": {"default": {"optimizer": {"lr": float("nan")}}}}, ["lr", "nan"]),
         ({"runs": ["defualt"]}, ["runs", "'defualt'", "'default'"]),
         ({"seeds": [-1]}, ["seeds.0", "-1"]),
         ({"recipes": {"default": {"loss": {"name": "tripet"}}}}, ["loss.name", "'triplet'"]),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +18,8 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).resolve().parent
 SCRIPTS = PACKAGE.parent / "scripts"
 
-# What each step's result depends on. Left out on purpose: errors, logs, progress (they change what
-# is said, not what is made) and this module. tests/test_code.py holds it against the real imports.
+# What each step's result depends on. Left out on purpose: errors, logs, progress, devices (they
+# change what is said or where it is done, not what is made) and this module. tests/test_code.py holds it against the real imports.
 _FILES = ("digests", "files")
 _IMAGES = (*_FILES, "decoding", "images", "manifest_table", "pixels", "store")
 _EMBEDDING = (*_IMAGES, "embedding", "models", "normalisation")
@@ -82,9 +83,21 @@ def _digest_of_source(path: Path) -> str:
 
 def code_digest(step: str) -> str:
     """16 hexadecimal digits that change when the code of a step (or its script) does."""
-    sources = [PACKAGE / f"{module}.py" for module in STEPS[step]]
-    script = SCRIPTS / f"{step}.py"
-    if script.exists():
-        sources.append(script)
-    digests = [_digest_of_source(source) for source in sorted(set(sources))]
+    return _digest_of([*_sources(STEPS[step]), SCRIPTS / f"{step}.py"])
+
+
+def modules_digest(*modules: str) -> str:
+    """16 hexadecimal digits that change when the code of one of these modules does.
+
+    Caches are keyed by it: what was decoded or embedded by other code is not found.
+    """
+    return _digest_of(_sources(modules))
+
+
+def _sources(modules: Sequence[str]) -> list[Path]:
+    return [PACKAGE / f"{module}.py" for module in modules]
+
+
+def _digest_of(sources: Sequence[Path]) -> str:
+    digests = [_digest_of_source(source) for source in sorted(sources)]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,16 @@ def _filling_validator() -> type[Validator]:
         yield from check_properties(validator, properties, instance, schema)
 
     extend: Any = jsonschema.validators.extend
-    filling: type[Validator] = extend(base, {"properties": fill_then_check})
+    # JSON Schema takes 1.0 for an integer; a seed of 1.0 would name another folder than 1.
+    types = base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ).redefine("number", _is_finite_number)
+    filling: type[Validator] = extend(base, {"properties": fill_then_check}, type_checker=types)
     return filling
+
+
+def _is_finite_number(_: Any, value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
@@ -96,6 +106,8 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
         ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+    for folder in ("results", "cache"):
+        settings[folder] = os.path.normpath(Path(settings[folder]).expanduser())
     return settings
 
 
@@ -125,7 +137,16 @@ def _explain(error: jsonschema.ValidationError) -> str:
         )
     if error.validator == "pattern":
         return f"{place}: {value!r} may hold only letters, digits, '-' and '_'"
+    if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
+        return f"{place}: {value!r} is text to YAML; write it with a point, such as 1.0e-3"
     return f"{place}: {error.message}"
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def image_settings(settings: Mapping[str, Any], recipe: str) -> Settings:

@@ -92,17 +92,21 @@ def fingerprint(data: DataSettings) -> str:
             status = path.stat()
             content.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     for split in SPLITS:
-        for line in sorted(_stats(str(data.folder(split)), "")):
+        for line in sorted(_stats(str(data.folder(split)), "", frozenset())):
             content.update(line)
         content.update(b"\n\n")
     return content.hexdigest()[:16]
 
 
-def _stats(folder: str, inside: str) -> Iterator[bytes]:
+def _stats(folder: str, inside: str, above: frozenset[tuple[int, int]]) -> Iterator[bytes]:
     try:
+        itself = Path(folder).stat()
         entries = os.scandir(folder)
     except OSError:
         return
+    here = (itself.st_dev, itself.st_ino)
+    if here in above:
+        return  # a link back to a folder on the way here
     with entries:
         for entry in entries:
             if entry.name == SNAKEMAKE_MARK:
@@ -110,7 +114,7 @@ def _stats(folder: str, inside: str) -> Iterator[bytes]:
             name = f"{inside}{entry.name}"
             try:
                 if entry.is_dir():
-                    yield from _stats(entry.path, f"{name}/")
+                    yield from _stats(entry.path, f"{name}/", above | {here})
                     continue
                 status = entry.stat()
             except OSError:

@@ -13,9 +13,6 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedIm
 
 from lookalike.errors import LookalikeError
 
-# Raise it when the same file and settings would give other pixels: caches are keyed by it.
-READER_VERSION = 1
-
 # Ordinary raster formats only: none runs a program or reads another file. MPO comes with JPEG.
 Image.init()
 FORMATS = tuple(

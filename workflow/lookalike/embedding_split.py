@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pyarrow as pa
 import torch
 
 from lookalike import __version__
+from lookalike.code import modules_digest
+from lookalike.digests import digest_of
 from lookalike.embedding import embed_pixels, require_finite
 from lookalike.files import read_json, write_json
 from lookalike.images import ImageSettings
@@ -26,6 +29,9 @@ from lookalike.store import Store
 from lookalike.tables import write_embeddings
 
 log = logging.getLogger(__name__)
+
+# The code that an embedding's bytes come from, beside the model and the image.
+EMBEDDER = ("decoding", "embedding", "images", "models", "normalisation")
 
 # Batches whose embeddings go to the store at once: a kill loses at most these.
 STORE_BATCHES = 16
@@ -134,9 +140,13 @@ def _fill_store(
     target = choose_device(settings.device)
     image = ImageSettings.from_dict(description["image"])
 
-    # Two kinds of device differ in the last bits: each has its own embeddings.
-    place = settings.cache / "embeddings" / description["digest"] / target.type
-    store = Store(place, (description["model"]["embedding_dim"],), np.dtype(np.float32))
+    # Two kinds of device differ in the last bits, and so may two versions of the code.
+    embedder = [modules_digest(*EMBEDDER), torch.__version__, PIL.__version__]
+    place = f"{target.type}-{digest_of(embedder)}"
+    folder_of_model = settings.cache / "embeddings" / description["digest"]
+    store = Store(
+        folder_of_model / place, (description["model"]["embedding_dim"],), np.dtype(np.float32)
+    )
     files = files_by_content(table, folder)
     missing = store.missing(files)
     log.info(

@@ -71,6 +71,8 @@ def evaluate_files(
         bootstrap_unit=bootstrap_unit,
         seed=seed,
     )
+    if out.exists() and not out.is_dir():
+        raise LookalikeError(f"{out}: is a file; --out takes a folder, which is made if need be")
     queries = _load(query, exclude, query_folder, _QUERY_ROWS)
     items = _load(gallery, exclude, gallery_folder, _GALLERY_ROWS)
     widths = [blocks[0].vectors.shape[1] for blocks in (queries, items)]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lookalike.decoding import READER_VERSION, open_rgb, rgb_of
+from lookalike.decoding import open_rgb, rgb_of
 from lookalike.errors import LookalikeError
 from lookalike.files import digest_of
 
@@ -52,7 +52,7 @@ class ImageSettings:
     @property
     def pixel_digest(self) -> str:
         """16 hexadecimal digits over all that decides the uint8 pixels."""
-        return digest_of([READER_VERSION, self.size, self.resize, rgb_of(self.background)])
+        return digest_of([self.size, self.resize, rgb_of(self.background)])
 
     @property
     def digest(self) -> str:

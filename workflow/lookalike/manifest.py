@@ -196,8 +196,11 @@ def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: 
             f"None of the {classes} training classes has two usable images, so there is no pair of "
             f"one class to learn from; see {data.train_labels_path}."
         )
-    if report["queries_without_relevant"]["count"] == report["splits"]["query"]["ok"]:
+    of_queries, of_gallery = (
+        set(usable(tables[split])["label"].to_pylist()) for split in ("query", "gallery")
+    )
+    if not of_queries & of_gallery:
         raise LookalikeError(
-            "No query has another image of its class in the gallery, so there is nothing to find "
+            "No query has an image of its class in the gallery, so there is nothing to find "
             f"and nothing to score; see {data.test_labels_path}."
         )

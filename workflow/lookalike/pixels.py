@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lookalike.code import modules_digest
+from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
 from lookalike.images import ImageSettings, load_pixels
@@ -68,9 +71,11 @@ def decoded(
 
 
 def pixel_store(cache: Path, settings: ImageSettings) -> Store:
-    """The store of decoded images, uint8 [size, size, 3], for these settings."""
+    """The store of images decoded by these settings and this code: uint8 [size, size, 3]."""
     shape = (settings.size, settings.size, 3)
-    return Store(cache / "pixels" / settings.pixel_digest, shape, np.dtype(np.uint8))
+    reader = [modules_digest("decoding", "images"), PIL.__version__]
+    folder = cache / "pixels" / digest_of([settings.pixel_digest, *reader])
+    return Store(folder, shape, np.dtype(np.uint8))
 
 
 def files_by_content(table: pa.Table, folder: Path) -> dict[str, Path]:
@@ -118,26 +123,17 @@ def write_pixels(
     cache: Path,
     threads: int,
 ) -> None:
-    """The pixels step: decode what the cache lacks, and write where each image's pixels are.
+    """The pixels step: decode what the cache lacks, and write which images it holds.
 
     Args:
         manifest: manifest/{split}.parquet.
         folder: of the split's images.
-        output: the index: one row per distinct content, `sha256`, `chunk` (a file in the cache),
-            `row` (in it).
+        output: the index: the SHA-256 of each distinct content that the cache now holds.
         image: image settings.
         cache: the cache folder.
         threads: images decoded side by side.
     """
     table = usable(read_manifest(manifest))
-    store = filled_pixel_store(table, folder, ImageSettings.from_dict(image), cache, threads)
+    filled_pixel_store(table, folder, ImageSettings.from_dict(image), cache, threads)
     hashes = sorted(set(table["sha256"].to_pylist()))
-    places = [store.place(key) for key in hashes]
-    index = pa.table(
-        {
-            "sha256": pa.array(hashes, pa.string()),
-            "chunk": pa.array([chunk for chunk, _ in places], pa.string()),
-            "row": pa.array([row for _, row in places], pa.int64()),
-        }
-    )
-    write_parquet(output, index)
+    write_parquet(output, pa.table({"sha256": pa.array(hashes, pa.string())}))

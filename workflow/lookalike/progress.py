@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Progress:
@@ -58,11 +55,3 @@ class Progress:
                 rate,
                 f", {note}" if note else "",
             )
-
-
-def track(items: Iterable[T], description: str, total: int, unit: str = "images") -> Iterator[T]:
-    """Yield `items`, showing how many of `total` have been worked on."""
-    with Progress(description, total, unit) as progress:
-        for item in items:
-            yield item
-            progress.update()

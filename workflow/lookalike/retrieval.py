@@ -56,6 +56,8 @@ class Protocol:
                 f"bootstrap: {self.bootstrap} resamples are too few for a 95 % interval; take "
                 f"{_FEWEST_RESAMPLES} or more, or 0 for no intervals"
             )
+        if self.seed < 0:
+            raise LookalikeError(f"seed: {self.seed} must be a whole number from 0")
         for name, value, allowed in (
             ("no_relevant", self.no_relevant, ("skip", "zero", "error")),
             ("exclude", self.exclude, ("none", "same_file", "same_content", "same_id")),

@@ -26,7 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lookalike import files
-from lookalike.decoding import READER_VERSION, BadImageError, open_rgb
+from lookalike.code import modules_digest
+from lookalike.decoding import BadImageError, open_rgb
 from lookalike.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ class _Memory:
         self.images: dict[str, Decoded] = {}
         self._paths: tuple[Path, Path] | None = None
         if cache is not None:
-            readers = files.digest_of([READER_VERSION, PIL.__version__])
+            readers = files.digest_of([modules_digest("decoding"), PIL.__version__])
             self._paths = (
                 cache / "scan" / f"files-{files.digest_of(str(root.absolute()))}.parquet",
                 cache / "scan" / f"images-{readers}.parquet",

@@ -89,10 +89,6 @@ class Store:
             out[position] = self._chunks[chunk][row]
         return out
 
-    def place(self, key: str) -> tuple[str, int]:
-        """File name of the chunk that holds `key`, and the row in it."""
-        return self._places[key]
-
     def _pack(self, rows: Rows) -> pa.Array:
         return _fixed(rows, rows.dtype.itemsize * int(np.prod(self.shape)), len(rows))
 

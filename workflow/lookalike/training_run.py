@@ -20,9 +20,24 @@ from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
 from lookalike.pixels import filled_pixel_store
-from lookalike.training import TrainingData, train
+from lookalike.training import VALIDATION_K, TrainingData, train
 
 log = logging.getLogger(__name__)
+
+HISTORY = pa.schema(
+    {
+        "epoch": pa.int64(),
+        "steps": pa.int64(),
+        "images": pa.int64(),
+        "loss": pa.float64(),
+        "active_negatives": pa.float64(),
+        "spread": pa.float64(),
+        "lr": pa.float64(),
+        f"validation_mAP@{VALIDATION_K}": pa.float64(),
+        "images_per_second": pa.float64(),
+        "seconds": pa.float64(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ def train_run(
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, threads], length=32))
     epochs = train(model, data, recipe, seed, target, checkpoint)
     save(trained, "trained")
-    write_parquet(history, pa.Table.from_pylist(epochs))
+    write_parquet(history, pa.Table.from_pylist(epochs, schema=HISTORY))
     checkpoint.remove()
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from lookalike.devices import device_for
 from lookalike.embedding_split import EmbedSettings, embed_split
 from lookalike.logs import step
 
@@ -13,7 +14,7 @@ with step(snakemake.log[0]):
         [Path(shard) for shard in snakemake.input.shards],
         EmbedSettings(
             cache=Path(snakemake.params.cache),
-            device=snakemake.params.device,
+            device=device_for(snakemake.params.device, snakemake.resources.gpu),
             batch_size=snakemake.params.batch_size,
             threads=snakemake.threads,
         ),

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from lookalike.devices import device_for
 from lookalike.embedding_split import EmbedSettings, embed_shard
 from lookalike.logs import step
 
@@ -12,7 +13,7 @@ with step(snakemake.log[0]):
         snakemake.wildcards.scatteritem,
         EmbedSettings(
             cache=Path(snakemake.params.cache),
-            device=snakemake.params.device,
+            device=device_for(snakemake.params.device, snakemake.resources.gpu),
             batch_size=snakemake.params.batch_size,
             threads=snakemake.threads,
         ),

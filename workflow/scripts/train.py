@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from lookalike.devices import device_for
 from lookalike.logs import step
 from lookalike.training_run import ModelFiles, train_run
 
@@ -17,7 +18,7 @@ with step(snakemake.log[0]):
         recipe=snakemake.params.recipe,
         image=snakemake.params.image,
         seed=int(seed),
-        device=snakemake.params.device,
+        device=device_for(snakemake.params.device, snakemake.resources.gpu),
         cache=Path(snakemake.params.cache),
         code=snakemake.params.code,
         threads=snakemake.threads,
