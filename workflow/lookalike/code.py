@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).resolve().parent
 SCRIPTS = PACKAGE.parent / "scripts"
 
 # What each step's result depends on. Left out on purpose: errors, logs, progress, devices (they
-# change what is said or where it is done, not what is made) and this module. tests/test_code.py holds it against the real imports.
+# change what is said or where it is done, not what is made) and this module. tests/test_code.py
+# holds it against the real imports.
 _FILES = ("digests", "files")
 _IMAGES = (*_FILES, "decoding", "images", "manifest_table", "pixels", "store")
 _EMBEDDING = (*_IMAGES, "embedding", "models", "normalisation")
