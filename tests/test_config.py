@@ -95,7 +95,8 @@ def test_a_recipe_can_have_its_own_image_settings() -> None:
         ),
         ({"recipes": {"default": {"epochs": 1.5}}}, ["recipes.default.epochs", "1.5"]),
         ({"recipes": {"a b": {}}}, ["a b"]),
-        ({"data": "here"}, ["data", "'here'", "object"]),
+        ({"data": "here"}, ["data", "'here'", "mapping"]),
+        ({"seeds": 3}, ["seeds", "a list", "[3]"]),
     ],
 )
 def test_a_mistake_is_explained(overlay: dict[str, Any], parts: list[str]) -> None:

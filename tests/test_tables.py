@@ -123,6 +123,12 @@ def test_lengths_are_compared_across_blocks(tmp_path: Path) -> None:
         list(read_blocks(path, rows=3))
 
 
+def test_the_odd_one_out_is_named_even_where_it_is_the_first(tmp_path: Path) -> None:
+    path = saved(tmp_path / "bad.parquet", columns(embedding=[[1.0]] + [[1.0, 2.0]] * 4))
+    with pytest.raises(LookalikeError, match="has 1 values where others have 2"):
+        list(read_blocks(path))
+
+
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     text = tmp_path / "text.parquet"
     text.write_text("not parquet")

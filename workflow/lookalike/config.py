@@ -137,6 +137,10 @@ def _explain(error: jsonschema.ValidationError) -> str:
         )
     if error.validator == "pattern":
         return f"{place}: {value!r} may hold only letters, digits, '-' and '_'"
+    if error.validator == "type" and schema["type"] == "array":
+        return f"{place}: {value!r} must be a list, such as [{value}]"
+    if error.validator == "type" and schema["type"] == "object":
+        return f"{place}: {value!r} must be a mapping of settings, such as {{name: value}}"
     if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
         return f"{place}: {value!r} is text to YAML; write it with a point, such as 1.0e-3"
     return f"{place}: {error.message}"

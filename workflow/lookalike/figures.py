@@ -17,7 +17,7 @@ _CURVES = {
     "loss": ("Loss", "What training brings down; mean over the epoch's batches.", False),
     "validation_mAP@10": (
         "Validation mAP@10",
-        "Scored while training on training classes kept apart, never on the test images.",
+        "Scored while training, on training classes kept apart: fewer than the test's, so easier.",
         True,
     ),
     "active_negatives": (

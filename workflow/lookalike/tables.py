@@ -185,8 +185,9 @@ def _vectors(path: str | Path, values: pa.Array, image_ids: list[str]) -> NDArra
         empty = image_ids[values.is_null().to_pylist().index(True)]
         raise LookalikeError(f"{path}: image '{empty}' has no embedding. Leave such rows out")
     lengths = np.asarray(values.value_lengths())
-    for row in np.flatnonzero(lengths != lengths[0]):
-        raise _ragged(path, image_ids[row], lengths[row], lengths[0])
+    usual = int(np.bincount(lengths).argmax())
+    for row in np.flatnonzero(lengths != usual):
+        raise _ragged(path, image_ids[row], lengths[row], usual)
     if lengths[0] == 0:
         raise LookalikeError(f"{path}: the embeddings have no values (lists of length 0)")
     flat = values.flatten()
