@@ -169,13 +169,6 @@ def test_images_that_moved_as_a_whole(project: Project) -> None:
     assert project.run().jobs == {"manifest": 1, **SCORED}
 
 
-def test_a_training_whose_cache_is_gone(project: Project) -> None:
-    shutil.rmtree(project.folder / ".lookalike")
-    project.settings["recipes"]["default"]["epochs"] = 3
-    assert project.run().jobs == {"train": 1, "embed": 4, **SCORED}
-    assert project.counts("gallery") == (19, 19, 0)
-
-
 def test_results_deleted_and_the_cache_kept(project: Project) -> None:
     before = (project.folder / "results/comparison.csv").read_bytes()
     shutil.rmtree(project.folder / "results")
@@ -195,3 +188,10 @@ def test_a_file_that_keeps_its_time_and_changes_its_size_is_noticed(project: Pro
     assert path.stat().st_size != before.st_size
     project.run()
     assert project.counts("gallery") == (1, 1, 18)
+
+
+def test_a_training_whose_cache_is_gone(project: Project) -> None:
+    shutil.rmtree(project.folder / ".lookalike")
+    project.settings["recipes"]["default"]["epochs"] = 3
+    assert project.run().jobs == {"train": 1, "embed": 4, **SCORED}
+    assert project.counts("gallery") == (19, 19, 0)
