@@ -43,13 +43,16 @@ class Run:
 
 
 def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> Run:
-    """Call Snakemake in `folder`, with the settings of `folder`/mine.yaml where they are."""
+    """Call Snakemake in `folder`, with the settings of `folder`/mine.yaml where they are.
+
+    The package is the one beside the Snakefile: a copy of the project runs its own code.
+    """
     settings = ["--configfile", "mine.yaml"] if (folder / "mine.yaml").exists() else []
     program = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
     done = subprocess.run(
         [*program, *arguments, *settings],  # --configfile takes all that follows it
         cwd=folder,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(snakefile.parent / "workflow")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,7 +13,7 @@ import pytest
 
 from drawings import draw, write_data
 from lookalike.config import merge
-from snakemake_runs import QUICK, Run, snakemake, write_settings
+from snakemake_runs import QUICK, ROOT, Run, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
@@ -195,3 +195,30 @@ def test_a_training_whose_cache_is_gone(project: Project) -> None:
     project.settings["recipes"]["default"]["epochs"] = 3
     assert project.run().jobs == {"train": 1, "embed": 4, **SCORED}
     assert project.counts("gallery") == (19, 19, 0)
+
+
+def test_edited_code(project: Project, tmp_path: Path) -> None:
+    for name in ("Snakefile", "config.yaml", "rules", "workflow", "profiles"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    own = tmp_path / "Snakefile"
+
+    def run() -> Run:
+        done = snakemake(project.folder, snakefile=own)
+        assert done.status == 0, done.output
+        return done
+
+    def append(module: str, code: str) -> None:
+        with (tmp_path / "workflow" / "lookalike" / module).open("a") as stream:
+            stream.write(code)
+
+    run()
+    append("normalisation.py", "# said in other words\n")
+    assert run().jobs == {}
+    append("chance.py", "UNUSED = 1\n")
+    assert run().jobs == SCORED
+    # Other code embeds: nothing embedded before is taken, not even for the same weights.
+    append("normalisation.py", "UNUSED = 1\n")
+    assert run().jobs == {"train": 1, "embed": 4, **SCORED}
+    assert project.counts("gallery", "default.0/untrained") == (19, 19, 0)

@@ -154,7 +154,6 @@ def test_shards_change_no_byte(done: tuple[Path, Run], tmp_path: Path) -> None:
 
 
 def test_without_data_one_message_says_what_to_do(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "config.yaml", tmp_path)
     run = snakemake(tmp_path)
     assert run.status != 0
     for part in ("no data to work on", "train_image_info.json", "query_images", "make demo"):
@@ -169,6 +168,17 @@ def test_a_mistake_in_the_settings_is_explained(tmp_path: Path) -> None:
     assert run.status != 0
     assert "metrics: unknown key 'K'; did you mean 'k'?" in run.output
     assert "Traceback" not in run.output
+
+
+def test_settings_files_are_laid_over_one_by_one(data: Path, tmp_path: Path) -> None:
+    # Merged at once, the triplet loss would be left with a setting of the contrastive loss.
+    loss = {"name": "contrastive", "mean": "all"}
+    first = {"data": {"root": str(data)}, "recipes": {"default": {"loss": loss}}}
+    (tmp_path / "a.yaml").write_text(json.dumps(first))
+    (tmp_path / "b.yaml").write_text('{"recipes": {"default": {"loss": {"name": "triplet"}}}}')
+    plan = snakemake(tmp_path, "-n", "--configfile", "a.yaml", "b.yaml")
+    assert plan.status == 0, plan.output
+    assert "triplet loss" in plan.output
 
 
 def test_the_plan_is_shown_without_reading_an_image(data: Path, tmp_path: Path) -> None:
