@@ -24,7 +24,6 @@ SCRIPTS = PACKAGE.parent / "scripts"
 _FILES = ("digests", "files")
 _IMAGES = (*_FILES, "decoding", "images", "manifest_table", "pixels", "store")
 _EMBEDDING = (*_IMAGES, "embedding", "models", "normalisation")
-_METRICS = (*_FILES, "metrics", "ranking")
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
     "manifest": (
@@ -41,7 +40,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "pixels": _IMAGES,
     "train": (
         *_EMBEDDING,
-        *_METRICS,
+        "metrics",
+        "ranking",
         "augmentation",
         "checkpoints",
         "losses",
@@ -52,10 +52,19 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "embed_shard": (*_EMBEDDING, "embedding_split", "tables"),
     "embed": (*_EMBEDDING, "embedding_split", "tables"),
-    "metrics": (*_METRICS, "chance", "evaluation", "retrieval", "statistics", "tables"),
-    "compare": (*_FILES, "comparison", "metrics"),
+    "metrics": (
+        "files",
+        "metrics",
+        "ranking",
+        "chance",
+        "evaluation",
+        "retrieval",
+        "statistics",
+        "tables",
+    ),
+    "compare": ("files", "comparison", "metrics"),
     "report": (
-        *_FILES,
+        "files",
         "charts",
         "comparison",
         "decoding",

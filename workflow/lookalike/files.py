@@ -14,8 +14,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lookalike.digests import digest_of as digest_of
-
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:

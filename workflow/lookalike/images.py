@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from lookalike.decoding import open_rgb, rgb_of
+from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
-from lookalike.files import digest_of
 
 RESIZES = ("squash", "crop", "pad")
 

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
-from lookalike.files import digest_of, read_json, sha256_of_file, whole, write_json
+from lookalike.files import read_json, sha256_of_file, whole, write_json
 
 CHANNELS = (32, 64, 128, 256)
 

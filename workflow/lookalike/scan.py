@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from lookalike import files
 from lookalike.code import modules_digest
 from lookalike.decoding import BadImageError, open_rgb
+from lookalike.digests import digest_of
 from lookalike.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -227,9 +228,9 @@ class _Memory:
         self.images: dict[str, Decoded] = {}
         self._paths: tuple[Path, Path] | None = None
         if cache is not None:
-            readers = files.digest_of([modules_digest("decoding"), PIL.__version__])
+            readers = digest_of([modules_digest("decoding"), PIL.__version__])
             self._paths = (
-                cache / "scan" / f"files-{files.digest_of(str(root.absolute()))}.parquet",
+                cache / "scan" / f"files-{digest_of(str(root.absolute()))}.parquet",
                 cache / "scan" / f"images-{readers}.parquet",
             )
             self.files = {row[0]: Stamp(*row[1:]) for row in _rows(self._paths[0], self._FILES)}

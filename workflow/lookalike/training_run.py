@@ -15,7 +15,8 @@ import torch
 
 from lookalike import __version__
 from lookalike.checkpoints import Checkpoint
-from lookalike.files import digest_of, write_parquet
+from lookalike.digests import digest_of
+from lookalike.files import write_parquet
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
