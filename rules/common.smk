@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from lookalike.code import code_digest
+from lookalike.code import code_digest, software
 from lookalike.config import image_settings, read_yaml, resolve
 from lookalike.data_layout import DataSettings, explain_missing, fingerprint
 from lookalike.devices import has_gpu
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
+from lookalike.shards import shard_digest
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -39,13 +40,11 @@ config.clear()
 config.update(settings)
 
 DATA = DataSettings.from_dict(config["data"])
-# What the steps that look at all runs are told: recipe, seed, folder.
-RUN_FOLDERS = [
-    (recipe, seed, f"{config['results']}/{recipe}.{seed}")
-    for recipe in config["runs"]
-    for seed in config["seeds"]
+# A run is a recipe trained from a seed.
+RECIPES_AND_SEEDS = [
+    (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
 ]
-RUNS = [f"{recipe}.{seed}" for recipe, seed, _ in RUN_FOLDERS]
+RUNS = [f"{recipe}.{seed}" for recipe, seed in RECIPES_AND_SEEDS]
 # A model is a run, or the same network before its first step.
 MODELS = [model for run in RUNS for model in (run, f"{run}/untrained")]
 # The image settings of each recipe, and by their digest.
@@ -65,9 +64,10 @@ def label_files(wildcards):
         # An exception raised here would be shown with Snakemake's traceback around it.
         logger.error(problem)
         sys.exit(1)
+    # The user's files stay where they are when the workflow is imported under a prefix.
     return {
-        "train_labels": str(DATA.train_labels_path),
-        "test_labels": str(DATA.test_labels_path),
+        "train_labels": local(str(DATA.train_labels_path)),
+        "test_labels": local(str(DATA.test_labels_path)),
     }
 
 
@@ -83,6 +83,16 @@ def manifest_of(split):
 def manifest_of_split(wildcards):
     """Input function: the manifest of the split that the wildcards name."""
     return checkpoints.manifest.get().output[wildcards.split]
+
+
+def contents_of_shard(wildcards):
+    """Param function: a digest of the images in a part of a split.
+
+    It decides alone whether the part is embedded again: the manifest, which every change of the
+    split makes anew, is an ancient input there.
+    """
+    item = wildcards.scatteritem
+    return shard_digest(checkpoints.manifest.get().output[wildcards.split], item)
 
 
 def shards_of(wildcards):

@@ -20,6 +20,7 @@ checkpoint manifest:
         folders=lambda wildcards: fingerprint(DATA),
         cache=aside(config["cache"]),
         code=code_digest("manifest"),
+        software=software("manifest"),
     message:
         "manifest: scanning and checking the images under {params.data[root]}"
     script:
@@ -44,6 +45,7 @@ rule pixels:
         image=lambda wildcards: IMAGES_BY_DIGEST[wildcards.image_digest],
         cache=aside(config["cache"]),
         code=code_digest("pixels"),
+        software=software("pixels"),
     message:
         "pixels: decoding the training images at {params.image[size]} x {params.image[size]}"
     script:

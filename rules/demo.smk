@@ -3,12 +3,12 @@
 
 rule demo:
     output:
-        train=directory("resources/demo/train"),
-        query=directory("resources/demo/query_images"),
-        gallery=directory("resources/demo/gallery"),
-        train_labels="resources/demo/train_image_info.json",
-        test_labels="resources/demo/test_image_info.json",
-        licences="resources/demo/LICENSES.txt",
+        train=local(directory("resources/demo/train")),
+        query=local(directory("resources/demo/query_images")),
+        gallery=local(directory("resources/demo/gallery")),
+        train_labels=local("resources/demo/train_image_info.json"),
+        test_labels=local("resources/demo/test_image_info.json"),
+        licences=local("resources/demo/LICENSES.txt"),
     log:
         "<results>/logs/demo.log",
     benchmark:
@@ -23,6 +23,7 @@ rule demo:
         query_classes=150,
         distractor_classes=200,
         code=code_digest("demo"),
+        software=software("demo"),
     message:
         "demo: drawing emoji into resources/demo"
     script:

@@ -5,7 +5,8 @@ scattergather:
 # Puts one part of a split into the embedding store; used where embed.shards is more than 1.
 rule embed_shard:
     input:
-        manifest=manifest_of_split,
+        # The param `contents` sees whether anything changed for this part.
+        manifest=ancient(manifest_of_split),
         weights="<results>/{model}/model.safetensors",
         model="<results>/{model}/model.json",
     output:
@@ -20,11 +21,13 @@ rule embed_shard:
         mem_mb=4000,
         runtime=240,
     params:
+        contents=contents_of_shard,
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
         batch_size=aside(config["embed"]["batch_size"]),
         device=aside(config["device"]),
         cache=aside(config["cache"]),
         code=code_digest("embed_shard"),
+        software=software("embed_shard"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
     script:
@@ -55,6 +58,7 @@ rule embed:
         device=aside(config["device"]),
         cache=aside(config["cache"]),
         code=code_digest("embed"),
+        software=software("embed"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"
     script:

@@ -22,6 +22,7 @@ rule metrics:
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_digest("metrics"),
+        software=software("metrics"),
     message:
         "metrics: {wildcards.model}"
     script:
@@ -30,7 +31,8 @@ rule metrics:
 
 rule compare:
     input:
-        metrics=expand("<results>/{model}/metrics.json", model=MODELS),
+        trained=expand("<results>/{run}/metrics.json", run=RUNS),
+        untrained=expand("<results>/{run}/untrained/metrics.json", run=RUNS),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
     output:
@@ -48,7 +50,7 @@ rule compare:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=RUN_FOLDERS,
+        runs=RECIPES_AND_SEEDS,
         code=code_digest("compare"),
     message:
         "compare: the runs side by side"

@@ -24,12 +24,13 @@ rule report:
         mem_mb=2000,
         runtime=20,
     params:
-        runs=RUN_FOLDERS,
+        runs=RECIPES_AND_SEEDS,
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_digest("report"),
+        software=software("report"),
     message:
         "report: {output}"
     script:

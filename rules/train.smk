@@ -11,8 +11,8 @@ rule train:
         untrained_model="<results>/{run}/untrained/model.json",
     log:
         "<results>/logs/{run}/train.log",
-    benchmark:
-        "<results>/benchmarks/{run}/train.tsv"
+    # For `--cache train`. Snakemake allows no benchmark beside it; history.parquet has the times.
+    cache: True
     # All cores: two trainings side by side on one CPU would only slow each other down.
     threads: workflow.cores or 8
     resources:
@@ -26,6 +26,7 @@ rule train:
         device=aside(config["device"]),
         cache=aside(config["cache"]),
         code=code_digest("train"),
+        software=software("train"),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"
     script:

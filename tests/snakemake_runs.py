@@ -42,23 +42,56 @@ class Run:
         return {rule: finished.count(rule) for rule in set(finished) - {"all"}}
 
 
-def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> Run:
-    """Call Snakemake in `folder`, with the settings of `folder`/mine.yaml where they are.
+def repeatable(*runs: str) -> list[str]:
+    """Everything of which "byte for byte" is said: of all, and of `runs` (such as default.0)."""
+    models = [f"{run}{twin}" for run in runs for twin in ("", "/untrained")]
+    of_a_model = (
+        "model.safetensors",
+        "model.json",
+        "embeddings/query.parquet",
+        "embeddings/gallery.parquet",
+        "metrics.json",
+        "per_query.parquet",
+        "rankings.parquet",
+    )
+    return [
+        "results/manifest/train.parquet",
+        "results/manifest/query.parquet",
+        "results/manifest/gallery.parquet",
+        "results/data_report.json",
+        "results/comparison.csv",
+        "results/comparison.parquet",
+        *(f"results/{model}/{name}" for model in models for name in of_a_model),
+    ]
+
+
+def start(
+    folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile", own_group: bool = False
+) -> subprocess.Popen[str]:
+    """Start Snakemake in `folder`, with the settings of `folder`/mine.yaml where they are.
 
     The package is the one beside the Snakefile: a copy of the project runs its own code.
+    own_group: it and its jobs make a process group, so that a test can kill them at once.
     """
     settings = ["--configfile", "mine.yaml"] if (folder / "mine.yaml").exists() else []
+    package = [str(snakefile.parent / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
     program = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
-    done = subprocess.run(
+    return subprocess.Popen(
         [*program, *arguments, *settings],  # --configfile takes all that follows it
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(snakefile.parent / "workflow")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(package)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
+        start_new_session=own_group,
     )
-    return Run(done.returncode, done.stdout)
+
+
+def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> Run:
+    """Call Snakemake as `start` does, and wait for its end."""
+    with start(folder, *arguments, snakefile=snakefile) as process:
+        output, _ = process.communicate()
+    return Run(process.returncode, output)
 
 
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:

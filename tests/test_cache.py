@@ -1,6 +1,8 @@
+import errno
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,56 @@ def test_a_digest_that_is_not_one_model_removes_nothing(tmp_path: Path) -> None:
     assert kept(tmp_path) == before
     with pytest.raises(LookalikeError, match="no cache here"):
         entries(tmp_path / "nowhere")
+
+
+def test_what_killed_jobs_left_goes_when_it_is_a_day_old(tmp_path: Path) -> None:
+    folder = filled(tmp_path) / "embeddings" / "aaa1" / "cpu"
+    now = time.time()
+    for name, age in ((".half.arrow.abc", 1.5), (".half.arrow.xyz", 0.5)):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (now - age * DAY,) * 2)
+    assert prune(tmp_path, older_than_days=100) == (1, 4)
+    # What is younger may be what a job writes just now.
+    assert [path.name for path in folder.glob(".*")] == [".half.arrow.xyz"]
+    prune(tmp_path, older_than_days=0)
+    prune(tmp_path, model="aaa1")
+    assert [path.name for path in folder.iterdir()] == [".half.arrow.xyz"]
+    os.utime(folder / ".half.arrow.xyz", (now - 2 * DAY,) * 2)
+    assert prune(tmp_path, model="aaa1") == (1, 4)
+
+
+def test_files_that_vanish_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path)
+    before = entries(tmp_path)
+    walk, unlink = os.walk, Path.unlink
+
+    def walk_late(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Names that another process removes before they are looked at."""
+        for place, folders, names in walk(folder):
+            yield place, folders, ["gone.arrow", *names]
+
+    def unlink_late(path: Path) -> None:
+        """Another process is quicker."""
+        unlink(path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "walk", walk_late)
+    monkeypatch.setattr(Path, "unlink", unlink_late)
+    assert entries(tmp_path) == before
+    assert prune(tmp_path, older_than_days=15) == (0, 0)
+    assert kept(tmp_path) == {"embeddings/aaa1/cpu", "embeddings/aaa2/cpu"}
+
+
+def test_a_file_that_cannot_be_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    filled(tmp_path)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(LookalikeError, match=r"arrow: cannot be removed: Permission denied"):
+        prune(tmp_path, older_than_days=0)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

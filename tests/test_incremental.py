@@ -5,6 +5,7 @@ The tests share one folder and run in order: each makes one change to what the o
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,18 @@ def test_a_removed_gallery_image(project: Project) -> None:
     assert project.counts("gallery") == (0, 0, 19)
 
 
+def test_query_images_added_edited_relabelled_and_removed_at_once(project: Project) -> None:
+    queries = project.data / "query_images"
+    draw(8, 50).save(queries / "new.png")
+    draw(7, 51).save(queries / "0007_000.png")
+    (queries / "0009_000.png").unlink()
+    changes = {"new.png": 8, "renamed.png": "nobody", "0009_000.png": None}
+    project.relabel("test_image_info.json", changes)
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("query") == (2, 2, 2)
+    assert project.counts("query", "default.0/untrained") == (2, 2, 2)
+
+
 def test_other_cut_offs(project: Project) -> None:
     project.settings["metrics"] = {"k": [1, 5, 10]}
     assert project.run().jobs == SCORED
@@ -163,6 +176,32 @@ def test_a_new_training_image(project: Project) -> None:
     assert project.counts("gallery") == (19, 19, 0)
 
 
+def test_training_images_edited_relabelled_and_removed_at_once(project: Project) -> None:
+    draw(0, 51).save(project.data / "train" / "0000_000.png")
+    (project.data / "train" / "new.png").unlink()
+    project.relabel("train_image_info.json", {"new.png": None, "0005_000.png": 4})
+    run = project.run()
+    assert run.jobs == {"manifest": 1, "pixels": 1, "train": 1, "embed": 4, **SCORED}
+    assert "24 images, 23 from the cache, 1 decoded" in run.output
+    assert project.counts("gallery") == (19, 19, 0)
+
+
+def test_images_that_are_not_watched(project: Project) -> None:
+    target = "results/manifest/gallery.parquet"
+    project.settings["data"] = {"watch_images": False}
+    assert project.run(target).jobs == {"manifest": 1}
+    draw(6, 54).save(project.data / "gallery" / "0006_002.png")
+    assert project.run(target).jobs == {}
+    before = (project.folder / target).read_bytes()
+    assert project.run("--forcerun", "manifest", "--", target).jobs == {"manifest": 1}
+    assert (project.folder / target).read_bytes() != before
+    project.relabel("test_image_info.json", {"0006_002.png": 7})
+    assert project.run(target).jobs == {"manifest": 1}
+    project.settings["data"] = {}
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    assert project.counts("gallery") == (1, 1, 18)
+
+
 def test_images_that_moved_as_a_whole(project: Project) -> None:
     project.data = project.data.rename(project.folder / "elsewhere")
     project.settings["data"] = {"root": "elsewhere"}
@@ -175,7 +214,7 @@ def test_results_deleted_and_the_cache_kept(project: Project) -> None:
     run = project.run()
     assert run.jobs == {"manifest": 1, "pixels": 1, "train": 1, "embed": 4, **SCORED}
     assert "0 read and hashed, 0 decoded" in run.output
-    assert "25 images, 25 from the cache, 0 decoded" in run.output
+    assert "24 images, 24 from the cache, 0 decoded" in run.output
     assert project.counts("gallery") == (0, 0, 19)
     assert (project.folder / "results/comparison.csv").read_bytes() == before
 
@@ -197,6 +236,20 @@ def test_a_training_whose_cache_is_gone(project: Project) -> None:
     assert project.counts("gallery") == (19, 19, 0)
 
 
+def test_another_version_of_a_library(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "torch-99.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 99.0\n")
+    # Plans only: what it would run is a torch that is not there.
+    assert "Nothing to be done" in project.run("-n").output
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    plan = project.run("-n").output
+    planned = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
+    assert planned.keys() - {"all", "total"} == {"train", "embed", *SCORED}
+
+
 def test_edited_code(project: Project, tmp_path: Path) -> None:
     for name in ("Snakefile", "config.yaml", "rules", "workflow", "profiles"):
         source = ROOT / name
@@ -214,7 +267,11 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
             stream.write(code)
 
     run()
+    # A new checkout: other times, the same content; and comments that say it in other words.
+    for path in tmp_path.rglob("*.*"):
+        path.touch()
     append("normalisation.py", "# said in other words\n")
+    append("../scripts/embed.py", "# said in other words\n")
     assert run().jobs == {}
     append("chance.py", "UNUSED = 1\n")
     assert run().jobs == SCORED

@@ -1,6 +1,7 @@
 """The whole workflow, through the real Snakemake, on small drawn images."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,35 +9,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from drawings import write_data
+from drawings import draw, write_data
 from lookalike.config import merge
-from snakemake_runs import QUICK, ROOT, Run, snakemake, write_settings
+from snakemake_runs import QUICK, ROOT, Run, repeatable, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
 RUN = "results/default.0"
-# Everything of which "byte for byte" is said.
-REPEATABLE = [
-    "results/manifest/train.parquet",
-    "results/manifest/query.parquet",
-    "results/manifest/gallery.parquet",
-    "results/data_report.json",
-    "results/comparison.csv",
-    "results/comparison.parquet",
-    *(
-        f"{model}/{name}"
-        for model in (RUN, f"{RUN}/untrained")
-        for name in (
-            "model.safetensors",
-            "model.json",
-            "embeddings/query.parquet",
-            "embeddings/gallery.parquet",
-            "metrics.json",
-            "per_query.parquet",
-            "rankings.parquet",
-        )
-    ),
-]
+REPEATABLE = repeatable("default.0")
 
 
 @pytest.fixture(scope="module")
@@ -138,19 +118,42 @@ def test_only_metrics_follow_another_k(done: tuple[Path, Run], tmp_path: Path) -
     assert "mAP@10" not in metrics
 
 
-def test_shards_change_no_byte(done: tuple[Path, Run], tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
+def test_shards_change_no_byte_and_a_changed_image_touches_one(
+    done: tuple[Path, Run], data: Path, tmp_path: Path
+) -> None:
+    folder, moved = tmp_path / "copy", tmp_path / "data"
     shutil.copytree(done[0], folder)
+    shutil.copytree(data, moved)
     shutil.rmtree(folder / ".lookalike" / "embeddings")
     mine = (done[0] / "mine.yaml").read_text()
-    (folder / "mine.yaml").write_text(mine + "embed: {shards: 3}\n")
+    shards = f"embed: {{shards: 3}}\ndata: {{root: {moved}}}\n"
+    (folder / "mine.yaml").write_text(re.sub("^data:\n.*\n", "", mine, flags=re.M) + shards)
     target = f"{RUN}/embeddings/gallery.parquet"
     run = snakemake(folder, target)
     assert run.status == 0, run.output
-    assert run.jobs == {"embed_shard": 3, "embed": 1}
+    assert run.jobs == {"manifest": 1, "embed_shard": 3, "embed": 1}
     assert (folder / target).read_bytes() == (done[0] / target).read_bytes()
+    assert embedded(folder) == (24, 0)
+
+    labels = json.loads((moved / "test_image_info.json").read_text())
+    draw(11, 50).save(moved / "gallery" / "0011_001.png")
+    run = snakemake(folder, target)
+    # The part that lost a content and the part that got one, which may be the same.
+    assert run.jobs["embed_shard"] in (1, 2)
+    assert run.jobs.keys() == {"manifest", "embed_shard", "embed"}
+    assert embedded(folder) == (1, 23)
+
+    (moved / "test_image_info.json").write_text(json.dumps(labels | {"0011_001.png": 12}))
+    run = snakemake(folder, target)
+    assert run.jobs == {"manifest": 1, "embed": 1}
+    assert embedded(folder) == (0, 24)
+
+
+def embedded(folder: Path) -> tuple[int, int]:
+    """Gallery images that were embedded, and that came from the store, for the last table."""
     counts = json.loads((folder / RUN / "embeddings/gallery.json").read_text())
-    assert (counts["images"], counts["embedded"], counts["from_store"]) == (24, 24, 0)
+    assert counts["decoded"] == counts["embedded"]
+    return counts["embedded"], counts["from_store"]
 
 
 def test_without_data_one_message_says_what_to_do(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 The cache holds `scan/` (what is known of files), `pixels/<settings>/` (decoded images),
 `embeddings/<model digest>/<device>/` and `training/` (unfinished trainings). All of it is kept by
-content and can be made again, so anything may be removed at any time.
+content and can be made again, so anything may be removed at any time, also while jobs run.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -47,14 +49,13 @@ def entries(cache: Path) -> list[Entry]:
         raise LookalikeError(f"{cache}: there is no cache here; name it with --cache")
     found = []
     for kind in KINDS:
-        groups: dict[str, list[Path]] = {}
-        for path in _files(cache / kind):
+        groups: dict[str, list[os.stat_result]] = {}
+        for path, status in _files(cache / kind):
             inside = path.relative_to(cache / kind).parts
-            groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(path)
-        for key, paths in sorted(groups.items()):
-            stats = [path.stat() for path in paths]
+            groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(status)
+        for key, stats in sorted(groups.items()):
             size, used = sum(one.st_size for one in stats), max(one.st_mtime for one in stats)
-            found.append(Entry(kind, key, len(paths), size, used))
+            found.append(Entry(kind, key, len(stats), size, used))
     return found
 
 
@@ -62,6 +63,9 @@ def prune(
     cache: Path, *, older_than_days: float | None = None, model: str | None = None
 ) -> tuple[int, int]:
     """Remove what was neither written nor read for so long, or what belongs to one model.
+
+    What killed jobs left half written goes with either, once it is a day old: before that, a job
+    may still be writing it.
 
     Args:
         cache: the cache folder.
@@ -75,7 +79,8 @@ def prune(
         LookalikeError: there is no such folder, or no embeddings of such a model, or of several.
     """
     known = entries(cache)
-    doomed: Iterable[Path] = []
+    now = time.time()
+    folders, limit = [cache / kind for kind in KINDS], -math.inf
     if model is not None:
         keys = {one.key for one in known if one.kind == "embeddings" and one.key.startswith(model)}
         if len(keys) != 1:
@@ -83,17 +88,22 @@ def prune(
             raise LookalikeError(
                 f"{cache}: the digest {model!r} must mean one model; found {found}"
             )
-        doomed = _files(cache / "embeddings" / keys.pop())
+        folders, limit = [cache / "embeddings" / keys.pop()], math.inf
     elif older_than_days is not None:
-        limit = time.time() - older_than_days * DAY
-        doomed = (
-            path for kind in KINDS for path in _files(cache / kind) if path.stat().st_mtime < limit
-        )
+        limit = now - older_than_days * DAY
     removed = n_bytes = 0
-    for path in list(doomed):
-        n_bytes += path.stat().st_size
-        path.unlink(missing_ok=True)
+    for path, status in (found for folder in folders for found in _files(folder)):
+        half_written = path.name.startswith(".")
+        if status.st_mtime >= (now - DAY if half_written else limit):
+            continue
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue  # another process was quicker
+        except OSError as error:
+            raise LookalikeError(f"{path}: cannot be removed: {error.strerror}") from error
         removed += 1
+        n_bytes += status.st_size
     return removed, n_bytes
 
 
@@ -111,5 +121,12 @@ def table_of(found: Iterable[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files under `folder`, hidden ones too, but for those that vanish meanwhile."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            yield path, status

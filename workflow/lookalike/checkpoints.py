@@ -45,11 +45,12 @@ class Checkpoint:
         Returns:
             The history so far, a mapping per finished epoch; empty where there is nothing kept.
         """
-        if not self.path.exists():
+        try:
+            with safe_open(self.path, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                history: list[dict[str, Any]] = json.loads(stored.metadata()["history"])
+        except FileNotFoundError:
             return []
-        with safe_open(self.path, framework="pt") as stored:
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            history: list[dict[str, Any]] = json.loads(stored.metadata()["history"])
         weights, state = {}, dict[int, dict[str, torch.Tensor]]()
         for name, value in tensors.items():
             part, _, rest = name.partition(".")

@@ -21,6 +21,9 @@ from lookalike.errors import LookalikeError
 
 Settings = dict[str, Any]
 
+# libyaml's parser, where it was built in: ten times as fast, and each start reads three files.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def read_yaml(path: str | Path) -> Settings:
     """Read a settings file; an empty file is an empty mapping.
@@ -29,7 +32,7 @@ def read_yaml(path: str | Path) -> Settings:
         LookalikeError: the file is no YAML, or is not a mapping.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), _LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise LookalikeError(f"{path}: cannot be read as YAML: {error}") from error
     if value is None:

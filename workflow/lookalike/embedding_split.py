@@ -25,6 +25,7 @@ from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import choose_device, load_model, score_of
 from lookalike.pixels import decoded, files_by_content
 from lookalike.progress import Progress
+from lookalike.shards import part_of, read_item
 from lookalike.store import Store
 from lookalike.tables import write_embeddings
 
@@ -80,7 +81,8 @@ def embed_split(
         weights: model.safetensors, with model.json beside it.
         output: embeddings/{split}.parquet.
         summary: embeddings/{split}.json: what was done.
-        shards: summaries of the shards that were embedded before; their images are in the store.
+        shards: summaries of the parts, whose images are in the store. Those embedded since the
+            manifest and the weights were written are part of what was done for this table.
         settings: how to do it.
     """
     started = time.monotonic()
@@ -98,10 +100,12 @@ def embed_split(
     ids, labels = table["image_id"].to_pylist(), table["label"].to_pylist()
     write_embeddings(output, ids, labels, hashes, store.read(hashes), metadata)
 
-    done = [read_json(path) for path in shards]
+    inputs_are_of = max(path.stat().st_mtime_ns for path in (manifest, weights))
+    done = [read_json(path) for path in shards if path.stat().st_mtime_ns >= inputs_are_of]
     embedded = work.embedded + sum(shard["embedded"] for shard in done)
     seconds = time.monotonic() - started + sum(shard["seconds"] for shard in done)
-    work = Work(len(set(hashes)) - embedded, embedded, embedded)
+    # What was pruned between a part and the table was embedded twice.
+    work = Work(max(0, len(set(hashes)) - embedded), embedded, embedded)
     _write_summary(summary, len(hashes), work, seconds, description)
 
 
@@ -120,13 +124,13 @@ def embed_shard(
         folder: of the split's images.
         weights: model.safetensors, with model.json beside it.
         summary: what was done, as for a whole split.
-        item: `3-of-8`, as Snakemake names the parts; an image's part follows from its content.
+        item: `3-of-8`, as Snakemake names the parts.
         settings: how to do it.
     """
     started = time.monotonic()
-    number, count = (int(part) for part in item.split("-of-"))
+    number, parts = read_item(item)
     table = usable(read_manifest(manifest))
-    mine = [int(sha256[:8], 16) % count == number - 1 for sha256 in table["sha256"].to_pylist()]
+    mine = [part_of(sha256, parts) == number for sha256 in table["sha256"].to_pylist()]
     table = table.filter(pa.array(mine, pa.bool_()))
     _, description, work = _fill_store(table, folder, weights, settings)
     _write_summary(summary, len(table), work, time.monotonic() - started, description)

@@ -3,13 +3,15 @@
 A store is a folder of chunk files that are only ever added: each is an Arrow file of keys and rows,
 written beside and renamed, named by the hash of its content. So two jobs may write at once, a kill
 loses at most the chunk being written, and readers map files into memory. Deleting a chunk, or the
-folder, costs nothing but work.
+folder, costs nothing but work, also while a job uses it: what a job has opened it can read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,10 +27,28 @@ from lookalike.files import whole
 
 Rows = NDArray[Any]
 
+log = logging.getLogger(__name__)
+
+# Bytes of a file up to which it is read, not mapped: that is quicker, and a process may not have
+# more than some ten thousand mappings.
+SMALL = 64 * 1024
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """An opened chunk file: its rows, and the place of the first counted through all chunks."""
+
+    path: Path
+    start: int
+    rows: Rows
+
 
 @dataclass
 class Store:
     """Rows of one shape and dtype, keyed by hexadecimal SHA-256.
+
+    It knows the chunks that were there when it was opened, and its own. A chunk that cannot be read
+    is left aside with a warning: its rows are missing, and made again.
 
     Attributes:
         folder: where the chunks are; made when the first is written.
@@ -39,13 +59,22 @@ class Store:
     folder: Path
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    _places: dict[str, tuple[str, int]] = field(default_factory=dict, init=False)
-    _chunks: dict[str, Rows] = field(default_factory=dict, init=False)
+    _places: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _chunks: list[_Chunk] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.dtype = np.dtype(self.dtype)
         for path in sorted(self.folder.glob("*.arrow")):
-            self._open(path)
+            try:
+                keys, rows = self._open(path)
+            except FileNotFoundError:
+                continue  # pruned since the folder was listed
+            except (OSError, ValueError, pa.ArrowException) as error:
+                log.warning(
+                    "warning: %s is left aside, its rows are made again; delete it: %s", path, error
+                )
+                continue
+            self._include(path, keys, rows)
 
     def __contains__(self, key: str) -> bool:
         return key in self._places
@@ -64,55 +93,68 @@ class Store:
         rows = np.ascontiguousarray(rows, dtype=self.dtype)
         if rows.shape != (len(keys), *self.shape):
             raise ValueError(f"rows of shape {rows.shape} for {len(keys)} keys and {self.shape}")
-        packed_keys = b"".join(bytes.fromhex(key) for key in keys)
+        packed_keys = b"".join(map(bytes.fromhex, keys))
         content = hashlib.sha256(packed_keys)
         content.update(rows.data)
         path = self.folder / f"{content.hexdigest()[:32]}.arrow"
-        batch = pa.record_batch(
-            {"sha256": _fixed(packed_keys, 32, len(keys)), "row": self._pack(rows)}
-        )
-        with (
-            whole(path) as beside,
-            pa.OSFile(str(beside), "wb") as sink,
-            pa.ipc.new_file(sink, batch.schema) as writer,
-        ):
-            writer.write_batch(batch)
-        self._open(path)
+        columns = [
+            pa.FixedSizeBinaryArray.from_buffers(kind, len(keys), [None, pa.py_buffer(values)])
+            for kind, values in zip(self._schema.types, (packed_keys, rows), strict=True)
+        ]
+        batch = pa.record_batch(columns, schema=self._schema)
+        with whole(path) as beside:
+            with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, self._schema) as file:
+                file.write_batch(batch)
+            # Opened under its first name: under its last one, another process may prune it at once.
+            written = self._open(beside)
+        self._include(path, *written)
 
     def read(self, keys: Sequence[str]) -> Rows:
         """Rows of `keys`, [n, *shape]; KeyError where one is not stored."""
-        for name in {self._places[key][0] for key in keys}:
-            _mark_used(self.folder / name)
         out = np.empty((len(keys), *self.shape), self.dtype)
-        for position, key in enumerate(keys):
-            chunk, row = self._places[key]
-            out[position] = self._chunks[chunk][row]
+        if not keys:
+            return out
+        places = np.fromiter(map(self._places.__getitem__, keys), np.int64, len(keys))
+        starts = [chunk.start for chunk in self._chunks]
+        chunk_of = np.searchsorted(starts, places, side="right") - 1
+        order = np.argsort(chunk_of, kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(chunk_of[order])) + 1):
+            chunk = self._chunks[chunk_of[part[0]]]
+            out[part] = chunk.rows[places[part] - chunk.start]
+            _mark_used(chunk.path)
         return out
 
-    def _pack(self, rows: Rows) -> pa.Array:
-        return _fixed(rows, rows.dtype.itemsize * int(np.prod(self.shape)), len(rows))
+    @property
+    def _schema(self) -> pa.Schema:
+        width = self.dtype.itemsize * math.prod(self.shape)
+        return pa.schema({"sha256": pa.binary(32), "row": pa.binary(width)})
 
-    def _open(self, path: Path) -> None:
-        # The mapping lives as long as the arrays that point into it.
-        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        keys = np.frombuffer(batch.column(0).buffers()[1], np.uint8).reshape(-1, 32)
-        rows = np.frombuffer(batch.column(1).buffers()[1], self.dtype)
-        self._chunks[path.name] = rows[: len(batch) * int(np.prod(self.shape))].reshape(
-            len(batch), *self.shape
-        )
-        for row, key in enumerate(keys[: len(batch)]):
-            self._places[key.tobytes().hex()] = (path.name, row)
+    def _open(self, path: Path) -> tuple[list[str], Rows]:
+        """The keys and rows of a chunk file; OSError or ValueError where it is damaged."""
+        small = path.stat().st_size <= SMALL
+        source = pa.BufferReader(path.read_bytes()) if small else pa.memory_map(str(path))
+        file = pa.ipc.open_file(source)
+        if file.schema != self._schema or file.num_record_batches != 1:
+            raise ValueError(f"it holds {file.schema.to_string()!r} in place of this store's rows")
+        batch = file.get_batch(0)
+        batch.validate(full=True)
+        # The bytes live as long as the arrays that point into them.
+        packed_keys, packed_rows = (column.buffers()[1] for column in batch.columns)
+        text = memoryview(packed_keys)[: 32 * len(batch)].hex()
+        keys = [text[start : start + 64] for start in range(0, len(text), 64)]
+        rows = np.frombuffer(packed_rows, self.dtype, len(batch) * math.prod(self.shape))
+        return keys, rows.reshape(len(batch), *self.shape)
+
+    def _include(self, path: Path, keys: list[str], rows: Rows) -> None:
+        last = self._chunks[-1] if self._chunks else None
+        start = last.start + len(last.rows) if last else 0
+        self._chunks.append(_Chunk(path, start, rows))
+        self._places.update(zip(keys, range(start, start + len(keys)), strict=True))
 
 
 def _mark_used(path: Path) -> None:
     """Let the file's time say when it was last read, to the hour: pruning goes by it."""
-    # Another process may have pruned it since it was opened; what is mapped stays readable.
+    # Another process may have pruned it since it was opened; what was opened stays readable.
     with contextlib.suppress(OSError):
         if time.time() - path.stat().st_mtime > 3600:
             os.utime(path)
-
-
-def _fixed(content: Any, width: int, count: int) -> pa.Array:
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(width), count, [None, pa.py_buffer(content)]
-    )

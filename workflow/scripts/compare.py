@@ -5,7 +5,12 @@ from lookalike.logs import log, step
 
 with step(snakemake.log[0]):
     table = write_comparison(
-        [(recipe, seed, Path(folder)) for recipe, seed, folder in snakemake.params.runs],
+        [
+            (recipe, seed, Path(metrics).parent)
+            for (recipe, seed), metrics in zip(
+                snakemake.params.runs, snakemake.input.trained, strict=True
+            )
+        ],
         Path(snakemake.output.csv),
         Path(snakemake.output.parquet),
     )

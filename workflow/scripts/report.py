@@ -9,7 +9,12 @@ with step(snakemake.log[0]):
         template=Path(snakemake.input.template),
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),
-        runs=[(recipe, seed, Path(folder)) for recipe, seed, folder in snakemake.params.runs],
+        runs=[
+            (recipe, seed, Path(history).parent)
+            for (recipe, seed), history in zip(
+                snakemake.params.runs, snakemake.input.history, strict=True
+            )
+        ],
         query_folder=Path(snakemake.params.query_folder),
         gallery_folder=Path(snakemake.params.gallery_folder),
         query_manifest=Path(snakemake.input.query_manifest),
