@@ -13,7 +13,8 @@ rule metrics:
         "<results>/logs/{model}/metrics.log",
     benchmark:
         "<results>/benchmarks/{model}/metrics.tsv"
-    threads: workflow.cores or 4
+    # Half of them: a run and its untrained twin are scored side by side.
+    threads: max(1, (workflow.cores or 4) // 2)
     resources:
         mem_mb=4000,
         runtime=120,

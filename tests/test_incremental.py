@@ -193,7 +193,7 @@ def test_images_that_are_not_watched(project: Project) -> None:
     draw(6, 54).save(project.data / "gallery" / "0006_002.png")
     assert project.run(target).jobs == {}
     before = (project.folder / target).read_bytes()
-    assert project.run("--forcerun", "manifest", "--", target).jobs == {"manifest": 1}
+    assert project.run(target, "--forcerun", "manifest").jobs == {"manifest": 1}
     assert (project.folder / target).read_bytes() != before
     project.relabel("test_image_info.json", {"0006_002.png": 7})
     assert project.run(target).jobs == {"manifest": 1}

@@ -134,7 +134,8 @@ def resolved_files(folder: Path, image_ids: Iterable[str]) -> list[str]:
         if inside not in folders:
             folders[inside] = os.path.realpath(folder / inside)
         path = f"{folders[inside]}/{name}"
-        paths.append(os.path.realpath(path) if Path(path).is_symlink() else path)
+        is_link = os.path.islink(path)  # noqa: PTH114 - a quarter of the time of a Path
+        paths.append(os.path.realpath(path) if is_link else path)
     return paths
 
 

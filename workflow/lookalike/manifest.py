@@ -109,7 +109,7 @@ def _read_entries(
 
 def _is_in(folder: Path, entry: Entry) -> bool:
     # A link that leads nowhere still says which split was meant.
-    return entry.status != "unsafe_name" and os.path.lexists(folder / entry.name)
+    return entry.status != "unsafe_name" and os.path.lexists(f"{folder}/{entry.name}")
 
 
 def _unlisted(folder: Path, entries: Iterable[Entry]) -> list[str]:

@@ -55,7 +55,10 @@ def decoded(
         except OSError as error:
             raise LookalikeError(f"{path}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise LookalikeError(f"{path}: changed since the manifest was made; run again")
+            raise LookalikeError(
+                f"{path}: changed since the manifest was made; run again"
+                " (with --forcerun manifest where data.watch_images is false)"
+            )
         return sha256, load_pixels(content, settings)
 
     entries = iter(paths)

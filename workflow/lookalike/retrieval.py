@@ -154,9 +154,13 @@ def _measure(query: RankedQuery, protocol: Protocol) -> _Result:
     measured = None
     if len(query.ranks) or protocol.no_relevant == "zero":
         headline = headline_keys(protocol.k)
-        values, best, worst = (
-            per_query_metrics(ranks, query.n_gallery, protocol.k)
-            for ranks in (query.ranks, query.optimistic, query.pessimistic)
+        values = per_query_metrics(query.ranks, query.n_gallery, protocol.k)
+        best, worst = (
+            # Mostly there is no tie, and the bounds are the ranks themselves.
+            values
+            if np.array_equal(ranks, query.ranks)
+            else per_query_metrics(ranks, query.n_gallery, protocol.k)
+            for ranks in (query.optimistic, query.pessimistic)
         )
         measured = _Measured(
             values, {key: best[key] for key in headline}, {key: worst[key] for key in headline}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import os
 import stat
 import threading
 import time
@@ -160,23 +161,25 @@ class _Worker:
         return [self.look_at(name) for name in names]
 
     def look_at(self, name: str) -> _Look:
-        path = self.root / name
+        path = os.path.join(self.root, name)  # noqa: PTH118 - as below
         try:
-            info = path.stat()
+            info = os.stat(path)  # noqa: PTH116 - a Path takes twice as long, for every file
             if not stat.S_ISREG(info.st_mode):  # opening a named pipe would wait for ever
                 return _fault("not_a_file", f"is {_kind(info.st_mode)}, not a file")
             known = self.memory.files.get(name)
             if known is not None and known[:2] == (info.st_size, info.st_mtime_ns):
                 if known.sha256 not in self.memory.images:
-                    with path.open("rb") as stream:
+                    with Path(path).open("rb") as stream:
                         self._decode_once(known.sha256, stream)
                 return _Look(known, False, None)
-            with path.open("rb") as stream:
+            with Path(path).open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
                 self._decode_once(sha256, stream)
             return _Look(Stamp(info.st_size, info.st_mtime_ns, sha256), True, None)
         except (FileNotFoundError, NotADirectoryError):
-            what = "a link to a file that is not there" if path.is_symlink() else "no such file"
+            what = (
+                "a link to a file that is not there" if Path(path).is_symlink() else "no such file"
+            )
             return _fault("missing_file", what)
         except OSError as error:
             status = "missing_file" if error.errno == errno.ENAMETOOLONG else "unreadable"

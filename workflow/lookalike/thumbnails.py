@@ -60,6 +60,6 @@ class Thumbnails:
             return None
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         stream = io.BytesIO()
-        image.save(stream, "WEBP", quality=78, method=6)
+        image.save(stream, "WEBP", quality=78, method=5)
         data = base64.b64encode(stream.getvalue()).decode("ascii")
         return Thumbnail(name, f"data:image/webp;base64,{data}", image.width, image.height)

@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import torch
+
 from lookalike.evaluation import evaluate_files
 from lookalike.logs import step
 
+torch.set_num_threads(snakemake.threads)
 with step(snakemake.log[0]):
     evaluate_files(
         Path(snakemake.input.query),
