@@ -13,7 +13,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -184,16 +186,23 @@ def show(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure everything, print it, write benchmarks/results.json."""
-    machine = {
+def machine() -> dict[str, Any]:
+    """What the figures are measured on."""
+    return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "snakemake": version("snakemake"),
     }
-    print(machine)
+
+
+def main() -> None:
+    """Measure everything, print it, write benchmarks/results.json."""
+    described = machine()
+    print(described)
     with tempfile.TemporaryDirectory() as scratch:
         results = reading(Path(scratch))
     data = drawn(128, 4)
@@ -202,7 +211,7 @@ def main() -> None:
     results += evaluation()
     print(show(results))
     rows = [{**asdict(result), "ratio": result.ratio} for result in results]
-    write_json(HERE / "results.json", {"machine": machine, "results": rows})
+    write_json(HERE / "results.json", {"machine": described, "results": rows})
 
 
 if __name__ == "__main__":

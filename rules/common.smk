@@ -7,7 +7,7 @@ from lookalike.code import code_digest, software
 from lookalike.config import image_settings, read_yaml, resolve
 from lookalike.data_layout import DataSettings, explain_missing, fingerprint
 from lookalike.devices import has_gpu
-from lookalike.digests import digest_of
+from lookalike.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
 from lookalike.shards import shard_digest
 from snakemake.exceptions import WorkflowError
@@ -22,10 +22,9 @@ def resolve_config():
     schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
     given = workflow.config_settings
     try:
+        # Imported as a module, it was given its settings.
         if workflow.modifier.skip_configfile:
-            return resolve(
-                [config], schema
-            )  # imported as a module: it was given its settings
+            return resolve([config], schema)
         # One by one: merged by Snakemake, a changed name would keep the old name's settings.
         layers = [*map(read_yaml, given.configfiles), dict(given.config)]
         if not given.replace_workflow_config:
@@ -57,6 +56,11 @@ def recipe_of(run):
     return run.rpartition(".")[0]
 
 
+def seed_of(run):
+    """A run's seed: 0 of default.0."""
+    return int(run.rpartition(".")[2])
+
+
 def label_files(wildcards):
     """Input function: the two JSON files; the demo's are made, anybody else's must be there."""
     problem = None if DATA.root == Path(DEMO) else explain_missing(DATA)
@@ -80,6 +84,14 @@ def manifest_of(split):
     return lambda wildcards: checkpoints.manifest.get().output[split]
 
 
+def training_images(wildcards):
+    """Param function: a digest of the manifest that training reads.
+
+    For `--cache`, which would go by what the manifest was made from: the files' times.
+    """
+    return digest_of_file(checkpoints.manifest.get().output.train)
+
+
 def manifest_of_split(wildcards):
     """Input function: the manifest of the split that the wildcards name."""
     return checkpoints.manifest.get().output[wildcards.split]
@@ -99,8 +111,17 @@ def shards_of(wildcards):
     """Input function: the parts of a split that are embedded side by side, if it is divided."""
     if config["embed"]["shards"] == 1:
         return []
-    stem = f"{config['results']}/{wildcards.model}/embeddings/{wildcards.split}"
-    return gather.embed(stem + ".{scatteritem}.json")
+    folder = f"{config['results']}/{wildcards.model}/embeddings"
+    return gather.embed(f"{folder}/{wildcards.split}.{{scatteritem}}.json")
+
+
+def code_of(step, *others):
+    """A digest of the code behind a step: its modules, its script, and `others` beside rules/.
+
+    The files are those that Snakemake runs, wherever the package is installed.
+    """
+    paths = [f"../workflow/scripts/{step}.py", *others]
+    return code_digest(step, *map(workflow.source_path, paths))
 
 
 def aside(value):

@@ -19,7 +19,7 @@ checkpoint manifest:
         # Computed when the job is looked at: the demo's images are made after parsing.
         folders=lambda wildcards: fingerprint(DATA),
         cache=aside(config["cache"]),
-        code=code_digest("manifest"),
+        code=code_of("manifest"),
         software=software("manifest"),
     message:
         "manifest: scanning and checking the images under {params.data[root]}"
@@ -44,7 +44,7 @@ rule pixels:
         folder=aside(str(DATA.folder("train"))),
         image=lambda wildcards: IMAGES_BY_DIGEST[wildcards.image_digest],
         cache=aside(config["cache"]),
-        code=code_digest("pixels"),
+        code=code_of("pixels"),
         software=software("pixels"),
     message:
         "pixels: decoding the training images at {params.image[size]} x {params.image[size]}"

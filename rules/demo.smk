@@ -22,7 +22,7 @@ rule demo:
         train_classes=400,
         query_classes=150,
         distractor_classes=200,
-        code=code_digest("demo"),
+        code=code_of("demo"),
         software=software("demo"),
     message:
         "demo: drawing emoji into resources/demo"

@@ -26,7 +26,7 @@ rule embed_shard:
         batch_size=aside(config["embed"]["batch_size"]),
         device=aside(config["device"]),
         cache=aside(config["cache"]),
-        code=code_digest("embed_shard"),
+        code=code_of("embed_shard"),
         software=software("embed_shard"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
@@ -57,7 +57,7 @@ rule embed:
         batch_size=aside(config["embed"]["batch_size"]),
         device=aside(config["device"]),
         cache=aside(config["cache"]),
-        code=code_digest("embed"),
+        code=code_of("embed"),
         software=software("embed"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"

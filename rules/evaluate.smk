@@ -22,7 +22,7 @@ rule metrics:
         metrics=lookup(dpath="metrics", within=config),
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
-        code=code_digest("metrics"),
+        code=code_of("metrics"),
         software=software("metrics"),
     message:
         "metrics: {wildcards.model}"
@@ -52,7 +52,7 @@ rule compare:
         runtime=10,
     params:
         runs=RECIPES_AND_SEEDS,
-        code=code_digest("compare"),
+        code=code_of("compare"),
     message:
         "compare: the runs side by side"
     script:

@@ -9,7 +9,6 @@ rule report:
         rankings=expand("<results>/{model}/rankings.parquet", model=MODELS),
         history=expand("<results>/{run}/history.parquet", run=RUNS),
         models=expand("<results>/{model}/model.json", model=MODELS),
-        template=workflow.source_path("../workflow/report/report.html.j2"),
     output:
         report(
             "<results>/report.html",
@@ -29,7 +28,8 @@ rule report:
         k=lookup(dpath="metrics/k", within=config),
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
-        code=code_digest("report"),
+        template=aside(workflow.source_path("../workflow/report/report.html.j2")),
+        code=code_of("report", "../workflow/report/report.html.j2"),
         software=software("report"),
     message:
         "report: {output}"

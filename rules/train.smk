@@ -21,11 +21,15 @@ rule train:
         runtime=720,
     params:
         folder=aside(str(DATA.folder("train"))),
+        # All that decides the weights must be a param: `--cache` does not look at wildcards.
+        recipe_name=lambda wildcards: recipe_of(wildcards.run),
+        seed=lambda wildcards: seed_of(wildcards.run),
+        images=training_images,
         recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
         device=aside(config["device"]),
         cache=aside(config["cache"]),
-        code=code_digest("train"),
+        code=code_of("train"),
         software=software("train"),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"

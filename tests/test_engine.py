@@ -1,5 +1,6 @@
 """What Snakemake offers beside a plain run, on the real workflow."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drawings import write_data
+from drawings import draw, write_data
 from lookalike.config import merge
 from snakemake_runs import QUICK, ROOT, repeatable, snakemake, start, write_settings
 
@@ -45,11 +46,38 @@ def test_weights_come_back_from_the_cache_between_workflows(
     nothing = snakemake(tmp_path, "--cache")
     assert nothing.jobs == {}
 
-    # Another recipe is not taken for the one in the cache.
-    write_settings(tmp_path, merge(SETTINGS, {"data": {"root": str(data)}, "seeds": [1]}))
-    other = snakemake(tmp_path, "--cache", "results/default.1/model.safetensors")
+    # Neither another seed is taken for it, nor a recipe of another name.
+    settings = merge(SETTINGS, {"data": {"root": str(data)}, "runs": ["default", "same"]})
+    settings = merge(settings, {"recipes": {"same": SETTINGS["recipes"]["default"]}})
+    write_settings(tmp_path, merge(settings, {"seeds": [0, 1]}))
+    targets = [f"results/{run}/model.safetensors" for run in ("default.1", "same.0")]
+    other = snakemake(tmp_path, *targets, "--cache")
     assert other.status == 0, other.output
-    assert other.jobs == {"train": 1}
+    weights = {(tmp_path / name).read_bytes() for name in targets}
+    assert len(weights | {made["results/default.0/model.safetensors"]}) == 2
+    models = [tmp_path / f"results/{run}/model.json" for run in ("default.1", "same.0")]
+    described = [json.loads(path.read_text()) for path in models]
+    assert [(one["recipe"], one["seed"]) for one in described] == [("default", 1), ("same", 0)]
+
+
+def test_the_cache_between_workflows_goes_by_what_the_images_hold(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "data"
+    shared.mkdir()
+    shutil.copytree(data, own)
+    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(shared))
+    # Not watched: Snakemake is told of no change of an image but through the manifest.
+    watch = {"data": {"root": "data", "watch_images": False}}
+    write_settings(tmp_path, merge(SETTINGS, watch))
+    target = "results/default.0/model.safetensors"
+    first = snakemake(tmp_path, target, "--cache")
+    assert first.status == 0, first.output
+    before = (tmp_path / target).read_bytes()
+    draw(0, 50).save(own / "train" / "0000_000.png")
+    again = snakemake(tmp_path, target, "--forcerun", "manifest", "--cache")
+    assert again.status == 0, again.output
+    assert (tmp_path / target).read_bytes() != before
 
 
 def test_a_failure_leaves_the_other_runs_alone_and_is_mended_alone(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 import brute_force
 from lookalike.chance import chance
 from lookalike.errors import LookalikeError
-from lookalike.evaluation import evaluate_files, resolved_files
+from lookalike.evaluation import evaluate_files
+from lookalike.links import resolved_files
 from lookalike.metrics import metric_keys
 from lookalike.ranking import normalised
 from lookalike.retrieval import table_of

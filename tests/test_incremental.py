@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from drawings import draw, write_data
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.workflow
 
 FINAL = {"compare": 1, "report": 1}
 SCORED = {"metrics": 2, **FINAL}
+ALL = {"manifest", "pixels", "train", "embed", *SCORED}
 
 
 class Project:
@@ -53,6 +55,12 @@ class Project:
         )
 
 
+def planned(run: Run) -> set[str]:
+    """The rules that a dry run lists."""
+    assert run.status == 0, run.output
+    return set(re.findall(r"^(\w+) +\d+$", run.output, re.MULTILINE)) - {"all", "total"}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("project"))
@@ -67,7 +75,9 @@ def test_nothing_changed(project: Project) -> None:
 def test_touched_images(project: Project) -> None:
     for path in project.data.rglob("*.*"):
         path.touch()
-    assert project.run().jobs == {"manifest": 1}
+    run = project.run()
+    assert run.jobs == {"manifest": 1}
+    assert "scanned 46 files: 46 read and hashed, 0 decoded, 0 known" in run.output
     assert project.run().jobs == {}
 
 
@@ -108,7 +118,7 @@ def test_a_renamed_query_image(project: Project) -> None:
     run = project.run()
     assert run.jobs == {"manifest": 1, "embed": 2, **SCORED}
     assert project.counts("query") == (0, 0, 4)
-    assert "0 decoded" in run.output
+    assert ", 0 decoded," in run.output
 
 
 def test_a_relabelled_gallery_image(project: Project) -> None:
@@ -186,6 +196,26 @@ def test_training_images_edited_relabelled_and_removed_at_once(project: Project)
     assert project.counts("gallery") == (19, 19, 0)
 
 
+def test_a_link_that_becomes_a_copy(project: Project) -> None:
+    # A query's own file is left out of its ranking, a copy of it is not.
+    linked = project.data / "gallery" / "linked.png"
+    linked.symlink_to(project.data / "query_images" / "new.png")
+    project.relabel("test_image_info.json", {"linked.png": 8})
+    assert project.run().jobs == {"manifest": 1, "embed": 4, **SCORED}
+    assert project.counts("gallery") == (0, 0, 20)
+    own = pq.read_table(project.folder / "results/default.0/rankings.parquet").to_pylist()
+    content = linked.read_bytes()
+    linked.unlink()
+    linked.write_bytes(content)
+    assert project.run().jobs == {"manifest": 1, "embed": 2, **SCORED}
+    copied = pq.read_table(project.folder / "results/default.0/rankings.parquet").to_pylist()
+    pair = {"query_id": "new.png", "gallery_id": "linked.png"}
+    assert not any(pair.items() <= row.items() for row in own)
+    assert any(pair.items() <= row.items() for row in copied)
+    linked.unlink()
+    project.relabel("test_image_info.json", {"linked.png": None})
+
+
 def test_images_that_are_not_watched(project: Project) -> None:
     target = "results/manifest/gallery.parquet"
     project.settings["data"] = {"watch_images": False}
@@ -245,9 +275,7 @@ def test_another_version_of_a_library(
     # Plans only: what it would run is a torch that is not there.
     assert "Nothing to be done" in project.run("-n").output
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    plan = project.run("-n").output
-    planned = dict(re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE))
-    assert planned.keys() - {"all", "total"} == {"train", "embed", *SCORED}
+    assert planned(project.run("-n")) == {"train", "embed", *SCORED}
 
 
 def test_edited_code(project: Project, tmp_path: Path) -> None:
@@ -273,6 +301,17 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
     append("normalisation.py", "# said in other words\n")
     append("../scripts/embed.py", "# said in other words\n")
     assert run().jobs == {}
+    for module, rules in {
+        "labels.py": ALL,
+        "losses.py": {"train", "embed", *SCORED},
+        "tables.py": {"embed", *SCORED},
+        "report.py": {"report"},
+        "../report/report.html.j2": {"report"},
+    }.items():
+        before = (tmp_path / "workflow" / "lookalike" / module).read_bytes()
+        append(module, "UNUSED = 1\n")
+        assert planned(snakemake(project.folder, "-n", snakefile=own)) == rules, module
+        (tmp_path / "workflow" / "lookalike" / module).write_bytes(before)
     append("chance.py", "UNUSED = 1\n")
     assert run().jobs == SCORED
     # Other code embeds: nothing embedded before is taken, not even for the same weights.

@@ -175,7 +175,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=150)
 @given(st.dictionaries(st.integers(0, 800), st.integers(0, 255), min_size=1, max_size=20))
-def test_no_damage_stops_a_job(
+def test_no_damage_stops_a_job_or_gives_a_wrong_row(
     tmp_path_factory: pytest.TempPathFactory, changes: dict[int, int]
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
@@ -185,8 +185,7 @@ def test_no_damage_stops_a_job(
     for position, value in changes.items():
         content[position] = value
     chunk.write_bytes(content)
-    found = store(folder)
-    assert found.read(list(found)).shape == (len(list(found)), 3)
+    assert require_truth(store(folder)) in (0, 5)
 
 
 # Several processes, some of them killed.

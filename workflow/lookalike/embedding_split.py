@@ -81,8 +81,8 @@ def embed_split(
         weights: model.safetensors, with model.json beside it.
         output: embeddings/{split}.parquet.
         summary: embeddings/{split}.json: what was done.
-        shards: summaries of the parts, whose images are in the store. Those embedded since the
-            manifest and the weights were written are part of what was done for this table.
+        shards: summaries of the parts, whose images are in the store. What was done since the last
+            table is part of what was done for this one.
         settings: how to do it.
     """
     started = time.monotonic()
@@ -100,13 +100,17 @@ def embed_split(
     ids, labels = table["image_id"].to_pylist(), table["label"].to_pylist()
     write_embeddings(output, ids, labels, hashes, store.read(hashes), metadata)
 
-    inputs_are_of = max(path.stat().st_mtime_ns for path in (manifest, weights))
-    done = [read_json(path) for path in shards if path.stat().st_mtime_ns >= inputs_are_of]
+    # A part that did not change keeps the summary of the job that embedded it long ago.
+    counted = summary.with_name(f".{summary.stem}.counted")
+    last = counted.stat().st_mtime_ns if counted.exists() else 0
+    done = [read_json(path) for path in shards if path.stat().st_mtime_ns > last]
     embedded = work.embedded + sum(shard["embedded"] for shard in done)
     seconds = time.monotonic() - started + sum(shard["seconds"] for shard in done)
     # What was pruned between a part and the table was embedded twice.
     work = Work(max(0, len(set(hashes)) - embedded), embedded, embedded)
     _write_summary(summary, len(hashes), work, seconds, description)
+    if shards:
+        counted.touch()
 
 
 def embed_shard(

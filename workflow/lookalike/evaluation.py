@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from lookalike.errors import LookalikeError
 from lookalike.files import write_json, write_parquet
+from lookalike.links import resolved_files
 from lookalike.ranking import Block, norms, require_finite
 from lookalike.retrieval import Protocol, evaluate, table_of
 from lookalike.tables import Rows, read_blocks, read_metadata
@@ -122,21 +122,6 @@ def _exclusion_keys(rows: Rows, exclude: str, folder: Path | None) -> list[str] 
             "gallery images; tables alone can use same_id or same_content"
         )
     return resolved_files(folder, rows.image_ids)
-
-
-def resolved_files(folder: Path, image_ids: Iterable[str]) -> list[str]:
-    """The real path of each image of `folder`, links followed."""
-    folders: dict[str, str] = {}
-    paths = []
-    for image_id in image_ids:
-        inside, name = os.path.split(image_id)
-        # A folder is resolved once: following every part of every path is slow on network disks.
-        if inside not in folders:
-            folders[inside] = os.path.realpath(folder / inside)
-        path = f"{folders[inside]}/{name}"
-        is_link = os.path.islink(path)  # noqa: PTH114 - a quarter of the time of a Path
-        paths.append(os.path.realpath(path) if is_link else path)
-    return paths
 
 
 def _stated_score(query: Path, gallery: Path) -> str | None:

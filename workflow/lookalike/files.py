@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,11 @@ def sha256_of_file(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def mark_used(path: Path) -> None:
+    """Let a cache file's time say when it was last read, to the hour: pruning goes by it."""
+    # Another process may have pruned it since it was opened; what was opened stays readable.
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > 3600:
+            os.utime(path)

@@ -17,8 +17,10 @@ from lookalike import files
 from lookalike.data_findings import Report, named, summary
 from lookalike.data_layout import SPLITS, DataSettings, explain_missing
 from lookalike.data_report import data_report
+from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.labels import Entry, read_labels, storable
+from lookalike.links import same_files
 from lookalike.manifest_table import SCHEMA, usable
 from lookalike.scan import Scanned, scan
 
@@ -77,7 +79,9 @@ def build_manifest(
     tables = {
         split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
     }
-    return tables, data_report(tables, unlisted, folders)
+    report = data_report(tables, unlisted, folders)
+    tables["query"] = _marked_with_same_files(tables, folders)
+    return tables, report
 
 
 def _read_entries(
@@ -136,6 +140,21 @@ def _table(
     columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
     return pa.table(arrays, schema=SCHEMA)
+
+
+def _marked_with_same_files(
+    tables: Mapping[str, pa.Table], folders: Mapping[str, Path]
+) -> pa.Table:
+    """The query table; its metadata tell of gallery images that are a query's own file.
+
+    A query does not find itself (metrics.exclude), so where a link became a copy, or a copy a link,
+    the manifest must differ, though every content and label is as before.
+    """
+    ids = {split: usable(tables[split])["image_id"].to_pylist() for split in ("query", "gallery")}
+    pairs = same_files(folders["query"], ids["query"], folders["gallery"], ids["gallery"])
+    if not pairs:
+        return tables["query"]
+    return tables["query"].replace_schema_metadata({"same_files": digest_of(pairs)})
 
 
 def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[Any, ...]:

@@ -275,6 +275,7 @@ def _rows(path: Path, schema: pa.Schema) -> Iterable[tuple[Any, ...]]:
     except (OSError, pa.ArrowException) as error:
         log.warning("warning: %s is left aside: %s", path, error)
         return []
+    files.mark_used(path)
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 

@@ -8,12 +8,9 @@ folder, costs nothing but work, also while a job uses it: what a job has opened 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import math
-import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lookalike.files import whole
+from lookalike.files import mark_used, whole
 
 Rows = NDArray[Any]
 
@@ -66,7 +63,7 @@ class Store:
         self.dtype = np.dtype(self.dtype)
         for path in sorted(self.folder.glob("*.arrow")):
             try:
-                keys, rows = self._open(path)
+                keys, rows = self._open(path, path.stem)
             except FileNotFoundError:
                 continue  # pruned since the folder was listed
             except (OSError, ValueError, pa.ArrowException) as error:
@@ -94,9 +91,7 @@ class Store:
         if rows.shape != (len(keys), *self.shape):
             raise ValueError(f"rows of shape {rows.shape} for {len(keys)} keys and {self.shape}")
         packed_keys = b"".join(map(bytes.fromhex, keys))
-        content = hashlib.sha256(packed_keys)
-        content.update(rows.data)
-        path = self.folder / f"{content.hexdigest()[:32]}.arrow"
+        path = self.folder / f"{_name_of(packed_keys, rows)}.arrow"
         columns = [
             pa.FixedSizeBinaryArray.from_buffers(kind, len(keys), [None, pa.py_buffer(values)])
             for kind, values in zip(self._schema.types, (packed_keys, rows), strict=True)
@@ -106,7 +101,7 @@ class Store:
             with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, self._schema) as file:
                 file.write_batch(batch)
             # Opened under its first name: under its last one, another process may prune it at once.
-            written = self._open(beside)
+            written = self._open(beside, path.stem)
         self._include(path, *written)
 
     def read(self, keys: Sequence[str]) -> Rows:
@@ -121,7 +116,7 @@ class Store:
         for part in np.split(order, np.flatnonzero(np.diff(chunk_of[order])) + 1):
             chunk = self._chunks[chunk_of[part[0]]]
             out[part] = chunk.rows[places[part] - chunk.start]
-            _mark_used(chunk.path)
+            mark_used(chunk.path)
         return out
 
     @property
@@ -129,8 +124,11 @@ class Store:
         width = self.dtype.itemsize * math.prod(self.shape)
         return pa.schema({"sha256": pa.binary(32), "row": pa.binary(width)})
 
-    def _open(self, path: Path) -> tuple[list[str], Rows]:
-        """The keys and rows of a chunk file; OSError or ValueError where it is damaged."""
+    def _open(self, path: Path, name: str) -> tuple[list[str], Rows]:
+        """The keys and rows of a chunk file; OSError or ValueError where it is damaged.
+
+        name: what the content must hash to.
+        """
         small = path.stat().st_size <= SMALL
         source = pa.BufferReader(path.read_bytes()) if small else pa.memory_map(str(path))
         file = pa.ipc.open_file(source)
@@ -140,9 +138,12 @@ class Store:
         batch.validate(full=True)
         # The bytes live as long as the arrays that point into them.
         packed_keys, packed_rows = (column.buffers()[1] for column in batch.columns)
-        text = memoryview(packed_keys)[: 32 * len(batch)].hex()
-        keys = [text[start : start + 64] for start in range(0, len(text), 64)]
+        packed_keys = memoryview(packed_keys)[: 32 * len(batch)]
         rows = np.frombuffer(packed_rows, self.dtype, len(batch) * math.prod(self.shape))
+        if _name_of(packed_keys, rows) != name:
+            raise ValueError("its content is not what it was when it was written")
+        text = packed_keys.hex()
+        keys = [text[start : start + 64] for start in range(0, len(text), 64)]
         return keys, rows.reshape(len(batch), *self.shape)
 
     def _include(self, path: Path, keys: list[str], rows: Rows) -> None:
@@ -152,9 +153,7 @@ class Store:
         self._places.update(zip(keys, range(start, start + len(keys)), strict=True))
 
 
-def _mark_used(path: Path) -> None:
-    """Let the file's time say when it was last read, to the hour: pruning goes by it."""
-    # Another process may have pruned it since it was opened; what was opened stays readable.
-    with contextlib.suppress(OSError):
-        if time.time() - path.stat().st_mtime > 3600:
-            os.utime(path)
+def _name_of(packed_keys: bytes | memoryview, rows: Rows) -> str:
+    content = hashlib.sha256(packed_keys)
+    content.update(rows.data)
+    return content.hexdigest()[:32]

@@ -63,6 +63,7 @@ def train_run(
     device: str,
     cache: Path,
     code: str,
+    software: Mapping[str, str],
     threads: int,
 ) -> None:
     """Train one run, and keep its network from before the first step beside it.
@@ -81,6 +82,7 @@ def train_run(
         device: as in the settings.
         cache: the cache folder; the state of an unfinished training is kept there.
         code: digest of the code that trains.
+        software: versions of the libraries it uses.
         threads: of the CPU.
     """
     torch.set_num_threads(threads)
@@ -111,8 +113,9 @@ def train_run(
         log.info("%s model %s: %s", state, digest[:12], files.weights)
 
     save(untrained, "untrained")
-    decides = [dict(recipe), settings.digest, seed, hashes, labels.tolist(), code, target.type]
-    checkpoint = Checkpoint(cache / "training", digest_of([*decides, threads], length=32))
+    decides = [dict(recipe), settings.digest, seed, hashes, labels.tolist()]
+    works = [code, dict(software), target.type, threads]
+    checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     epochs = train(model, data, recipe, seed, target, checkpoint)
     save(trained, "trained")
     write_parquet(history, pa.Table.from_pylist(epochs, schema=HISTORY))

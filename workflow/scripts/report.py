@@ -6,7 +6,7 @@ from lookalike.report import write_report
 with step(snakemake.log[0]):
     write_report(
         Path(snakemake.output[0]),
-        template=Path(snakemake.input.template),
+        template=Path(snakemake.params.template),
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),
         runs=[

@@ -4,7 +4,6 @@ from lookalike.devices import device_for
 from lookalike.logs import step
 from lookalike.training_run import ModelFiles, train_run
 
-recipe_name, _, seed = snakemake.wildcards.run.rpartition(".")
 made = {name: Path(path) for name, path in snakemake.output.items()}
 
 with step(snakemake.log[0]):
@@ -14,12 +13,13 @@ with step(snakemake.log[0]):
         ModelFiles(made["weights"], made["model"]),
         ModelFiles(made["untrained_weights"], made["untrained_model"]),
         made["history"],
-        recipe_name=recipe_name,
+        recipe_name=snakemake.params.recipe_name,
         recipe=snakemake.params.recipe,
         image=snakemake.params.image,
-        seed=int(seed),
+        seed=snakemake.params.seed,
         device=device_for(snakemake.params.device, snakemake.resources.gpu),
         cache=Path(snakemake.params.cache),
         code=snakemake.params.code,
+        software=snakemake.params.software,
         threads=snakemake.threads,
     )
