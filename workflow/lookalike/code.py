@@ -117,6 +117,7 @@ def software(step: str) -> dict[str, str]:
     return {name: _version(name) for name in LIBRARIES[step]}
 
 
+@cache
 def _version(library: str) -> str:
     try:
         return version(library)

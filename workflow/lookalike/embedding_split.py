@@ -23,7 +23,7 @@ from lookalike.files import read_json, write_json
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import choose_device, load_model, score_of
-from lookalike.pixels import decoded, files_by_content
+from lookalike.pixels import decoded, names_by_content
 from lookalike.progress import Progress
 from lookalike.shards import part_of, read_item
 from lookalike.store import Store
@@ -155,26 +155,26 @@ def _fill_store(
     store = Store(
         folder_of_model / place, (description["model"]["embedding_dim"],), np.dtype(np.float32)
     )
-    files = files_by_content(table, folder)
-    missing = store.missing(files)
+    names = names_by_content(table)
+    missing = store.missing(names)
     log.info(
         "embedding on %s: %d images, %d of distinct content, %d of these not yet embedded",
         target.type,
         len(table),
-        len(files),
+        len(names),
         len(missing),
     )
     if missing:
         model.to(target).to(memory_format=torch.channels_last)
-    todo = decoded([(key, files[key]) for key in missing], image, settings.threads)
+    todo = decoded([(key, folder / names[key]) for key in missing], image, settings.threads)
     with Progress("embedding", len(missing)) as progress:
         while some := list(islice(todo, settings.batch_size * STORE_BATCHES)):
             keys, pixels = zip(*some, strict=True)
             vectors = embed_pixels(model, np.stack(pixels), image, settings.batch_size)
-            require_finite(vectors, [files[key] for key in keys])
+            require_finite(vectors, [folder / names[key] for key in keys])
             store.add(keys, vectors)
             progress.update(len(some))
-    work = Work(len(files) - len(missing), len(missing), len(missing))
+    work = Work(len(names) - len(missing), len(missing), len(missing))
     return store, description, work
 
 

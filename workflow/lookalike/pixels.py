@@ -81,10 +81,9 @@ def pixel_store(cache: Path, settings: ImageSettings) -> Store:
     return Store(folder, shape, np.dtype(np.uint8))
 
 
-def files_by_content(table: pa.Table, folder: Path) -> dict[str, Path]:
-    """One file for each distinct content of a manifest's usable rows."""
-    ids, hashes = table["image_id"].to_pylist(), table["sha256"].to_pylist()
-    return {sha256: folder / image_id for image_id, sha256 in zip(ids, hashes, strict=True)}
+def names_by_content(table: pa.Table) -> dict[str, str]:
+    """The name of one file for each distinct content of a manifest's usable rows."""
+    return dict(zip(table["sha256"].to_pylist(), table["image_id"].to_pylist(), strict=True))
 
 
 def filled_pixel_store(
@@ -100,9 +99,9 @@ def filled_pixel_store(
         threads: images decoded side by side.
     """
     store = pixel_store(cache, settings)
-    files = files_by_content(manifest, folder)
-    missing = store.missing(files)
-    todo = decoded([(key, files[key]) for key in missing], settings, threads)
+    names = names_by_content(manifest)
+    missing = store.missing(names)
+    todo = decoded([(key, folder / names[key]) for key in missing], settings, threads)
     with Progress("decoding", len(missing)) as progress:
         while chunk := list(islice(todo, CHUNK_IMAGES)):
             keys, rows = zip(*chunk, strict=True)
@@ -110,8 +109,8 @@ def filled_pixel_store(
             progress.update(len(chunk))
     log.info(
         "pixels: %d images, %d from the cache, %d decoded",
-        len(files),
-        len(files) - len(missing),
+        len(names),
+        len(names) - len(missing),
         len(missing),
     )
     return store
