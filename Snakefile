@@ -35,8 +35,28 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+# Snakemake makes a missing file again only where something asks for it: so this asks for all.
 rule all:
     default_target: True
     input:
         "<results>/report.html",
         "<results>/comparison.csv",
+        "<results>/comparison.parquet",
+        "<results>/data_report.json",
+        expand(
+            "<results>/manifest/{split}.parquet", split=["train", "query", "gallery"]
+        ),
+        expand("<results>/{run}/history.parquet", run=RUNS),
+        expand(
+            "<results>/{model}/{name}",
+            model=MODELS,
+            name=[
+                "model.safetensors",
+                "model.json",
+                "embeddings/query.parquet",
+                "embeddings/gallery.parquet",
+                "metrics.json",
+                "per_query.parquet",
+                "rankings.parquet",
+            ],
+        ),

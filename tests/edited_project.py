@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import time
 from collections.abc import Iterable
@@ -117,9 +118,12 @@ class Project:
     def some_file(self, split: str, ending: str = "") -> str:
         """The name of a file of a split that may be edited."""
         folder = self.data / split
-        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.*")]
+        paths = (
+            path for path in folder.rglob("*.*") if path.exists()
+        )  # not where a link leads nowhere
+        names = sorted(path.relative_to(folder).as_posix() for path in paths)
         return self.pick(
-            name for name in sorted(names) if not name.startswith(KEPT) and name.endswith(ending)
+            name for name in names if not name.startswith(KEPT) and name.endswith(ending)
         )
 
     def picture(self, label: int, kind: str) -> bytes:
@@ -142,16 +146,21 @@ class Project:
         path.parent.mkdir(exist_ok=True, parents=True)
         (self.data / split / name).rename(path)
 
+    def date_back(self, path: Path) -> None:
+        """Give a file a time that no file had before, older than all that was made."""
+        moment = self.once()
+        os.utime(path, (moment, moment))
+
     def labels(self, split: str) -> dict[str, Any]:
         """The label file that names the images of a split."""
-        path = self._labels_path(split)
+        path = self.labels_path(split)
         labels: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return labels
 
     def relabel(self, split: str, changes: dict[str, Any], *without: str) -> None:
         """Add or change entries of a split's label file, and remove those `without`."""
         labels = {name: label for name, label in self.labels(split).items() if name not in without}
-        self._labels_path(split).write_text(json.dumps(labels | changes))
+        self.labels_path(split).write_text(json.dumps(labels | changes))
 
-    def _labels_path(self, split: str) -> Path:
+    def labels_path(self, split: str) -> Path:
         return self.data / f"{'train' if split == TRAIN else 'test'}_image_info.json"
