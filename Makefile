@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= all
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-long lint format bench bench-incremental lock clean
+.PHONY: .venv demo test test-long lint format bench bench-large bench-incremental lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -43,6 +43,10 @@ format: .venv/.test
 
 bench: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/run.py
+
+# Exact metrics over a million gallery images.
+bench-large: .venv/.test
+	PYTHONPATH=tests $(BIN)/python benchmarks/large.py
 
 # What a re-evaluation costs after small changes to 50,000 images: takes about half an hour.
 bench-incremental: .venv/.test

@@ -27,8 +27,11 @@ from drawings import draw
 from lookalike.config import read_yaml, resolve
 from lookalike.data_layout import DataSettings, fingerprint
 from lookalike.files import read_json, write_json
-from run import HERE, REPEATS, SCHEMA, machine, seconds
 from snakemake_runs import Run, snakemake, write_settings
+from timing import REPEATS, machine, seconds
+
+HERE = Path(__file__).resolve().parent
+SCHEMA = HERE.parent / "workflow" / "schemas" / "config.schema.yaml"
 
 TRAINING_CLASSES, IMAGES_PER_CLASS = 20, 4
 # Classes of the test images: one query each, the gallery's images in turn.

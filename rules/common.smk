@@ -49,6 +49,8 @@ MODELS = [model for run in RUNS for model in (run, f"{run}/untrained")]
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
+# What the cache may hold of decoded training images. It decides no result: a param takes it aside.
+PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
 
 
 def recipe_of(run):

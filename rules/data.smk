@@ -44,6 +44,7 @@ rule pixels:
         folder=aside(str(DATA.folder("train"))),
         image=lambda wildcards: IMAGES_BY_DIGEST[wildcards.image_digest],
         cache=aside(config["cache"]),
+        pixel_store_gb=aside(PIXEL_STORE_GB),
         code=code_of("pixels"),
         software=software("pixels"),
     message:

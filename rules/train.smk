@@ -29,6 +29,7 @@ rule train:
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
         device=aside(config["device"]),
         cache=aside(config["cache"]),
+        pixel_store_gb=aside(PIXEL_STORE_GB),
         code=code_of("train"),
         software=software("train"),
     message:

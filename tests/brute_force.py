@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,14 +14,19 @@ class Item:
     key: str
 
 
+def hashed(text: str) -> int:
+    """FNV-1a of 64 bits, then the finaliser of MurmurHash3."""
+    value, all_bits = 0xCBF29CE484222325, 2**64 - 1
+    for byte in text.encode("utf-8"):
+        value = (value ^ byte) * 0x100000001B3 & all_bits
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        value = (value ^ value >> 33) * factor & all_bits
+    return value ^ value >> 33
+
+
 def ordered(scores: Sequence[float], ids: Sequence[str]) -> list[int]:
-    """Positions by decreasing score, equals by BLAKE2b-64 of the id."""
-
-    def place(item: int) -> tuple[float, int, str]:
-        digest = hashlib.blake2b(ids[item].encode("utf-8"), digest_size=8)
-        return -scores[item], int(digest.hexdigest(), 16), ids[item]
-
-    return sorted(range(len(ids)), key=place)
+    """Positions by decreasing score, equals by a hash of the id."""
+    return sorted(range(len(ids)), key=lambda item: (-scores[item], hashed(ids[item]), ids[item]))
 
 
 def relevant_ranks(hits: Sequence[bool]) -> list[int]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lookalike.comparison import write_comparison
 from lookalike.files import sha256_of_file, write_json, write_parquet
-from lookalike.ranking import Block
+from lookalike.ranking import Items
 from lookalike.report import write_report
 from lookalike.retrieval import Protocol, evaluate
 
@@ -74,11 +74,11 @@ def make_images(root: Path, split: str, counts: dict[str, int]) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def embed(manifest: pa.Table, noise: float, rng: np.random.Generator) -> Block:
+def embed(manifest: pa.Table, noise: float, rng: np.random.Generator) -> Items:
     rows = [row for row in manifest.to_pylist() if row["status"] == "ok"]
     vectors = np.stack([np.eye(len(LABELS))[LABELS.index(row["label"])] for row in rows])
     vectors = vectors + noise * rng.normal(size=vectors.shape)
-    return Block(
+    return Items.of(
         [row["image_id"] for row in rows],
         [row["label"] for row in rows],
         vectors.astype(np.float32),
@@ -90,8 +90,8 @@ def make_run(folder: Path, queries: pa.Table, gallery: pa.Table, noise: float, r
     for place, spread in ((folder, noise), (folder / "untrained", 3.0)):
         items = embed(gallery, spread, rng)
         result = evaluate(
-            [embed(queries, spread, rng)],
-            lambda items=items: [items],  # type: ignore[misc]
+            embed(queries, spread, rng),
+            items,
             score="cosine",
             protocol=Protocol(k=K),
         )

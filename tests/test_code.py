@@ -19,6 +19,7 @@ SHAPING = {
     "kornia": "kornia",
     "lightning_fabric": "lightning-fabric",
     "matplotlib": "matplotlib",
+    "numba": "numba",
     "numpy": "numpy",
     "pytorch_metric_learning": "pytorch-metric-learning",
     "torch": "torch",

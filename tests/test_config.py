@@ -75,6 +75,20 @@ def test_a_recipe_can_have_its_own_image_settings() -> None:
     assert image_settings(settings, "big")["mean"] == settings["image"]["mean"]
 
 
+def test_only_the_seed_recipe_decodes_every_pixel() -> None:
+    settings = resolve([{"recipes": {"mine": {}}}], SCHEMA)
+    decodes = {name: image_settings(settings, name)["decode"] for name in settings["recipes"]}
+    assert decodes == {"default": "fast", "mine": "fast", "seed": "exact"}
+
+
+def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
+    little, much = (resolve([{"image": {"pixel_store_gb": gb}}], SCHEMA) for gb in (0.5, 500))
+    assert little["image"]["pixel_store_gb"] == 0.5
+    for recipe in little["recipes"]:
+        assert image_settings(little, recipe) == image_settings(much, recipe)
+        assert "pixel_store_gb" not in image_settings(little, recipe)
+
+
 @pytest.mark.parametrize(
     ("overlay", "parts"),
     [
@@ -83,6 +97,13 @@ def test_a_recipe_can_have_its_own_image_settings() -> None:
         ({"image": {"resize": "squish"}}, ["image.resize", "'squish'", "crop", "'squash'"]),
         ({"image": {"size": "large"}}, ["image.size", "'large'", "integer"]),
         ({"image": {"size": 4}}, ["image.size", "4", "16"]),
+        ({"image": {"decode": "exakt"}}, ["image.decode", "'exakt'", "fast", "'exact'"]),
+        ({"image": {"decod": "fast"}}, ["image", "'decod'", "'decode'"]),
+        ({"image": {"pixel_store_gb": 0}}, ["image.pixel_store_gb", "0"]),
+        (
+            {"recipes": {"default": {"image": {"pixel_store_gb": 5}}}},
+            ["recipes.default.image", "'pixel_store_gb'"],
+        ),
         ({"seeds": [1.0]}, ["seeds.0", "1.0", "integer"]),
         ({"recipes": {"default": {"optimizer": {"lr": "1e-3"}}}}, ["optimizer.lr", "1.0e-3"]),
         ({"recipes": {"default": {"optimizer": {"lr": float("nan")}}}}, ["lr", "nan"]),

@@ -1,12 +1,15 @@
 """The embed step below Snakemake: whatever came before, equal tables have equal bytes."""
 
 import hashlib
+import io
 import json
 import os
 import random
 import shutil
 import signal
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,25 +18,28 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawings import draw, write_data
-from lookalike import embedding_split
+from lookalike import embedding_split, tables
 from lookalike.cache import prune
 from lookalike.data_layout import DataSettings
-from lookalike.embedding_split import EmbedSettings, embed_shard, embed_split
+from lookalike.embedding import embed_batches, embed_pixels
+from lookalike.embedding_split import EmbedSettings, embed_files, embed_shard, embed_split
 from lookalike.errors import LookalikeError
 from lookalike.files import read_json, write_parquet
-from lookalike.images import load_pixels
+from lookalike.images import ImageSettings, load_pixels
 from lookalike.manifest import write_manifest
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, load_model, save_model
 from lookalike.normalisation import normalise
+from lookalike.progress import Progress
 from lookalike.store import Store
-from lookalike.tables import read_blocks
+from lookalike.tables import read_names, read_vectors, write_embeddings
 from processes import exit_code, start
 from test_models import IMAGE, MODEL
 
@@ -161,11 +167,13 @@ def sha256(content: bytes) -> str:
 
 def test_each_image_is_embedded_by_the_model_as_by_hand(made: Split, whole: bytes) -> None:
     model, description = load_model(made.weights)
-    (table,) = read_blocks(made.folder / "all.embeddings", sha256=True)
-    assert table.image_ids == usable(read_manifest(made.manifest))["image_id"].to_pylist()
-    assert len(table.image_ids) == ROWS
+    table = made.folder / "all.embeddings"
+    image_ids = read_names(table, ["image_id"])["image_id"].to_pylist()
+    (vectors,) = read_vectors(table)
+    assert image_ids == usable(read_manifest(made.manifest))["image_id"].to_pylist()
+    assert len(image_ids) == ROWS
     image = replace(IMAGE, size=SIZE)
-    for image_id, vector in zip(table.image_ids, table.vectors, strict=True):
+    for image_id, vector in zip(image_ids, vectors, strict=True):
         pixels = torch.from_numpy(load_pixels(made.images / image_id, image))
         with torch.inference_mode():
             by_hand = model(normalise(pixels[None], image))[0].numpy()
@@ -298,6 +306,98 @@ def test_what_was_pruned_or_damaged_is_embedded_again(
     content, summary = here.embed()
     assert content == whole
     assert counts(summary) == (ROWS, 0, 72, 72)
+
+
+def test_a_table_written_in_groups_is_the_one_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_ROWS_PER_GROUP", 100)
+    for n in (0, 1, 99, 100, 101, 350):
+        keys = [sha256(str(number).encode()) for number in range(n)]
+        vectors = np.random.default_rng(n).normal(size=(n, DIM)).astype(np.float32)
+        store = Store(tmp_path / str(n), (DIM,), np.dtype(np.float32))
+        store.add(keys[:50], vectors[:50])
+        store.add(keys[50:], vectors[50:])
+        ids, labels = [f"{key}.png" for key in keys], [key[:1] for key in keys]
+        found = tmp_path / f"{n}.parquet"
+        write_embeddings(found, ids, labels, keys, store.rows(keys), {"score": "cosine"})
+        # As pyarrow writes one table that is in memory.
+        flat = pa.array(vectors.ravel(), pa.float32())
+        table = pa.table(
+            {
+                "image_id": pa.array(ids, pa.string()),
+                "label": pa.array(labels, pa.string()),
+                "sha256": pa.array(keys, pa.string()),
+                "embedding": pa.FixedSizeListArray.from_arrays(flat, DIM),
+            },
+            metadata={b"lookalike": json.dumps({"score": "cosine"})},
+        )
+        write_parquet(tmp_path / "whole", table, row_group_size=100, use_dictionary=["label"])
+        assert found.read_bytes() == (tmp_path / "whole").read_bytes()
+        assert pq.ParquetFile(found).num_row_groups == max(1, -(-n // 100))
+
+
+def test_a_batch_is_decoded_while_the_network_has_another(
+    made: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ahead by a batch and what the decoding threads hold, and never by more."""
+    model, _ = load_model(made.weights)
+    image = replace(IMAGE, size=SIZE)
+    loaded, second = 0, threading.Event()
+
+    def load(content: bytes, settings: ImageSettings) -> np.ndarray:
+        nonlocal loaded
+        loaded += 1
+        if loaded >= 2 * 16:
+            second.set()
+        return load_pixels(content, settings)
+
+    def embed_and_look(*arguments: Any) -> Iterator[np.ndarray]:
+        for number, vectors in enumerate(embed_batches(*arguments)):
+            if number == 0:
+                assert second.wait(10)
+            # This batch, the next one, and 4 images for the one thread.
+            assert loaded <= (number + 2) * 16 + 4 + 1
+            yield vectors
+
+    monkeypatch.setattr("lookalike.pixels.load_pixels", load)
+    monkeypatch.setattr(embedding_split, "embed_batches", embed_and_look)
+    table = usable(read_manifest(made.manifest))
+    names = zip(table["sha256"].to_pylist(), table["image_id"].to_pylist(), strict=True)
+    files = [(key, made.images / name) for key, name in names]
+    how = replace(made.how, batch_size=16)
+    with Progress("embedding", len(files)) as progress:
+        found = list(embed_files(model, files, image, torch.device("cpu"), how, progress))
+    assert progress.done == len(found) == ROWS
+    held = np.stack([load_pixels(path, image) for _, path in files])
+    assert np.array_equal(np.stack(found), embed_pixels(model, held, image))
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    """Python's and numpy's, while files are embedded: two batches and a little."""
+    model = build_model(SETTINGS, 64).eval()
+    image = replace(IMAGE, size=64)
+    content = io.BytesIO()
+    draw(0, 0, 64).save(content, "PNG")
+    (tmp_path / "a.png").write_bytes(content.getvalue())
+    how = EmbedSettings(tmp_path, "cpu", batch_size=32, threads=1)
+
+    def peak(n: int) -> int:
+        files = [(sha256(content.getvalue()), tmp_path / "a.png")] * n
+        tracemalloc.start()
+        try:
+            with Progress("embedding", n) as progress:
+                for _ in embed_files(model, files, image, torch.device("cpu"), how, progress):
+                    pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(32)
+    batch = 32 * 64 * 64 * 3
+    few, many = peak(128), peak(512)
+    assert many < few + batch
+    assert many < 5 * batch  # all of them are 16
 
 
 # Several jobs, and killed ones.

@@ -19,8 +19,8 @@ from lookalike.errors import LookalikeError
 from lookalike.evaluation import evaluate_files
 from lookalike.links import resolved_files
 from lookalike.metrics import metric_keys
-from lookalike.ranking import normalised
 from lookalike.retrieval import table_of
+from lookalike.scores import normalised
 from lookalike.tables import write_embeddings
 
 OUTPUTS = ["metrics.json", "per_query.parquet", "rankings.parquet"]

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torchvision import transforms
 
 from lookalike import decoding
-from lookalike.decoding import BadImageError, open_rgb
+from lookalike.decoding import BadImageError, Decoded, open_reduced, open_rgb
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.normalisation import normalise
@@ -34,6 +34,7 @@ SETTINGS = ImageSettings(
     background="white",
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
+    decode="exact",
 )
 SHAPES = [(24, 24), (40, 30), (30, 40), (7, 90), (90, 7), (5, 5), (1, 1), (131, 77), (1, 30)]
 
@@ -179,6 +180,184 @@ def test_the_seeds_transform_from_file_to_tensor(tmp_path: Path) -> None:
         expected = theirs(image.convert("RGB"))
     batch = torch.from_numpy(load_pixels(tmp_path / "a.jpg", chosen))[None]
     assert torch.equal(normalise(batch, chosen)[0], expected)
+
+
+def photograph(width: int, height: int, seed: int = 0) -> Image.Image:
+    """Shades at several scales with less colour than light, an edge, and a little grain."""
+    rng = np.random.default_rng(seed)
+    total = rng.normal(scale=3, size=(height, width, 3))
+    for cell in (8, 24, 72, 200):
+        coarse = noise(width // cell + 2, height // cell + 2, channels=4, seed=seed + cell)
+        layer = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        shades = np.asarray(layer) - 127.5
+        total += shades[..., 3:] / 3 + shades[..., :3] / 12
+    down, across = np.mgrid[:height, :width]
+    total[(across - width / 3) ** 2 + (down - height / 2) ** 2 < (min(width, height) / 4) ** 2] += (
+        40
+    )
+    return Image.fromarray((total + 127.5).clip(0, 255).astype(np.uint8))
+
+
+def jpeg(image: Image.Image, orientation: int = 1, **options: Any) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, "JPEG", exif=exif, **options)
+
+
+def difference(ours: Pixels, theirs: Pixels) -> tuple[float, int]:
+    """Mean and greatest difference, in grey levels."""
+    apart = np.abs(ours.astype(int) - theirs)
+    return float(apart.mean()), int(apart.max())
+
+
+class TestFastDecoding:
+    """`decode: fast` against the full decode, and against the rule of twice the size."""
+
+    FAST = replace(SETTINGS, decode="fast")
+
+    # Sizes that no power of two divides: the last column of a reduced image is only partly filled.
+    @pytest.mark.parametrize(
+        ("shape", "size", "options"),
+        [
+            ((1027, 903), 224, {"quality": 90}),
+            ((897, 601), 64, {"quality": 75, "subsampling": "4:2:0"}),
+            ((601, 897), 64, {"quality": 95, "subsampling": "4:4:4"}),
+            ((1201, 331), 24, {"quality": 85, "subsampling": "4:2:2"}),
+            ((387, 1003), 40, {"quality": 90, "progressive": True}),
+            ((449, 449), 112, {"quality": 60}),
+            ((777, 555), 17, {"quality": 90, "subsampling": "4:2:0"}),
+        ],
+    )
+    @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+    def test_is_close_to_the_full_decode(
+        self, resize: str, shape: tuple[int, int], size: int, options: dict[str, Any]
+    ) -> None:
+        content = jpeg(photograph(*shape, seed=size), **options)
+        fast = replace(self.FAST, size=size, resize=resize)
+        exact = load_pixels(content, replace(fast, decode="exact"))
+        mean, greatest = difference(load_pixels(content, fast), exact)
+        assert 0 < mean < 0.7, mean
+        assert greatest <= 8, greatest
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_turned_images_lie_where_torchvision_has_them(self, orientation: int) -> None:
+        # 4 x 225 and 4 x 151 are more than the sides: the rest is on another side each time.
+        content = jpeg(photograph(897, 601), orientation, quality=90)
+        with Image.open(io.BytesIO(content)) as image:
+            theirs = transforms.Resize((64, 64))(ImageOps.exif_transpose(image))
+        ours = load_pixels(content, replace(self.FAST, size=64))
+        mean, greatest = difference(ours, np.asarray(theirs))
+        assert 0 < mean < 0.7, mean
+        assert greatest <= 8, greatest
+
+    @pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
+    def test_of_every_kind_of_jpeg(self, mode: str) -> None:
+        content = jpeg(photograph(801, 603).convert(mode), quality=90)
+        exact = load_pixels(content, replace(SETTINGS, size=100))
+        mean, greatest = difference(load_pixels(content, replace(self.FAST, size=100)), exact)
+        assert 0 < mean < 0.7, mean
+        assert greatest <= 8, greatest
+
+    def test_of_several_frames_the_first_one(self) -> None:
+        frames = [photograph(801, 603, seed) for seed in range(2)]
+        content = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:], quality=90)
+        exact = load_pixels(content, replace(SETTINGS, size=100))
+        mean, _ = difference(load_pixels(content, replace(self.FAST, size=100)), exact)
+        assert 0 < mean < 0.7, mean
+
+    @settings(derandomize=True, deadline=None, max_examples=120)
+    @given(
+        width=st.integers(1, 1300),
+        height=st.integers(1, 1300),
+        size=st.integers(1, 160),
+        resize=st.sampled_from(["squash", "crop", "pad"]),
+        orientation=st.integers(1, 8),
+        mode=st.sampled_from(["RGB", "L", "CMYK"]),
+    )
+    @example(width=1300, height=10, size=1, resize="squash", orientation=6, mode="RGB")
+    @example(width=128, height=64, size=16, resize="pad", orientation=8, mode="RGB")
+    @example(width=127, height=64, size=16, resize="squash", orientation=1, mode="L")
+    @example(width=640, height=1279, size=80, resize="crop", orientation=5, mode="CMYK")
+    def test_never_decodes_below_twice_the_size(
+        self, width: int, height: int, size: int, resize: str, orientation: int, mode: str
+    ) -> None:
+        content = jpeg(Image.new(mode, (width, height)), orientation)
+        decoded: list[Decoded] = []
+        resized: list[tuple[tuple[int, int], tuple[float, float, float, float]]] = []
+
+        def open_and_note(*arguments: Any) -> Decoded:
+            decoded.append(open_reduced(*arguments))
+            return decoded[-1]
+
+        def resize_and_note(image: Image.Image, to: tuple[int, int], how: int, box: Any) -> Any:
+            assert image is decoded[0].image
+            resized.append((to, box))
+            return pillows(image, to, how, box)
+
+        pillows = Image.Image.resize
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lookalike.images.open_reduced", open_and_note)
+            patch.setattr("PIL.Image.Image.resize", resize_and_note)
+            pixels = load_pixels(content, replace(self.FAST, size=size, resize=resize))
+        assert pixels.shape == (size, size, 3)
+
+        whole = (height, width) if orientation > 4 else (width, height)
+        left, top, right, bottom = decoded[0].box
+        scale = round(whole[0] / (right - left))
+        assert scale in (1, 2, 4, 8)
+        assert decoded[0].size == whole
+        assert (right - left, bottom - top) == (whole[0] / scale, whole[1] / scale)
+        assert decoded[0].image.size == tuple(-(-side // scale) for side in whole)
+        ((to, (left, top, right, bottom)),) = resized
+        shrinks = min((right - left) / to[0], (bottom - top) / to[1])
+        assert scale == 1 or shrinks >= 2
+        assert scale == 8 or shrinks < 4  # half as large would have been too small
+
+    @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "BMP", "GIF"])
+    def test_other_formats_are_the_full_decode_to_the_byte(self, file_format: str) -> None:
+        content = encoded(photograph(500, 400), file_format)
+        for resize in ("squash", "crop", "pad"):
+            fast = replace(self.FAST, resize=resize)
+            exact = load_pixels(content, replace(fast, decode="exact"))
+            assert np.array_equal(load_pixels(content, fast), exact)
+
+    def test_a_tiff_with_jpeg_inside_is_decoded_whole(self) -> None:
+        content = encoded(photograph(500, 400), "TIFF", compression="jpeg")
+        assert np.array_equal(load_pixels(content, self.FAST), load_pixels(content, SETTINGS))
+
+    @pytest.mark.parametrize("shape", [(95, 300), (95, 95), (24, 24), (5, 400), (3, 2)])
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_a_small_jpeg_is_the_full_decode_to_the_byte(
+        self, shape: tuple[int, int], orientation: int
+    ) -> None:
+        content = jpeg(photograph(*shape), orientation)
+        assert np.array_equal(load_pixels(content, self.FAST), load_pixels(content, SETTINGS))
+
+    def test_exact_never_reduces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def drafted(*_: object) -> None:
+            raise AssertionError("reduced")
+
+        content = jpeg(photograph(600, 500))
+        monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", drafted)
+        with Image.open(io.BytesIO(content)) as image:
+            theirs = transforms.Resize((24, 24))(image)
+        assert np.array_equal(load_pixels(content, SETTINGS), np.asarray(theirs))
+
+    def test_crop_of_a_reduced_strip_keeps_its_centre(self) -> None:
+        along = np.linspace(0, 255, 20_001).astype(np.uint8)
+        for strip in (np.tile(along, (399, 1)), np.tile(along, (399, 1)).T):
+            content = jpeg(Image.fromarray(strip), quality=98)
+            pixels = load_pixels(content, replace(self.FAST, resize="crop"))
+            exact = load_pixels(content, replace(SETTINGS, resize="crop"))
+            assert difference(pixels, exact)[1] <= 1
+            assert set(np.unique(pixels)) <= {125, 126, 127, 128, 129}
+
+    def test_a_file_cut_short_is_never_read(self) -> None:
+        content = jpeg(photograph(500, 400))
+        for part in range(1, 20):
+            with pytest.raises(BadImageError) as caught:
+                load_pixels(content[: len(content) * part // 20], self.FAST)
+            assert caught.value.status == "truncated"
 
 
 L = noise(5, 4, channels=1)
@@ -539,6 +718,16 @@ class TestSettings:
         floats = SETTINGS.to_dict() | {"mean": [0.0] * 3, "std": [1.0] * 3}
         assert ImageSettings.from_dict(values).digest == ImageSettings.from_dict(floats).digest
 
+    @pytest.mark.parametrize("decode", ["fast", "exact"])
+    def test_decode_survives_json(self, decode: str) -> None:
+        chosen = replace(SETTINGS, decode=decode)
+        assert ImageSettings.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
+
+    def test_a_model_made_before_there_was_a_choice_was_decoded_whole(self) -> None:
+        values = SETTINGS.to_dict()
+        del values["decode"]
+        assert ImageSettings.from_dict(values).decode == "exact"
+
     @pytest.mark.parametrize(
         ("change", "pixels_change"),
         [
@@ -546,6 +735,7 @@ class TestSettings:
             ({"resize": "pad"}, True),
             ({"background": "black"}, True),
             ({"background": "#ffffff"}, None),
+            ({"decode": "fast"}, True),
             ({"mean": (0.5, 0.5, 0.5)}, False),
             ({"std": (0.5, 0.5, 0.5)}, False),
         ],
@@ -563,6 +753,7 @@ class TestSettings:
         [
             {"size": 0},
             {"resize": "stretch"},
+            {"decode": "quick"},
             {"background": "no colour"},
             {"background": "#ffffff00"},
             {"std": (0.1, 0.0, 0.1)},

@@ -103,15 +103,15 @@ def test_a_verdict_follows_the_direction_of_the_metric() -> None:
             ),
         )
 
-    better = judge(scores(0.1), scores(0.0), "mAP@10")
+    better = judge(scores(0.1), scores(0.0), ["mAP@10"])["mAP@10"]
     assert better.verdict == "better"
     # Every query gains the same, whatever the order of the rows: so does every resample.
     difference = better.difference
     assert (difference.value, difference.low, difference.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert judge(scores(0.0), scores(0.1), "mAP@10").verdict == "worse"
-    assert judge(scores(0.1), scores(0.0), "mean_rank").verdict == "better"
-    assert judge(scores(0.0), scores(0.1), "mean_rank").verdict == "worse"
-    assert judge(scores(0.0), scores(0.0), "mAP@10").verdict == "no difference shown"
+    assert judge(scores(0.0), scores(0.1), ["mAP@10"])["mAP@10"].verdict == "worse"
+    assert judge(scores(0.1), scores(0.0), ["mean_rank"])["mean_rank"].verdict == "better"
+    assert judge(scores(0.0), scores(0.1), ["mean_rank"])["mean_rank"].verdict == "worse"
+    assert judge(scores(0.0), scores(0.0), ["mAP@10"])["mAP@10"].verdict == "no difference shown"
 
 
 def test_a_difference_does_not_depend_on_the_order_of_the_rows() -> None:
@@ -123,8 +123,8 @@ def test_a_difference_does_not_depend_on_the_order_of_the_rows() -> None:
         shuffled = frame.sample(frac=1, random_state=order)
         return Scores({"settings": {"bootstrap_unit": "query"}}, shuffled)
 
-    one = judge(scores(0, 1), scores(1, 2), "mAP")
-    assert judge(scores(0, 3), scores(1, 4), "mAP") == one
+    one = judge(scores(0, 1), scores(1, 2), ["mAP"])["mAP"]
+    assert judge(scores(0, 3), scores(1, 4), ["mAP"])["mAP"] == one
     assert one.difference.value == pytest.approx(values[0].mean() - values[1].mean())
 
 
@@ -136,7 +136,7 @@ def test_drawing_classes_widens_the_interval_where_a_class_is_all_alike() -> Non
 
     def width(unit: str) -> float:
         summary = {"settings": {"bootstrap_unit": unit}}
-        found = judge(Scores(summary, frame), Scores(summary, zero), "mAP").difference
+        found = judge(Scores(summary, frame), Scores(summary, zero), ["mAP"])["mAP"].difference
         return found.high - found.low
 
     assert width("class") > 3 * width("query")

@@ -7,13 +7,36 @@ from hypothesis import strategies as st
 
 import brute_force
 from lookalike import chance
-from lookalike.metrics import AT_K, WHOLE, headline_keys, metric_keys, per_query_metrics
+from lookalike.metrics import (
+    AT_K,
+    WHOLE,
+    Ranks,
+    headline_keys,
+    metric_keys,
+    per_query_metrics,
+)
 
 KS = [1, 3, 10]
 
 
 def measure(hits: list[bool], ks: list[int]) -> dict[str, float]:
-    return per_query_metrics(np.flatnonzero(hits) + 1, len(hits), ks)
+    (values,) = measure_all([hits], ks)
+    return values
+
+
+def measure_all(rows: list[list[bool]], ks: list[int]) -> list[dict[str, float]]:
+    """The metrics of several queries at once, as one mapping a query."""
+    ranks = [np.flatnonzero(hits) + 1 for hits in rows]
+    starts = np.cumsum([0, *map(len, ranks)])
+    n_gallery = np.array([len(hits) for hits in rows])
+    values = per_query_metrics(Ranks(np.concatenate(ranks), starts), n_gallery, ks)
+    return [{key: float(column[row]) for key, column in values.items()} for row in range(len(rows))]
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(rows=st.lists(st.lists(st.booleans(), min_size=1, max_size=300), min_size=1, max_size=6))
+def test_a_querys_metrics_do_not_depend_on_its_company(rows: list[list[bool]]) -> None:
+    assert measure_all(rows, KS) == [measure(hits, KS) for hits in rows]
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
 import brute_force
-from lookalike.ranking import Block, RankedQuery, rank
+from lookalike.ranking import Items
 from lookalike.retrieval import Protocol, evaluate
+from ranked import RankedQuery, ranked_queries
 
 KS = [1, 10, 50]
 
@@ -43,12 +44,12 @@ class Case:
 def make_case(
     queries: NDArray[Any], gallery: NDArray[Any], query_labels: list[str], labels: list[str]
 ) -> Case:
-    query = Block([f"q{i}" for i in range(len(queries))], query_labels, queries.astype(np.float32))
-    item = Block([f"g{i}" for i in range(len(gallery))], labels, gallery.astype(np.float32))
-    found = evaluate(
-        [query], lambda: [item], score="euclidean", protocol=Protocol(k=KS, bootstrap=0)
-    )
-    ranked = list(rank([query], lambda: [item], score="euclidean", depth=len(gallery)))
+    ids = [f"q{i}" for i in range(len(queries))]
+    query = Items.of(ids, query_labels, queries.astype(np.float32))
+    ids = [f"g{i}" for i in range(len(gallery))]
+    item = Items.of(ids, labels, gallery.astype(np.float32))
+    found = evaluate(query, item, score="euclidean", protocol=Protocol(k=KS, bootstrap=0))
+    ranked = ranked_queries(query, item, "euclidean", len(gallery))
     return Case(found.summary["metrics"], query_labels, labels, ranked)
 
 
@@ -143,9 +144,11 @@ def test_sentence_transformers(case: Case) -> None:
 @pytest.fixture(scope="session")
 def ranx() -> Any:
     # Compiling ranx takes a minute and more; its plain Python gives the same numbers at once.
-    os.environ["NUMBA_DISABLE_JIT"] = "1"
-    import ranx
-
+    numba.config.DISABLE_JIT = True  # type: ignore[attr-defined]
+    try:
+        import ranx
+    finally:
+        numba.config.DISABLE_JIT = False  # type: ignore[attr-defined]
     return ranx
 
 
@@ -270,13 +273,11 @@ def test_raw_scores_without_ties_need_no_help() -> None:
     generator = np.random.default_rng(5)
     queries, gallery = (generator.normal(size=(n, 16)).astype(np.float32) for n in (40, 300))
     query_labels, labels = generator.integers(5, size=40), generator.integers(5, size=300)
-    blocks = [
-        Block([str(i) for i in range(len(names))], [str(name) for name in names], vectors)
+    sides = [
+        Items.of([str(i) for i in range(len(names))], [str(name) for name in names], vectors)
         for names, vectors in ((query_labels, queries), (labels, gallery))
     ]
-    found = evaluate(
-        blocks[:1], lambda: blocks[1:], score="cosine", protocol=Protocol(k=KS, bootstrap=0)
-    ).summary
+    found = evaluate(*sides, score="cosine", protocol=Protocol(k=KS, bootstrap=0)).summary
     assert found["ties"]["share"] == 0
     peer = AccuracyCalculator(
         include=["mean_average_precision_at_r", "r_precision", "precision_at_1"],

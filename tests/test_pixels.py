@@ -28,7 +28,7 @@ from lookalike.manifest_table import SCHEMA
 from lookalike.pixels import decoded, pixel_store, write_pixels
 from processes import exit_code, start
 
-IMAGE = ImageSettings(12, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+IMAGE = ImageSettings(12, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "fast")
 IMAGES = 40  # of distinct content; one has a copy
 
 
@@ -55,7 +55,7 @@ class Images:
         write_parquet(path, pa.Table.from_pylist([*found, bad], schema=SCHEMA))
         return path
 
-    def write(self, here: Path, rows: Sequence[int], threads: int = 1) -> bytes:
+    def write(self, here: Path, rows: Sequence[int], threads: int = 1, gb: float = 1.0) -> bytes:
         """Run the step on some of the images; returns the index's bytes."""
         index = here / "index.parquet"
         write_pixels(
@@ -64,6 +64,7 @@ class Images:
             index,
             image=IMAGE.to_dict(),
             cache=here / "cache",
+            pixel_store_gb=gb,
             threads=threads,
         )
         return index.read_bytes()
@@ -142,10 +143,10 @@ def test_index_and_pixels_do_not_depend_on_the_way_there(
 
 def test_other_settings_have_other_pixels(images: Images, tmp_path: Path) -> None:
     images.write(tmp_path, range(IMAGES))
-    other = ImageSettings(12, "pad", "white", IMAGE.mean, IMAGE.std)
+    other = ImageSettings(12, "pad", "white", IMAGE.mean, IMAGE.std, "fast")
     assert list(pixel_store(tmp_path / "cache", other)) == []
     # How they are normalised is not in the pixels.
-    shifted = ImageSettings(12, "squash", "#ffffff", (0.1, 0.2, 0.3), IMAGE.std)
+    shifted = ImageSettings(12, "squash", "#ffffff", (0.1, 0.2, 0.3), IMAGE.std, "fast")
     assert set(pixel_store(tmp_path / "cache", shifted)) == set(images.truth)
 
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from scipy.spatial.distance import cdist
 import brute_force
 from brute_force import Item
 from lookalike.errors import LookalikeError
-from lookalike.ranking import Block, RankedQuery, normalised, rank, score_matrix, tie_order
+from lookalike.ranking import Items, rank
+from lookalike.relevance import tie_order
+from lookalike.scores import normalised, score_matrix
+from ranked import RankedQuery, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
 
@@ -31,16 +35,15 @@ def items(name: str, of: st.SearchStrategy[tuple[int, ...]]) -> st.SearchStrateg
     )
 
 
-def blocks(rows: list[Item], size: int, keyed: bool) -> list[Block]:
-    return [
-        Block(
-            ids=[item.id for item in part],
-            labels=[item.label for item in part],
-            vectors=np.array([item.vector for item in part], dtype=np.float32),
-            keys=[item.key for item in part] if keyed else None,
-        )
-        for part in (rows[start : start + size] for start in range(0, len(rows), size))
-    ]
+def in_blocks(rows: list[Item], size: int, keyed: bool) -> Items:
+    """Items whose vectors come `size` at a time."""
+    vectors = np.array([item.vector for item in rows], dtype=np.float32)
+    return Items(
+        ids=[item.id for item in rows],
+        labels=[item.label for item in rows],
+        keys=[item.key for item in rows] if keyed else None,
+        vectors=lambda: (vectors[at : at + size] for at in range(0, len(rows), size)),
+    )
 
 
 def exact_score(query: Item, other: Item, score: str) -> float:
@@ -61,13 +64,8 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
     queries, gallery = data.draw(items("q", of)), data.draw(items("g", of))
     size, depth = data.draw(st.integers(1, 12)), data.draw(st.integers(0, 14))
     keyed = data.draw(st.booleans())
-    found = list(
-        rank(
-            blocks(queries, size, keyed),
-            lambda: blocks(gallery, size, keyed),
-            score=score,
-            depth=depth,
-        )
+    found = ranked_queries(
+        in_blocks(queries, size, keyed), in_blocks(gallery, size, keyed), score, depth
     )
     assert [result.id for result in found] == [query.id for query in queries]
     for query, result in zip(queries, found, strict=True):
@@ -84,17 +82,17 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
         assert [gallery[place] for place in result.places] == [left[item] for item in order[:depth]]
         expected = np.array([scores[item] for item in order[:depth]], dtype=np.float32)
         np.testing.assert_array_equal(result.scores, expected)
+        assert result.relevant.tolist() == hits[:depth]
 
 
 def rank_floats(
     queries: NDArray[np.float32], gallery: NDArray[np.float32], score: str, depth: int = 50
-) -> Iterator[RankedQuery]:
-    def block(name: str, part: NDArray[np.float32]) -> Block:
-        return Block(
-            [f"{name}{i}" for i in range(len(part))], [f"{i % 7}" for i in range(len(part))], part
-        )
+) -> list[RankedQuery]:
+    def side(name: str, part: NDArray[np.float32]) -> Items:
+        ids = [f"{name}{i}" for i in range(len(part))]
+        return Items.of(ids, [f"{i % 7}" for i in range(len(part))], part)
 
-    return rank([block("q", queries)], lambda: [block("g", gallery)], score=score, depth=depth)
+    return ranked_queries(side("q", queries), side("g", gallery), score, depth)
 
 
 def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
@@ -104,8 +102,8 @@ def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
 @pytest.mark.parametrize("score", SCORES)
 def test_first_places_do_not_depend_on_the_depth(score: str) -> None:
     queries, gallery = normal(20, 2).round(), normal(1500, 2, seed=1).round()
-    shallow = list(rank_floats(queries, gallery, score, depth=10))
-    deep = list(rank_floats(queries, gallery, score, depth=1000))
+    shallow = rank_floats(queries, gallery, score, depth=10)
+    deep = rank_floats(queries, gallery, score, depth=1000)
     for few, many in zip(shallow, deep, strict=True):
         np.testing.assert_array_equal(few.places, many.places[:10])
         np.testing.assert_array_equal(few.ranks, many.ranks)
@@ -156,17 +154,18 @@ def test_cosine_is_the_cosine() -> None:
     np.testing.assert_allclose(score_matrix(queries, gallery, "cosine"), expected, atol=2e-7)
 
 
-@pytest.mark.parametrize("score", SCORES)
-def test_scores_are_rounded_once(score: str) -> None:
+@pytest.mark.parametrize("dimension", [2, 128, 2048])
+def test_cosines_are_exact_to_a_millionth(dimension: int) -> None:
+    queries, gallery = normal(70, dimension), normal(1100, dimension, seed=1)
+    rows, columns = (normalised(part).astype(np.float64) for part in (queries, gallery))
+    assert np.abs(score_matrix(queries, gallery, "cosine") - rows @ columns.T).max() < 1e-6
+
+
+def test_distances_are_rounded_once() -> None:
     queries, gallery = normal(70, 128), normal(1100, 128, seed=1)
-    if score == "cosine":
-        rows, columns = (normalised(part).astype(np.float64) for part in (queries, gallery))
-        expected = rows @ columns.T
-    else:
-        expected = -cdist(queries.astype(np.float64), gallery.astype(np.float64))
-    np.testing.assert_array_equal(
-        score_matrix(queries, gallery, score), expected.astype(np.float32)
-    )
+    expected = -cdist(queries.astype(np.float64), gallery.astype(np.float64))
+    # Half a unit in the last place: what rounding to float32 costs.
+    np.testing.assert_allclose(score_matrix(queries, gallery, "euclidean"), expected, rtol=2**-24)
 
 
 def test_euclidean_distance_of_near_vectors_far_from_the_origin() -> None:
@@ -211,19 +210,131 @@ def test_an_embedding_that_is_not_finite_is_an_error_with_its_name(bad: float, s
     both = [normal(4, 3), normal(9, 3)]
     both[side][2, 1] = bad
     with pytest.raises(LookalikeError, match="q2" if side == 0 else "g2"):
-        list(rank_floats(both[0], both[1], "cosine"))
+        (rank_floats(both[0], both[1], "cosine"))
 
 
 @pytest.mark.parametrize("keyed_side", [0, 1])
 def test_exclusion_keys_on_one_side_are_a_mistake(keyed_side: int) -> None:
-    sides = [
-        [Block(["a"], ["x"], np.ones((1, 2), np.float32), ["a"] if side == keyed_side else None)]
+    queries, gallery = (
+        Items.of(["a"], ["x"], np.ones((1, 2), np.float32), ["a"] if side == keyed_side else None)
         for side in (0, 1)
-    ]
+    )
     with pytest.raises(ValueError, match="exclusion keys"):
-        list(rank(sides[0], lambda: sides[1], score="cosine", depth=1))
+        list(rank(queries, gallery, score="cosine", depth=1))
 
 
 def test_an_unknown_score_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="manhattan"):
         score_matrix(normal(1, 2), normal(1, 2), "manhattan")
+
+
+def labelled(name: str, n: int, classes: int, digits: int, seed: int) -> Items:
+    """Points around a centre a class; few digits make many equal scores."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(classes, size=n)
+    centres = np.random.default_rng(9).normal(size=(classes, 5))
+    vectors = (centres[labels] + generator.normal(size=(n, 5))).round(digits).astype(np.float32)
+    ids = [f"{name}{i}" for i in range(n)]
+    keys = [str(key) for key in generator.integers(n, size=n)]
+    return Items.of(ids, [str(label) for label in labels], vectors, keys)
+
+
+def loop_over_sorted_rows(queries: Items, gallery: Items, score: str, depth: int) -> list[Any]:
+    """The same rankings from whole rows of scores."""
+    (rows,), (columns,) = queries.vectors(), gallery.vectors()
+    scores = score_matrix(rows, columns, score)
+    hashed = np.array([brute_force.hashed(str(name)) for name in gallery.ids], np.uint64)
+    keys, labels = (np.array(list(map(str, some or []))) for some in (gallery.keys, gallery.labels))
+    found = []
+    for row, label, key in zip(
+        scores, map(str, queries.labels), map(str, queries.keys or []), strict=True
+    ):
+        left = np.flatnonzero(keys != key)
+        hits = labels[left] == label
+        order = np.lexsort((hashed[left], -row[left]))
+        best = np.lexsort((~hits, -row[left]))
+        worst = np.lexsort((hits, -row[left]))
+        ranks = [(np.flatnonzero(hits[some]) + 1).tolist() for some in (order, best, worst)]
+        first = left[order[:depth]]
+        found.append([len(left), *ranks, first.tolist(), row[first].tolist()])
+    return found
+
+
+def as_lists(results: list[RankedQuery]) -> list[Any]:
+    return [
+        [
+            result.n_gallery,
+            *(some.tolist() for some in (result.ranks, result.optimistic, result.pessimistic)),
+            result.places.tolist(),
+            result.scores.tolist(),
+        ]
+        for result in results
+    ]
+
+
+# Few relevant items are counted one by one, more of them in cells; most of a gallery is below them
+# all, or hardly any of it.
+@pytest.mark.parametrize("classes", [2, 40, 400])
+@pytest.mark.parametrize("digits", [0, 1, 7])
+@pytest.mark.parametrize("score", SCORES)
+def test_large_galleries_equal_whole_sorted_rows(score: str, digits: int, classes: int) -> None:
+    queries = labelled("q", 130, classes, digits, seed=1)
+    gallery = labelled("g", 3000, classes, digits, seed=2)
+    found = ranked_queries(queries, gallery, score, 50)
+    assert as_lists(found) == loop_over_sorted_rows(queries, gallery, score, 50)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_no_result_depends_on_threads_blocks_or_memory(
+    score: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = labelled("q", 1100, 30, 1, seed=1)
+    gallery = labelled("g", 5000, 30, 1, seed=2)
+    (rows,), (columns,) = queries.vectors(), gallery.vectors()
+    whole = as_lists(ranked_queries(queries, gallery, score, 20))
+    threads = torch.get_num_threads()
+    try:
+        for count, block, group, kept in (
+            (1, 700, 2**20, 0),
+            (2, 5000, 2**18, 2**30),
+            (3, 1, 1, 0),
+        ):
+            torch.set_num_threads(count)
+            monkeypatch.setattr("lookalike.ranking._BLOCK_ROWS", 1024)
+            monkeypatch.setattr("lookalike.ranking._GROUP_BYTES", group)
+            monkeypatch.setattr("lookalike.ranking._KEPT_BYTES", kept)
+            n = 1100 if group > 1 else 12  # a group of one query each
+            some = Items(
+                queries.ids[:n],
+                queries.labels[:n],
+                (queries.keys or [])[:n],
+                lambda n=n, block=block: iter(np.split(rows[:n], range(block, n, block))),  # type: ignore[misc]
+            )
+            streamed = replace(
+                gallery,
+                vectors=lambda block=block: iter(  # type: ignore[misc]
+                    np.split(columns, range(max(block, 100), 5000, max(block, 100)))
+                ),
+            )
+            assert as_lists(ranked_queries(some, streamed, score, 20)) == whole[:n]
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_more_relevant_items_than_sixteen_bits_count() -> None:
+    n = 70_000
+    gallery = np.arange(n, dtype=np.float32)[:, None]
+    ids = [f"g{i}" for i in range(n)]
+    labels = ["odd" if i % 7 == 3 else "most" for i in range(n)]
+    query = Items.of(["q"], ["most"], np.zeros((1, 1), np.float32))
+    (found,) = ranked_queries(query, Items.of(ids, labels, gallery), "euclidean", 5)
+    assert len(found.ranks) == 60_000
+    np.testing.assert_array_equal(found.ranks, np.flatnonzero(np.array(labels) == "most") + 1)
+
+
+def test_all_scores_counted_are_told() -> None:
+    queries, gallery = labelled("q", 70, 3, 7, seed=1), labelled("g", 2500, 3, 7, seed=2)
+    told: list[int] = []
+    list(rank(queries, gallery, score="cosine", depth=1, seen=told.append))
+    assert sum(told) == 70 * 2500

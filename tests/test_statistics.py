@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lookalike.statistics import (
+    Difference,
     bootstrap_intervals,
-    paired_difference,
-    resampled_weights,
-    weighted_mean,
+    paired_differences,
+    resampled_units,
     weighted_median,
 )
 
@@ -21,6 +21,23 @@ def interval(
 ) -> tuple[float, float]:
     return bootstrap_intervals(
         {"x": values}, resamples=2000, seed=seed, units=units, medians=["x"] if median else []
+    )["x"]
+
+
+def paired(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    resamples: int,
+    units: list[str] | None = None,
+    median: bool = False,
+) -> Difference:
+    return paired_differences(
+        {"x": first},
+        {"x": second},
+        resamples=resamples,
+        seed=0,
+        units=units,
+        medians=["x"] if median else [],
     )["x"]
 
 
@@ -34,32 +51,38 @@ def test_a_weight_is_a_repetition(pairs: list[tuple[int, int]]) -> None:
     values = np.array([value for value, _ in pairs], dtype=np.float64)
     weights = np.array([weight for _, weight in pairs])
     repeated = np.repeat(values, weights)
-    row = weights[None, :].astype(np.float64)
-    assert weighted_mean(values, row)[0] == pytest.approx(np.mean(repeated))
-    assert weighted_median(values, row)[0] == np.median(repeated)
+    assert weighted_median(values, weights[None, :])[0] == np.median(repeated)
 
 
-def test_weights_draw_as_many_queries_as_there_are() -> None:
-    weights = np.concatenate(list(resampled_weights(30, resamples=4000, seed=1)))
-    assert weights.shape == (4000, 30)
-    assert set(weights.sum(axis=1)) == {30}
-    # Each query is drawn Binomial(30, 1/30) times.
-    assert np.mean(weights) == pytest.approx(1)
-    assert np.var(weights[:, 3]) == pytest.approx(29 / 30, rel=0.1)
+def test_draws_are_as_many_as_there_are_units() -> None:
+    times = np.concatenate(list(resampled_units(30, resamples=4000, seed=1)))
+    assert times.shape == (4000, 30)
+    assert set(times.sum(axis=1)) == {30}
+    # Each unit is drawn Binomial(30, 1/30) times.
+    assert np.mean(times) == pytest.approx(1)
+    assert np.var(times[:, 3]) == pytest.approx(29 / 30, rel=0.1)
 
 
-def test_weights_draw_whole_classes() -> None:
-    units = ["b", "a", "b", "c", "a"]
-    weights = np.concatenate(list(resampled_weights(5, resamples=500, seed=1, units=units)))
-    assert np.array_equal(weights[:, 0], weights[:, 2])
-    assert np.array_equal(weights[:, 1], weights[:, 4])
-    assert set((weights[:, 0] + weights[:, 1] + weights[:, 3]).tolist()) == {3}
+@pytest.mark.parametrize("median", [False, True])
+@pytest.mark.parametrize("units", [None, ["b", "a", "b", "c", "a"]])
+def test_the_interval_is_that_of_a_loop_over_resamples(
+    units: list[str] | None, median: bool
+) -> None:
+    values = np.array([0.3, 0.1, 0.9, 0.4, 0.2])
+    distinct = sorted(set(units or "abcde"))
+    members = [[i for i, unit in enumerate(units or "abcde") if unit == name] for name in distinct]
+    statistics = []
+    for times in np.concatenate(list(resampled_units(len(distinct), resamples=2000, seed=0))):
+        drawn = [i for count, some in zip(times, members, strict=True) for i in some * int(count)]
+        statistics.append((np.median if median else np.mean)(values[drawn]))
+    expected = np.percentile(statistics, [2.5, 97.5])
+    assert interval(values, units, median=median) == pytest.approx(tuple(expected))
 
 
 def test_intervals_do_not_depend_on_the_memory_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(50)
     whole = interval(values)
-    monkeypatch.setattr("lookalike.statistics._WEIGHTS_IN_MEMORY", 170)
+    monkeypatch.setattr("lookalike.statistics._DRAWS_IN_MEMORY", 170)
     assert interval(values) == whole
 
 
@@ -104,9 +127,9 @@ def test_queries_that_only_repeat_their_class_add_no_certainty() -> None:
 
 def test_a_constant_difference_is_certain_though_the_runs_are_not() -> None:
     values = np.random.default_rng(0).random(40)
-    found = paired_difference(values + 0.25, values, resamples=1000, seed=0)
+    found = paired(values + 0.25, values, 1000)
     assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.25, 0.25))
-    median = paired_difference(values + 0.25, values, resamples=1000, seed=0, median=True)
+    median = paired(values + 0.25, values, 1000, median=True)
     assert (median.value, median.low, median.high) == pytest.approx((0.25, 0.25, 0.25))
 
 
@@ -115,14 +138,14 @@ def test_paired_difference_of_means_is_the_interval_of_the_differences() -> None
     first, second = generator.random(70), generator.random(70)
     units = [str(i % 9) for i in range(70)]
     for given_units in (None, units):
-        found = paired_difference(first, second, resamples=2000, seed=0, units=given_units)
+        found = paired(first, second, 2000, given_units)
         assert found.value == pytest.approx(np.mean(first - second))
         assert (found.low, found.high) == pytest.approx(interval(first - second, given_units))
-    turned = paired_difference(second, first, resamples=2000, seed=0)
-    straight = paired_difference(first, second, resamples=2000, seed=0)
+    turned = paired(second, first, 2000)
+    straight = paired(first, second, 2000)
     assert (turned.low, turned.high) == pytest.approx((-straight.high, -straight.low))
 
 
 def test_runs_on_different_queries_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="3 and 4"):
-        paired_difference(np.ones(3), np.ones(4), resamples=1000, seed=0)
+        paired(np.ones(3), np.ones(4), 1000)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.errors import LookalikeError
-from lookalike.tables import read_blocks, read_metadata, write_embeddings
+from lookalike.tables import read_metadata, read_names, read_vectors, write_embeddings
 
 METADATA = {"model_digest": "abc", "image": {"size": 32}, "score": "cosine", "version": "0.1.0"}
 VECTORS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -29,6 +29,13 @@ def saved(path: Path, table: pa.Table | dict[str, Any]) -> Path:
     return path
 
 
+def read(path: Path, rows: int = 100) -> tuple[list[str], list[str], list[Any]]:
+    """Ids, labels and blocks of vectors."""
+    names = read_names(path, ["image_id", "label"])
+    blocks = list(read_vectors(path, rows=rows))
+    return names["image_id"].to_pylist(), names["label"].to_pylist(), blocks
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "made" / "query.parquet"
     sha256s = [f"{i:064x}" for i in range(5)]
@@ -37,12 +44,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert pq.read_schema(path).names == ["image_id", "label", "sha256", "embedding"]
     assert json.loads(pq.read_schema(path).metadata[b"lookalike"]) == METADATA
     assert read_metadata(path) == METADATA
-    parts = list(read_blocks(path, rows=2, sha256=True))
-    assert [len(part.image_ids) for part in parts] == [2, 2, 1]
-    assert [name for part in parts for name in part.image_ids] == IDS
-    assert [name for part in parts for name in part.labels] == LABELS
-    assert [name for part in parts for name in part.sha256s or []] == sha256s
-    np.testing.assert_array_equal(np.concatenate([part.vectors for part in parts]), VECTORS)
+    ids, labels, blocks = read(path, rows=2)
+    assert (ids, labels) == (IDS, LABELS)
+    assert read_names(path, ["sha256"])["sha256"].to_pylist() == sha256s
+    assert [len(block) for block in blocks] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks), VECTORS)
     frame = pd.read_parquet(path)
     np.testing.assert_array_equal(np.stack(list(frame["embedding"])), VECTORS)
 
@@ -78,17 +84,17 @@ def test_equal_tables_are_equal_bytes(tmp_path: Path) -> None:
 )
 def test_any_writers_types_are_read_alike(tmp_path: Path, embedding: Any, label: Any) -> None:
     path = saved(tmp_path / "x.parquet", columns(embedding=embedding, label=label))
-    (part,) = read_blocks(path)
-    assert (part.image_ids, part.labels, part.sha256s) == (IDS, LABELS, None)
-    assert part.vectors.dtype == np.float32
-    np.testing.assert_array_equal(part.vectors, VECTORS)
+    ids, labels, (vectors,) = read(path)
+    assert (ids, labels) == (IDS, LABELS)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, VECTORS)
 
 
 def test_half_precision_and_pandas_tables_are_read(tmp_path: Path) -> None:
     half = list(VECTORS.astype(np.float16))
     pd.DataFrame(columns(embedding=half)).to_parquet(tmp_path / "half.parquet")
-    (part,) = read_blocks(tmp_path / "half.parquet")
-    np.testing.assert_array_equal(part.vectors, VECTORS.astype(np.float16).astype(np.float32))
+    _, _, (vectors,) = read(tmp_path / "half.parquet")
+    np.testing.assert_array_equal(vectors, VECTORS.astype(np.float16).astype(np.float32))
     assert read_metadata(tmp_path / "half.parquet") == {}
 
 
@@ -113,27 +119,27 @@ def test_a_table_that_cannot_be_used_says_why(
 ) -> None:
     path = saved(tmp_path / "bad.parquet", table)
     with pytest.raises(LookalikeError, match=message) as error:
-        list(read_blocks(path))
+        read(path)
     assert str(path) in str(error.value)
 
 
 def test_lengths_are_compared_across_blocks(tmp_path: Path) -> None:
     path = saved(tmp_path / "bad.parquet", columns(embedding=[[1.0, 2.0]] * 3 + [[1.0]] * 2))
     with pytest.raises(LookalikeError, match=r"'folder/é 3.png' has 1 values where others have 2"):
-        list(read_blocks(path, rows=3))
+        read(path, rows=3)
 
 
 def test_the_odd_one_out_is_named_even_where_it_is_the_first(tmp_path: Path) -> None:
     path = saved(tmp_path / "bad.parquet", columns(embedding=[[1.0]] + [[1.0, 2.0]] * 4))
     with pytest.raises(LookalikeError, match="has 1 values where others have 2"):
-        list(read_blocks(path))
+        read(path)
 
 
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     text = tmp_path / "text.parquet"
     text.write_text("not parquet")
     with pytest.raises(LookalikeError, match="not a readable parquet"):
-        list(read_blocks(text))
+        read(text)
     with pytest.raises(LookalikeError, match="no such file"):
         read_metadata(tmp_path / "absent.parquet")
     table = pa.table(columns()).replace_schema_metadata({"lookalike": "[1]"})

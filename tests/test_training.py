@@ -24,7 +24,7 @@ from lookalike.validation import leave_one_out_map
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
-IMAGE = ImageSettings(16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGE = ImageSettings(16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast")
 CPU = torch.device("cpu")
 
 

@@ -74,11 +74,20 @@ def _add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParse
         help="what is resampled: single queries, or classes with all their queries (%(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (%(default)s)")
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda", "mps"],
+        default="cpu",
+        help="where to rank (%(default)s); auto takes CUDA, then Apple's MPS, then the CPU. On a "
+        "GPU, scores nearer than 1e-6 may come in another order than on the CPU",
+    )
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from lookalike.evaluation import evaluate_files  # imports torch: --help should not wait for it
+    # They import torch: --help should not wait for it.
+    from lookalike.evaluation import evaluate_files
+    from lookalike.models import choose_device
 
     evaluate_files(
         options.query,
@@ -91,6 +100,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         bootstrap_unit=options.bootstrap_unit,
         seed=options.seed,
         score=options.score,
+        device=choose_device(options.device),
     )
 
 

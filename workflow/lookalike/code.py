@@ -23,8 +23,18 @@ PACKAGE = Path(__file__).resolve().parent
 # change what is said or where it is done, not what is made) and this module. tests/test_code.py
 # holds it against the real imports.
 _FILES = ("digests", "files")
-_IMAGES = (*_FILES, "decoding", "images", "manifest_table", "pixels", "store")
-_EMBEDDING = (*_IMAGES, "embedding", "models", "normalisation")
+_IMAGES = (
+    *_FILES,
+    "decoding",
+    "images",
+    "lookahead",
+    "manifest_table",
+    "pixels",
+    "rows",
+    "store",
+)
+_EMBEDDING = (*_IMAGES, "allocation", "embedding", "models", "normalisation")
+_RANKING = ("counting", "device_counting", "metrics", "ranking", "relevance", "scores")
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
     "manifest": (
@@ -42,8 +52,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "pixels": _IMAGES,
     "train": (
         *_EMBEDDING,
-        "metrics",
-        "ranking",
+        *_RANKING,
         "augmentation",
         "checkpoints",
         "losses",
@@ -56,12 +65,12 @@ STEPS: dict[str, tuple[str, ...]] = {
     "embed": (*_EMBEDDING, "embedding_split", "shards", "tables"),
     "metrics": (
         "files",
-        "metrics",
-        "ranking",
+        *_RANKING,
         "chance",
         "evaluation",
         "links",
         "retrieval",
+        "rows",
         "statistics",
         "tables",
     ),
@@ -99,6 +108,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "train": (
         "kornia",
         "lightning-fabric",
+        "numba",
         "numpy",
         "pillow",
         "pytorch-metric-learning",
@@ -106,7 +116,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     ),
     "embed_shard": ("numpy", "pillow", "torch"),
     "embed": ("numpy", "pillow", "torch"),
-    "metrics": ("numpy", "torch"),
+    "metrics": ("numba", "numpy", "torch"),
     "compare": ("numpy",),
     "report": ("jinja2", "matplotlib", "numpy", "pillow"),
 }

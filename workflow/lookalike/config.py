@@ -157,5 +157,9 @@ def _reads_as_number(text: str) -> bool:
 
 
 def image_settings(settings: Mapping[str, Any], recipe: str) -> Settings:
-    """The `image` settings that `recipe` uses: its own over the common ones."""
-    return merge(settings["image"], settings["recipes"][recipe]["image"])
+    """The `image` settings that `recipe` uses: its own over the common ones.
+
+    Without `pixel_store_gb`: it says what is kept of the images, not what they become.
+    """
+    common = {key: value for key, value in settings["image"].items() if key != "pixel_store_gb"}
+    return merge(common, settings["recipes"][recipe]["image"])

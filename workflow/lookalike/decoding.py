@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from lookalike.errors import LookalikeError
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+Box = tuple[float, float, float, float]
+"""Left, upper, right and lower edge in pixels; the edges may lie within pixels."""
 
 # Ordinary raster formats only: none runs a program or reads another file. MPO comes with JPEG.
 Image.init()
@@ -49,6 +56,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# The orientations that swap the sides, and those that bring what was stored last to the left or to
+# the top.
+_SWAPPING, _FROM_THE_LEFT, _FROM_THE_TOP = {5, 6, 7, 8}, {2, 3, 6, 7}, {3, 4, 7, 8}
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
@@ -64,6 +74,19 @@ class BadImageError(LookalikeError):
     def __init__(self, status: str, detail: str, name: str = "") -> None:
         super().__init__(f"{name}: {detail}" if name else detail)
         self.status, self.detail = status, detail
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An RGB image as a viewer shows it, decoded whole or at a reduced scale.
+
+    image: the decoded pixels; size: of the whole image, upright; box: where in `image` the whole
+    image lies. A reduced side is rounded up, so the outermost pixels may lie partly beyond it.
+    """
+
+    image: Image.Image
+    size: Size
+    box: Box
 
 
 def rgb_of(background: str) -> tuple[int, int, int]:
@@ -86,9 +109,29 @@ def open_rgb(source: str | Path | bytes | IO[bytes], background: str) -> Image.I
     of an animation or a multi-page file comes the first frame. Colour profiles are not applied.
     Raises BadImageError (a LookalikeError) for whatever cannot be decoded whole.
     """
+    return open_reduced(source, background, at_least=lambda size: size).image
+
+
+def open_reduced(
+    source: str | Path | bytes | IO[bytes], background: str, at_least: Callable[[Size], Size]
+) -> Decoded:
+    """Decode as `open_rgb` does, a JPEG at the smallest scale that is large enough.
+
+    A JPEG decoder can leave out the finest detail for much less work: at 1/2, 1/4 and 1/8 of the
+    size. Other formats are decoded whole.
+
+    Args:
+        source: a file, its bytes, or a stream of them.
+        background: what transparency shows.
+        at_least: from the whole image's size, upright, to the least width and height to decode.
+
+    Raises:
+        BadImageError: the file cannot be decoded.
+    """
     name = str(source) if isinstance(source, str | Path) else ""
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, background)
+        return _decode(stream, background, at_least)
     except BadImageError as error:
         raise BadImageError(error.status, error.detail, name) from None
     except UnidentifiedImageError:
@@ -108,7 +151,9 @@ def open_rgb(source: str | Path | bytes | IO[bytes], background: str) -> Image.I
         raise _damaged(error, name) from error
 
 
-def _decode(source: str | Path | IO[bytes], background: str) -> Image.Image:
+def _decode(
+    source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size]
+) -> Decoded:
     with Image.open(source, formats=FORMATS) as image:
         file_format = image.format
         width, height = image.size
@@ -119,20 +164,51 @@ def _decode(source: str | Path | IO[bytes], background: str) -> Image.Image:
             )
         if "transparency" in image.info:
             _scale_transparent_colour(image)
+        # MPO is a JPEG too. No other format has a decoder that can leave out detail.
+        within = _reduce(image, at_least) if isinstance(image, JpegImageFile) else None
         image.load()
-        upright = _upright(image)
+        orientation = _orientation(image)
+        method = _UPRIGHT.get(orientation)
+        upright = image if method is None else image.transpose(method)
         rgb = _to_rgb(_to_8_bit(upright, image), background)
     rgb.format = file_format
-    return rgb
+    if within is None:
+        return Decoded(rgb, rgb.size, (0, 0, rgb.width, rgb.height))
+    whole = (height, width) if orientation in _SWAPPING else (width, height)
+    return Decoded(rgb, whole, _upright_box(rgb.size, within, orientation))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn and mirror a loaded image as its EXIF orientation says."""
+def _reduce(image: JpegImageFile, at_least: Callable[[Size], Size]) -> tuple[float, float] | None:
+    """Have an opened JPEG decoded at the smallest scale with both sides `at_least` as large.
+
+    Returns the width and height, in decoded pixels, of the whole image as stored; None where it is
+    decoded whole.
+    """
+    swapped = _orientation(image) in _SWAPPING
+    size = image.size
+    width, height = at_least(size[::-1] if swapped else size)
+    least = (height, width) if swapped else (width, height)
+    if min(size[0] // least[0], size[1] // least[1]) < 2:
+        return None
+    done = image.draft(None, least)  # no mode: the colours keep their meaning
+    return None if done is None else done[1][2:]
+
+
+def _upright_box(size: Size, within: tuple[float, float], orientation: int) -> Box:
+    """Where the whole image lies in the upright one of `size`, if it filled `within` as stored."""
+    width, height = within[::-1] if orientation in _SWAPPING else within
+    left = size[0] - width if orientation in _FROM_THE_LEFT else 0
+    top = size[1] - height if orientation in _FROM_THE_TOP else 0
+    return left, top, left + width, top + height
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the EXIF block says the image is to be turned and mirrored: 1 to 8, 1 as stored."""
     try:
-        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(value) if value in _UPRIGHT else 1
     except Exception:  # whatever is wrong with the EXIF block, a viewer shows the image as stored
-        return image
-    return image if method is None else image.transpose(method)
+        return 1
 
 
 def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
@@ -191,6 +267,8 @@ def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _to_rgb(image: Image.Image, background: str) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image  # Pillow's convert would copy it
     if image.has_transparency_data:
         seen = image.convert("RGBA")
         canvas = Image.new("RGB", image.size, rgb_of(background))

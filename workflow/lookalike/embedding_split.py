@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,13 +15,17 @@ import numpy as np
 import PIL
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from lookalike import __version__
+from lookalike.allocation import keep_freed_memory
 from lookalike.code import modules_digest
 from lookalike.digests import digest_of
-from lookalike.embedding import embed_pixels, require_finite
+from lookalike.embedding import embed_batches, for_device, padded, require_finite
 from lookalike.files import read_json, write_json
 from lookalike.images import ImageSettings
+from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import choose_device, load_model, score_of
 from lookalike.pixels import decoded, names_by_content
@@ -98,7 +103,7 @@ def embed_split(
         "version": __version__,
     }
     ids, labels = table["image_id"].to_pylist(), table["label"].to_pylist()
-    write_embeddings(output, ids, labels, hashes, store.read(hashes), metadata)
+    write_embeddings(output, ids, labels, hashes, store.rows(hashes), metadata)
 
     # A part that did not change keeps the summary of the job that embedded it long ago.
     counted = summary.with_name(f".{summary.stem}.counted")
@@ -144,6 +149,7 @@ def _fill_store(
     table: pa.Table, folder: Path, weights: Path, settings: EmbedSettings
 ) -> tuple[Store, dict[str, Any], Work]:
     """Embed what the store lacks of a manifest's rows; returns it and the model's description."""
+    keep_freed_memory()
     model, description = load_model(weights)
     target = choose_device(settings.device)
     image = ImageSettings.from_dict(description["image"])
@@ -166,16 +172,58 @@ def _fill_store(
     )
     if missing:
         model.to(target).to(memory_format=torch.channels_last)
-    todo = decoded([(key, folder / names[key]) for key in missing], image, settings.threads)
+    files = [(key, folder / names[key]) for key in missing]
+    at_once = settings.batch_size * STORE_BATCHES
     with Progress("embedding", len(missing)) as progress:
-        while some := list(islice(todo, settings.batch_size * STORE_BATCHES)):
-            keys, pixels = zip(*some, strict=True)
-            vectors = embed_pixels(model, np.stack(pixels), image, settings.batch_size)
-            require_finite(vectors, [folder / names[key] for key in keys])
-            store.add(keys, vectors)
-            progress.update(len(some))
+        vectors = embed_files(model, files, image, target, settings, progress)
+        for start in range(0, len(files), at_once):
+            some = files[start : start + at_once]
+            store.add([key for key, _ in some], np.stack(list(islice(vectors, len(some)))))
     work = Work(len(names) - len(missing), len(missing), len(missing))
     return store, description, work
+
+
+def embed_files(
+    model: nn.Module,
+    files: Sequence[tuple[str, Path]],
+    image: ImageSettings,
+    device: torch.device,
+    settings: EmbedSettings,
+    progress: Progress,
+) -> Iterator[NDArray[np.float32]]:
+    """Embed image files, decoding ahead of the network.
+
+    While the network works on a batch, the next one is decoded. So two batches of pixels and what
+    the network needs for one are in memory, however many files there are.
+
+    Args:
+        model: the network, on `device`.
+        files: (SHA-256 by the manifest, file) of each image.
+        image: how an image becomes the network's input.
+        device: of the network.
+        settings: how many images are decoded at a time, and by how many threads.
+        progress: told how many images are done.
+
+    Yields:
+        float32 [d] for each file, in order.
+
+    Raises:
+        LookalikeError: a file is not the one that the manifest saw, or an embedding is not finite.
+    """
+    size = settings.batch_size
+    batches = [files[start : start + size] for start in range(0, len(files), size)]
+    with closing(decoded(files, image, settings.threads)) as images:
+
+        def load(batch: Sequence[tuple[str, Path]]) -> torch.Tensor:
+            rows = [values for _, values in islice(images, len(batch))]
+            return for_device(padded(np.stack(rows)), device)
+
+        with closing(map_ahead(load, batches, threads=1, ahead=1)) as loaded:
+            embedded = embed_batches(model, loaded, image)
+            for batch, vectors in zip(batches, embedded, strict=True):
+                require_finite(vectors[: len(batch)], [path for _, path in batch])
+                progress.update(len(batch))
+                yield from vectors[: len(batch)]
 
 
 def _write_summary(

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import torch
 
+from lookalike.counting import lengths
 from lookalike.errors import LookalikeError
 from lookalike.files import write_json, write_parquet
 from lookalike.links import resolved_files
-from lookalike.ranking import Block, norms, require_finite
+from lookalike.progress import Progress
+from lookalike.ranking import Items, require_finite
+from lookalike.relevance import Texts, repeated
 from lookalike.retrieval import Protocol, evaluate, table_of
-from lookalike.tables import Rows, read_blocks, read_metadata
+from lookalike.tables import read_metadata, read_names, read_vectors
 
 log = logging.getLogger(__name__)
 
-# Queries ranked at once: their scores against the whole gallery are in memory together.
-_QUERY_ROWS = 256
-_GALLERY_ROWS = 8192
 _NORM_TOLERANCE = 1e-3
 
 
@@ -38,6 +40,7 @@ def evaluate_files(
     score: str | None = None,
     query_folder: Path | None = None,
     gallery_folder: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Evaluate two embeddings tables; write metrics.json, per_query.parquet, rankings.parquet.
 
@@ -55,6 +58,7 @@ def evaluate_files(
             cosine where all embeddings have length 1.
         query_folder: where the query images lie, for `exclude="same_file"`.
         gallery_folder: where the gallery images lie, for `exclude="same_file"`.
+        device: where scores are made and counted, see `lookalike.ranking.rank`.
 
     Returns:
         The content of metrics.json.
@@ -73,17 +77,20 @@ def evaluate_files(
     )
     if out.exists() and not out.is_dir():
         raise LookalikeError(f"{out}: is a file; --out takes a folder, which is made if need be")
-    queries = _load(query, exclude, query_folder, _QUERY_ROWS)
-    items = _load(gallery, exclude, gallery_folder, _GALLERY_ROWS)
-    widths = [blocks[0].vectors.shape[1] for blocks in (queries, items)]
+    queries = _items(query, exclude, query_folder)
+    items = _items(gallery, exclude, gallery_folder)
+    widths = [next(iter(side.vectors())).shape[1] for side in (queries, items)]
     if widths[0] != widths[1]:
         raise LookalikeError(
             f"{query} holds embeddings of {widths[0]} values, {gallery} of {widths[1]}; both must "
             "come from one model"
         )
     stated = _stated_score(query, gallery)
-    score = score or stated or _score_of_unit_norms(query, gallery, queries + items)
-    result = evaluate(queries, lambda: items, score=score, protocol=protocol)
+    score = score or stated or _score_of_unit_norms(queries, items)
+    with Progress("ranking", len(queries.ids) * len(items.ids), "scores") as progress:
+        result = evaluate(
+            queries, items, score=score, protocol=protocol, seen=progress.update, device=device
+        )
     write_json(out / "metrics.json", result.summary)
     write_parquet(out / "per_query.parquet", result.per_query)
     write_parquet(out / "rankings.parquet", result.rankings)
@@ -91,37 +98,40 @@ def evaluate_files(
     return result.summary
 
 
-def _load(path: Path, exclude: str, folder: Path | None, rows: int) -> list[Block]:
-    """Read a table as blocks, checked: some rows, every id once, every value finite."""
-    blocks = [
-        Block(part.image_ids, part.labels, part.vectors, _exclusion_keys(part, exclude, folder))
-        for part in read_blocks(path, rows=rows, sha256=exclude == "same_content")
-    ]
-    if not blocks:
+def _items(path: Path, exclude: str, folder: Path | None) -> Items:
+    """A table's names, checked: some rows, every id once; its embeddings are read when needed."""
+    digests = ["sha256"] if exclude == "same_content" else []
+    names = read_names(path, ["image_id", "label", *digests])
+    ids = names["image_id"]
+    if len(ids) == 0:
         raise LookalikeError(f"{path}: the table has no rows; there is nothing to evaluate")
-    seen: set[str] = set()
-    for name in (name for block in blocks for name in block.ids):
-        if name in seen:
-            raise LookalikeError(f"{path}: image_id '{name}' is there twice; each id names one row")
-        seen.add(name)
-    require_finite(blocks, str(path))
-    return blocks
+    if (twice := repeated(ids)) is not None:
+        raise LookalikeError(f"{path}: image_id '{twice}' is there twice; each id names one row")
+    return Items(
+        ids=ids,
+        labels=names["label"],
+        keys=_exclusion_keys(names, exclude, folder),
+        vectors=lambda: read_vectors(path),
+        name=str(path),
+    )
 
 
-def _exclusion_keys(rows: Rows, exclude: str, folder: Path | None) -> list[str] | None:
+def _exclusion_keys(
+    names: dict[str, pa.StringArray], exclude: str, folder: Path | None
+) -> Texts | None:
     """Return what a query and the gallery items it leaves out have in common."""
     if exclude == "none":
         return None
     if exclude == "same_id":
-        return rows.image_ids
+        return names["image_id"]
     if exclude == "same_content":
-        return rows.sha256s
+        return names["sha256"]
     if folder is None:
         raise LookalikeError(
             "exclude: same_file compares image files, so it needs the folders of the query and "
             "gallery images; tables alone can use same_id or same_content"
         )
-    return resolved_files(folder, rows.image_ids)
+    return resolved_files(folder, names["image_id"].to_pylist())
 
 
 def _stated_score(query: Path, gallery: Path) -> str | None:
@@ -137,12 +147,22 @@ def _stated_score(query: Path, gallery: Path) -> str | None:
     return stated[0].get("score") if stated[1].get("score") else None
 
 
-def _score_of_unit_norms(query: Path, gallery: Path, blocks: list[Block]) -> str:
+def _score_of_unit_norms(queries: Items, gallery: Items) -> str:
     """Cosine where every embedding has length 1."""
-    if all(np.abs(norms(block.vectors) - 1).max() <= _NORM_TOLERANCE for block in blocks):
+    if _all_of_unit_length(queries) and _all_of_unit_length(gallery):
         return "cosine"
     raise LookalikeError(
-        f"{query} and {gallery} do not both state their score, and their embeddings are not of "
-        "length 1, so it cannot be told what orders the gallery. Say --score cosine (direction "
-        "only) or --score euclidean (distance)"
+        f"{queries.name} and {gallery.name} do not both state their score, and their embeddings "
+        "are not of length 1, so it cannot be told what orders the gallery. Say --score cosine "
+        "(direction only) or --score euclidean (distance)"
     )
+
+
+def _all_of_unit_length(items: Items) -> bool:
+    start, unit = 0, True
+    for vectors in items.vectors():
+        norms = lengths(vectors)
+        require_finite(norms, items.ids[start : start + len(norms)], items.name)
+        unit &= bool(np.abs(norms - 1).max() <= _NORM_TOLERANCE)
+        start += len(norms)
+    return unit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lookalike.decoding import open_rgb, rgb_of
+from lookalike.decoding import Decoded, Size, open_reduced, rgb_of
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 
 RESIZES = ("squash", "crop", "pad")
+DECODES = ("fast", "exact")
+
+# The quality rule of `decode: fast`: no side is decoded at less than this many times the size that
+# it is resized to. Twice keeps the mean difference from the full decode below one grey level; once
+# makes it two to four times as large (docs/data.md).
+MARGIN = 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,9 @@ class ImageSettings:
     size: side of the square in pixels; resize: `squash` (to the square, whatever the shape), `crop`
     (shorter side to size, centre square) or `pad` (longer side to size, the rest background);
     background: any colour name or `#rrggbb`, seen through transparent pixels and in the padding;
-    mean, std: per channel, on the 0 to 1 scale. Raises LookalikeError for values that cannot be.
+    mean, std: per channel, on the 0 to 1 scale; decode: `fast` (a large JPEG at a reduced scale,
+    never below twice the size that it is resized to) or `exact` (every pixel). Raises
+    LookalikeError for values that cannot be.
     """
 
     size: int
@@ -34,6 +43,7 @@ class ImageSettings:
     background: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    decode: str
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -41,6 +51,10 @@ class ImageSettings:
         if self.resize not in RESIZES:
             raise LookalikeError(
                 f"image.resize is {self.resize!r}; it must be one of {', '.join(RESIZES)}."
+            )
+        if self.decode not in DECODES:
+            raise LookalikeError(
+                f"image.decode is {self.decode!r}; it must be one of {', '.join(DECODES)}."
             )
         rgb_of(self.background)
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -52,7 +66,7 @@ class ImageSettings:
     @property
     def pixel_digest(self) -> str:
         """16 hexadecimal digits over all that decides the uint8 pixels."""
-        return digest_of([self.size, self.resize, rgb_of(self.background)])
+        return digest_of([self.size, self.resize, rgb_of(self.background), self.decode])
 
     @property
     def digest(self) -> str:
@@ -61,7 +75,10 @@ class ImageSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageSettings:
-        """Settings from config.yaml's `image` mapping."""
+        """Settings from config.yaml's `image` mapping, as recipes see it, or from model.json.
+
+        A model.json without `decode` was written when every image was decoded whole.
+        """
         red, green, blue = (float(value) for value in values["mean"])
         std_red, std_green, std_blue = (float(value) for value in values["std"])
         return cls(
@@ -70,6 +87,7 @@ class ImageSettings:
             background=values["background"],
             mean=(red, green, blue),
             std=(std_red, std_green, std_blue),
+            decode=values.get("decode", "exact"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,40 +97,72 @@ class ImageSettings:
 
 def load_pixels(source: str | Path | bytes, settings: ImageSettings) -> npt.NDArray[np.uint8]:
     """Read an image file, or its bytes, as uint8 [size, size, 3], RGB. Raises BadImageError."""
-    image = open_rgb(source, settings.background)
+    decoded = open_reduced(source, settings.background, partial(_least, settings=settings))
+    if settings.resize == "squash":
+        return np.array(_resize(decoded, (settings.size, settings.size)))
     if settings.resize == "crop":
-        return np.array(_crop(image, settings.size))
-    if settings.resize == "pad":
-        return np.array(_pad(image, settings.size, settings.background))
-    return np.array(_resize(image, settings.size, settings.size))
+        return np.array(_crop(decoded, settings.size))
+    return np.array(_pad(decoded, settings.size, settings.background))
 
 
-def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Resize as torchvision does a PIL image: bilinear, averaging where it shrinks."""
-    return image.resize((width, height), Image.Resampling.BILINEAR)
-
-
-def _crop(image: Image.Image, size: int) -> Image.Image:
-    """torchvision's Resize(size) and CenterCrop(size): shorter side to size, then the centre."""
-    width, height = image.size
-    # A strip of extreme shape would grow beyond memory before being cut to its centre.
-    longest = 16 * min(width, height)
-    if max(width, height) > longest:
-        left, top = max(0, width - longest) // 2, max(0, height - longest) // 2
-        width, height = min(width, longest), min(height, longest)
-        image = image.crop((left, top, left + width, top + height))
-    if width <= height:
-        image = _resize(image, size, int(size * height / width))
+def _least(size: Size, settings: ImageSettings) -> Size:
+    """The least width and height at which an image of `size` is to be decoded."""
+    if settings.decode == "exact":
+        return size
+    if settings.resize == "squash":
+        width = height = settings.size
     else:
-        image = _resize(image, int(size * width / height), size)
-    left, top = round((image.width - size) / 2), round((image.height - size) / 2)
-    return image.crop((left, top, left + size, top + size))
+        width, height = (_size_to_crop if settings.resize == "crop" else _size_to_pad)(
+            size, settings.size
+        )
+    return MARGIN * width, MARGIN * height
 
 
-def _pad(image: Image.Image, size: int, background: str) -> Image.Image:
-    """Longer side to size, in the middle of a square of the background colour."""
-    scale = size / max(image.size)
-    width, height = (max(1, math.floor(side * scale + 0.5)) for side in image.size)
-    canvas = Image.new("RGB", (size, size), rgb_of(background))
-    canvas.paste(_resize(image, width, height), ((size - width) // 2, (size - height) // 2))
+def _resize(decoded: Decoded, size: Size) -> Image.Image:
+    """Resize as torchvision does a PIL image: bilinear, averaging where it shrinks."""
+    return decoded.image.resize(size, Image.Resampling.BILINEAR, decoded.box)
+
+
+def _size_to_crop(size: Size, side: int) -> Size:
+    """The size that an image of `size` has when its shorter side is `side`."""
+    width, height = size
+    if width <= height:
+        return side, int(side * height / width)
+    return int(side * width / height), side
+
+
+def _size_to_pad(size: Size, side: int) -> Size:
+    """The size that an image of `size` has when its longer side is `side`."""
+    scale = side / max(size)
+    width, height = (max(1, math.floor(length * scale + 0.5)) for length in size)
+    return width, height
+
+
+def _crop(decoded: Decoded, side: int) -> Image.Image:
+    """torchvision's Resize(side) and CenterCrop(side): shorter side to `side`, then the centre."""
+    # A strip of extreme shape would grow beyond memory before being cut to its centre.
+    decoded = _centre(decoded, longest=16 * min(decoded.size))
+    image = _resize(decoded, _size_to_crop(decoded.size, side))
+    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+    return image.crop((left, top, left + side, top + side))
+
+
+def _centre(decoded: Decoded, longest: int) -> Decoded:
+    """The middle part, if a side is longer than `longest`."""
+    (width, height), (left, top, right, bottom) = decoded.size, decoded.box
+    if max(width, height) <= longest:
+        return decoded
+    across, down = (right - left) / width, (bottom - top) / height
+    left += max(0, width - longest) // 2 * across
+    top += max(0, height - longest) // 2 * down
+    width, height = min(width, longest), min(height, longest)
+    box = (left, top, left + width * across, top + height * down)
+    return Decoded(decoded.image, (width, height), box)
+
+
+def _pad(decoded: Decoded, side: int, background: str) -> Image.Image:
+    """Longer side to `side`, in the middle of a square of the background colour."""
+    width, height = size = _size_to_pad(decoded.size, side)
+    canvas = Image.new("RGB", (side, side), rgb_of(background))
+    canvas.paste(_resize(decoded, size), ((side - width) // 2, (side - height) // 2))
     return canvas

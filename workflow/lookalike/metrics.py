@@ -1,81 +1,121 @@
-"""What each retrieval metric means for one query, as a function of its relevant items' ranks.
+"""What each retrieval metric means, as a function of the ranks of the relevant items.
 
 For a query with R relevant gallery items at the ranks r_1 < ... < r_R (from 1, over the whole
 gallery), rel(i) is 1 where the item at rank i is relevant, and P(i) is the share of relevant items
-among the first i: P(r_j) = j / r_j. Every function takes `ranks`, int64 [R] ascending with R >= 1.
+among the first i: P(r_j) = j / r_j. Every function takes the `Ranks` of n queries with R >= 1 each
+and returns float64 [n]; a query's value does not depend on the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ranks = NDArray[np.int64]
+Values = NDArray[np.float64]
 
 
-def average_precision_at(ranks: Ranks, k: int) -> float:
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of the relevant items of n queries, one query after the other.
+
+    Attributes:
+        values: integers, ascending for each query, from 1.
+        starts: int64 [n + 1]; the ranks of query i are at starts[i]:starts[i + 1].
+
+    """
+
+    values: NDArray[np.integer]
+    starts: NDArray[np.int64]
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """R of each query, int64 [n]."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def precisions(self) -> Values:
+        """P at the rank of each relevant item, float64 [sum of R]."""
+        ordinal = np.arange(len(self.values)) - np.repeat(self.starts[:-1], self.counts) + 1
+        precision: Values = ordinal / self.values
+        return precision
+
+    def sums(self, per_item: NDArray[np.generic]) -> Values:
+        """Sum over each query's relevant items, float64 [n]."""
+        total: Values = np.add.reduceat(per_item, self.starts[:-1], dtype=np.float64)
+        return total
+
+    def of(self, chosen: NDArray[np.bool_]) -> Ranks:
+        """The ranks of some of the queries, bool [n]."""
+        counts = self.counts[chosen]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Ranks(self.values[np.repeat(chosen, self.counts)], starts)
+
+
+def average_precision_at(ranks: Ranks, k: int | NDArray[np.int64]) -> Values:
     """AP@k = sum over i <= k of P(i) rel(i), divided by min(k, R), the most that k places hold."""
-    return _precision_sum(ranks, k) / min(k, len(ranks))
+    return _precision_sum(ranks, k) / np.minimum(k, ranks.counts)
 
 
-def average_precision_at_over_relevant(ranks: Ranks, k: int) -> float:
+def average_precision_at_over_relevant(ranks: Ranks, k: int) -> Values:
     """The sum of AP@k divided by R: at most k / R where R > k."""
-    return _precision_sum(ranks, k) / len(ranks)
+    return _precision_sum(ranks, k) / ranks.counts
 
 
-def average_precision_at_over_hits(ranks: Ranks, k: int) -> float:
+def average_precision_at_over_hits(ranks: Ranks, k: int) -> Values:
     """The sum of AP@k divided by the hits among the first k, 1 at least; misses cost nothing."""
-    return _precision_sum(ranks, k) / max(1, _hits(ranks, k))
+    return _precision_sum(ranks, k) / np.maximum(1, _hits(ranks, k))
 
 
-def average_precision(ranks: Ranks) -> float:
+def average_precision(ranks: Ranks) -> Values:
     """AP = mean over all relevant items of P at their rank."""
-    return _precision_sum(ranks, int(ranks[-1])) / len(ranks)
+    return ranks.sums(ranks.precisions) / ranks.counts
 
 
-def average_precision_at_r(ranks: Ranks) -> float:
+def average_precision_at_r(ranks: Ranks) -> Values:
     """AP@R = sum over i <= R of P(i) rel(i), divided by R (Musgrave et al., 2020)."""
-    return average_precision_at(ranks, len(ranks))
+    return average_precision_at(ranks, ranks.counts)
 
 
-def r_precision(ranks: Ranks) -> float:
+def r_precision(ranks: Ranks) -> Values:
     """Share of relevant items among the first R."""
-    return _hits(ranks, len(ranks)) / len(ranks)
+    return _hits(ranks, ranks.counts) / ranks.counts
 
 
-def precision_at(ranks: Ranks, k: int) -> float:
+def precision_at(ranks: Ranks, k: int) -> Values:
     """Hits among the first k, divided by k (also where the gallery is smaller)."""
     return _hits(ranks, k) / k
 
 
-def recall_at(ranks: Ranks, k: int) -> float:
+def recall_at(ranks: Ranks, k: int) -> Values:
     """Hits among the first k, divided by R."""
-    return _hits(ranks, k) / len(ranks)
+    return _hits(ranks, k) / ranks.counts
 
 
-def cmc_at(ranks: Ranks, k: int) -> float:
+def cmc_at(ranks: Ranks, k: int) -> Values:
     """1 where there is a hit among the first k, else 0 (metric-learning papers: Recall@k)."""
-    return float(ranks[0] <= k)
+    return (first_rank(ranks) <= k).astype(np.float64)
 
 
-def reciprocal_rank(ranks: Ranks) -> float:
+def reciprocal_rank(ranks: Ranks) -> Values:
     """1 / rank of the first relevant item."""
-    return 1.0 / float(ranks[0])
+    return 1.0 / first_rank(ranks)
 
 
-def first_rank(ranks: Ranks) -> float:
+def first_rank(ranks: Ranks) -> Values:
     """Rank of the first relevant item."""
-    return float(ranks[0])
+    return ranks.values[ranks.starts[:-1]].astype(np.float64)
 
 
-def mean_rank_of_all(ranks: Ranks) -> float:
+def mean_rank_of_all(ranks: Ranks) -> Values:
     """Mean rank of all relevant items."""
-    return float(np.mean(ranks))
+    return ranks.sums(ranks.values) / ranks.counts
 
 
-AT_K: dict[str, Callable[[Ranks, int], float]] = {
+AT_K: dict[str, Callable[[Ranks, int], Values]] = {
     "mAP@{k}": average_precision_at,
     "mAP@{k}/R": average_precision_at_over_relevant,
     "mAP@{k}/hits": average_precision_at_over_hits,
@@ -83,7 +123,7 @@ AT_K: dict[str, Callable[[Ranks, int], float]] = {
     "recall@{k}": recall_at,
     "CMC@{k}": cmc_at,
 }
-WHOLE: dict[str, Callable[[Ranks], float]] = {
+WHOLE: dict[str, Callable[[Ranks], Values]] = {
     "mAP": average_precision,
     "mAP@R": average_precision_at_r,
     "R-precision": r_precision,
@@ -110,24 +150,51 @@ def metric_keys(ks: Sequence[int]) -> list[str]:
     return [*headline, *others]
 
 
-def per_query_metrics(ranks: Ranks, n_gallery: int, ks: Sequence[int]) -> dict[str, float]:
-    """Every metric of one query over `n_gallery` items; `median_rank` is there as the first rank.
+def per_query_metrics(
+    ranks: Ranks,
+    n_gallery: NDArray[np.int64],
+    ks: Sequence[int],
+    keys: Sequence[str] | None = None,
+) -> dict[str, Values]:
+    """Metrics of each query, float64 [n]; `median_rank` is there as the first rank.
 
     A query without a relevant item (R = 0) has 0 everywhere, and n_gallery + 1 for ranks.
+
+    Args:
+        ranks: of n queries, of which some may have no relevant item.
+        n_gallery: int64 [n], the items that were ranked for each.
+        ks: the cut-offs.
+        keys: which of `metric_keys`; None for all.
+
     """
-    if len(ranks) == 0:
-        return {key: n_gallery + 1.0 if key in RANK_KEYS else 0.0 for key in metric_keys(ks)}
-    values = {name.format(k=k): metric(ranks, k) for name, metric in AT_K.items() for k in ks}
-    values |= {name: metric(ranks) for name, metric in WHOLE.items()}
-    values["median_rank"] = values["mean_rank"]
-    return {key: values[key] for key in metric_keys(ks)}
+    metrics: dict[str, Callable[[Ranks], Values]] = {
+        **{name.format(k=k): _at(metric, k) for name, metric in AT_K.items() for k in ks},
+        **WHOLE,
+        "median_rank": first_rank,
+    }
+    some = ranks.counts > 0
+    with_relevant = ranks.of(some)
+    values: dict[str, Values] = {}
+    for key in metric_keys(ks) if keys is None else keys:
+        values[key] = np.where(key in RANK_KEYS, n_gallery + 1.0, 0.0)
+        values[key][some] = metrics[key](with_relevant)
+    return values
 
 
-def _hits(ranks: Ranks, k: int) -> int:
-    return int(np.searchsorted(ranks, k, side="right"))
+def _at(metric: Callable[[Ranks, int], Values], k: int) -> Callable[[Ranks], Values]:
+    return lambda ranks: metric(ranks, k)
 
 
-def _precision_sum(ranks: Ranks, k: int) -> float:
+def _hits(ranks: Ranks, k: int | NDArray[np.int64]) -> Values:
+    """How many relevant items are among the first k; k for all queries, or int64 [n]."""
+    return ranks.sums(_within(ranks, k))
+
+
+def _precision_sum(ranks: Ranks, k: int | NDArray[np.int64]) -> Values:
     """Sum over i <= k of P(i) rel(i) = sum over r_j <= k of j / r_j."""
-    hits = _hits(ranks, k)
-    return float(np.sum(np.arange(1, hits + 1) / ranks[:hits]))
+    return ranks.sums(np.where(_within(ranks, k), ranks.precisions, 0.0))
+
+
+def _within(ranks: Ranks, k: int | NDArray[np.int64]) -> NDArray[np.bool_]:
+    limit = k if isinstance(k, int) else np.repeat(k, ranks.counts)
+    return ranks.values <= limit

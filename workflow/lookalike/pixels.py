@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,10 @@ from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
 from lookalike.images import ImageSettings, load_pixels
+from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.progress import Progress
+from lookalike.rows import Rows, RowSource
 from lookalike.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ CHUNK_IMAGES = 512
 
 
 def decoded(
-    paths: Sequence[tuple[str, Path]], settings: ImageSettings, threads: int
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    paths: Iterable[tuple[str, Path]], settings: ImageSettings, threads: int
+) -> Generator[tuple[str, NDArray[np.uint8]], None, None]:
     """Decode images in order, a little ahead of the reader.
 
     Args:
@@ -41,11 +42,9 @@ def decoded(
         settings: how an image becomes pixels.
         threads: images decoded side by side; Pillow releases the interpreter's lock.
 
-    Yields:
-        (SHA-256, uint8 [size, size, 3]).
-
-    Raises:
-        LookalikeError: a file is not the one that the manifest saw.
+    Returns:
+        A generator of (SHA-256, uint8 [size, size, 3]). It raises LookalikeError where a file is
+        not the one that the manifest saw.
     """
 
     def decode(entry: tuple[str, Path]) -> tuple[str, NDArray[np.uint8]]:
@@ -61,16 +60,7 @@ def decoded(
             )
         return sha256, load_pixels(content, settings)
 
-    entries = iter(paths)
-    with ThreadPoolExecutor(threads) as pool:
-        ahead = deque(pool.submit(decode, entry) for entry in islice(entries, 4 * threads))
-        try:
-            while ahead:
-                result = ahead.popleft().result()
-                ahead.extend(pool.submit(decode, entry) for entry in islice(entries, 1))
-                yield result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    return map_ahead(decode, paths, threads=threads, ahead=4 * threads)
 
 
 def pixel_store(cache: Path, settings: ImageSettings) -> Store:
@@ -116,6 +106,87 @@ def filled_pixel_store(
     return store
 
 
+@dataclass(frozen=True)
+class DecodedRows:
+    """Images that are decoded anew whenever they are asked for; a RowSource.
+
+    Attributes:
+        files: (SHA-256 by the manifest, file) of each row.
+        settings: how an image becomes pixels.
+        threads: images decoded side by side.
+    """
+
+    files: Sequence[tuple[str, Path]]
+    settings: ImageSettings
+    threads: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows, then the shape of one: size, size, 3."""
+        return len(self.files), self.settings.size, self.settings.size, 3
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, rows: Any, /) -> Rows:
+        """Decode rows, each file once; LookalikeError where one is not what the manifest saw."""
+        numbers, inverse = np.unique(np.arange(len(self))[rows], return_inverse=True)
+        out = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        wanted = (self.files[number] for number in numbers)
+        for place, (_, values) in enumerate(decoded(wanted, self.settings, self.threads)):
+            out[place] = values
+        return out[inverse]
+
+
+def store_gb(manifest: pa.Table, settings: ImageSettings) -> float:
+    """Size in GB of the decoded images of a manifest's usable rows, each content once."""
+    return len(set(manifest["sha256"].to_pylist())) * settings.size**2 * 3 / 1e9
+
+
+def training_pixels(
+    manifest: pa.Table,
+    folder: Path,
+    settings: ImageSettings,
+    cache: Path,
+    threads: int,
+    pixel_store_gb: float,
+) -> RowSource:
+    """The pixels of each row of a manifest: from the store, or decoded anew where it is too large.
+
+    Args:
+        manifest: the usable rows of a split's manifest.
+        folder: of the split's images.
+        settings: how an image becomes pixels.
+        cache: the cache folder.
+        threads: images decoded side by side.
+        pixel_store_gb: the largest store that is made.
+
+    Returns:
+        uint8 rows [size, size, 3], the same either way; none of them is in memory.
+    """
+    hashes: list[str] = manifest["sha256"].to_pylist()
+    if _too_large(manifest, settings, pixel_store_gb):
+        log.info("images are decoded again in each epoch, ahead of the network")
+        names = manifest["image_id"].to_pylist()
+        files = [(key, folder / name) for key, name in zip(hashes, names, strict=True)]
+        return DecodedRows(files, settings, threads)
+    return filled_pixel_store(manifest, folder, settings, cache, threads).rows(hashes)
+
+
+def _too_large(manifest: pa.Table, settings: ImageSettings, pixel_store_gb: float) -> bool:
+    """Whether a manifest's images are more than the store may hold; says so."""
+    size = store_gb(manifest, settings)
+    if size <= pixel_store_gb:
+        return False
+    log.info(
+        "the training images would take %.3g GB decoded, more than image.pixel_store_gb (%g), so "
+        "they are not kept; a larger image.pixel_store_gb or a smaller image.size avoids it",
+        size,
+        pixel_store_gb,
+    )
+    return True
+
+
 def write_pixels(
     manifest: Path,
     folder: Path,
@@ -123,6 +194,7 @@ def write_pixels(
     *,
     image: dict[str, Any],
     cache: Path,
+    pixel_store_gb: float,
     threads: int,
 ) -> None:
     """The pixels step: decode what the cache lacks, and write which images it holds.
@@ -130,12 +202,17 @@ def write_pixels(
     Args:
         manifest: manifest/{split}.parquet.
         folder: of the split's images.
-        output: the index: the SHA-256 of each distinct content that the cache now holds.
+        output: the index: the SHA-256 of each distinct content that the cache now holds; none
+            where the store would be too large, and nothing is decoded.
         image: image settings.
         cache: the cache folder.
+        pixel_store_gb: the largest store that is made.
         threads: images decoded side by side.
     """
     table = usable(read_manifest(manifest))
-    filled_pixel_store(table, folder, ImageSettings.from_dict(image), cache, threads)
-    hashes = sorted(set(table["sha256"].to_pylist()))
+    settings = ImageSettings.from_dict(image)
+    hashes: list[str] = []
+    if not _too_large(table, settings, pixel_store_gb):
+        filled_pixel_store(table, folder, settings, cache, threads)
+        hashes = sorted(set(table["sha256"].to_pylist()))
     write_parquet(output, pa.table({"sha256": pa.array(hashes, pa.string())}))

@@ -2,271 +2,435 @@
 
 The gallery is ordered by decreasing score. Items of equal score are ordered by a hash of their
 id, so no result depends on how the gallery happened to be sorted or cut into blocks.
+
+The gallery streams by twice for a group of queries: once for the scores of the relevant items, and
+once to count how many other items score above each. No row of scores is ever whole in memory, and
+none is sorted.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import pad
 
+from lookalike.counting import (
+    CELLS,
+    Levels,
+    Marks,
+    Places,
+    count,
+    divide,
+    first_places,
+    lay_grid,
+    lengths,
+    place,
+    take,
+)
+from lookalike.device_counting import HEIGHT, DeviceCounts, DeviceScorer, rising
 from lookalike.errors import LookalikeError
+from lookalike.metrics import Ranks
+from lookalike.relevance import Names, Relevance, Texts
+from lookalike.scores import GALLERY_TILE, SCORES, Scorer, prepared
 
-SCORES = ("cosine", "euclidean")
+Float32s = NDArray[np.float32]
+Int32s = NDArray[np.int32]
+Int64s = NDArray[np.int64]
 
-# Every product has this shape, filled up with zero rows: a matrix product may choose another
-# summation order for another shape, and then equal items would differ by where they stand.
-_QUERY_TILE = 64
-_GALLERY_TILE = 1024
+# Queries in one product: with few queries, smaller tiles let more threads take part.
+_FEW_QUERIES, _LOW_TILE, _HIGH_TILE = 1024, 64, 256
 
-_EXCLUDED = np.iinfo(np.int64).max
+# As many queries as fit here are ranked in one go, in two passes over the gallery.
+_GROUP_BYTES = 128 * 2**20
+_BYTES_PER_RELEVANT = 64
+
+_BLOCK_ROWS, _BLOCK_BYTES = 32_768, 32 * 2**20
+_KEPT_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
-class Block:
-    """Some queries or some gallery items.
+class Items(Names):
+    """All queries, or the whole gallery: names in memory, vectors as a stream.
 
     Attributes:
-        ids: n names; unique within all queries, and within the whole gallery.
-        labels: n labels; an item is relevant to a query of the same label.
-        vectors: float32 [n, d].
-        keys: n exclusion keys, or None. A gallery item whose key equals the query's is left out
-            for that query; keys are given for both sides or for neither.
+        vectors: called for each pass; yields float32 [m, d] in order, n rows in all.
+        name: what messages call these items.
 
     """
 
-    ids: Sequence[str]
-    labels: Sequence[str]
-    vectors: NDArray[np.float32]
-    keys: Sequence[str] | None = None
+    vectors: Callable[[], Iterable[Float32s]] = list
+    name: str = "the embeddings"
+
+    @classmethod
+    def of(cls, ids: Texts, labels: Texts, vectors: Float32s, keys: Texts | None = None) -> Items:
+        """Items whose vectors are in memory, float32 [n, d]."""
+        return cls(ids, labels, keys, lambda: [vectors])
 
 
 @dataclass(frozen=True)
-class RankedQuery:
-    """One query's result over the whole gallery, after exclusion.
+class Ranked:
+    """Results of n queries over the whole gallery, after exclusion.
 
     Attributes:
-        id: the query's id.
-        label: the query's label.
-        n_gallery: G, the gallery items left after exclusion.
-        ranks: int64 [R], ascending, from 1: the ranks of the relevant items.
+        queries: int64 [n], which queries they are, as positions in the query table.
+        n_gallery: int64 [n], G, the gallery items left after exclusion.
+        ranks: the ranks of the relevant items.
         optimistic: the same where relevant items stand first among their equals.
         pessimistic: the same where relevant items stand last among their equals.
-        places: int64 [min(depth, G)], the first places: positions in the gallery as given.
-        scores: float32 [min(depth, G)], the scores at those places.
+        places: int32 [n, depth], the first places: positions in the gallery, -1 beyond its end.
+        scores: float32 [n, depth], the scores at those places.
+        relevant: bool [n, depth], whether a relevant item stands there.
 
     """
 
-    id: str
-    label: str
-    n_gallery: int
-    ranks: NDArray[np.int64]
-    optimistic: NDArray[np.int64]
-    pessimistic: NDArray[np.int64]
-    places: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    queries: Int64s
+    n_gallery: Int64s
+    ranks: Ranks
+    optimistic: Ranks
+    pessimistic: Ranks
+    places: Int32s
+    scores: Float32s
+    relevant: NDArray[np.bool_]
 
 
 def rank(
-    queries: Iterable[Block],
-    gallery: Callable[[], Iterable[Block]],
+    queries: Items,
+    gallery: Items,
     *,
     score: str,
     depth: int,
-) -> Iterator[RankedQuery]:
-    """Rank the whole gallery for every query; yield results in the order of the queries.
+    seen: Callable[[int], object] = lambda scores: None,
+    device: torch.device | str = "cpu",
+) -> Iterator[Ranked]:
+    """Rank the whole gallery for every query; every query is in one of the results.
+
+    As many threads work as torch is set to use; no result depends on their number.
 
     Args:
-        queries: blocks of queries; a block of n costs n x N scores of memory.
-        gallery: called for each pass over the N gallery items; yields the same blocks each time.
-        score: "cosine" or "euclidean", see `score_matrix`.
+        queries: the Q queries.
+        gallery: the N items that are searched.
+        score: "cosine" or "euclidean", see `lookalike.scores`.
         depth: how many first places to report.
+        seen: told now and then how many more of the Q x N scores have been counted.
+        device: where scores are made and counted; its scores may differ from the CPU's by 1e-6.
 
     Raises:
-        LookalikeError: an embedding holds NaN or infinity.
+        LookalikeError: an embedding holds NaN or infinity, or the device cannot make the score.
 
-    """
-    require_finite(gallery(), "the gallery")
-    index = _index_gallery(gallery())
-    for block in queries:
-        require_finite([block], "the queries")
-        if len(index.tie) and (block.keys is None) == bool(index.by_key):
-            raise ValueError("exclusion keys must be given for queries and gallery, or for neither")
-        parts = [score_matrix(block.vectors, part.vectors, score) for part in gallery()]
-        rows = np.concatenate([np.empty((len(block.ids), 0), np.float32), *parts], axis=1)
-        for row, scores in enumerate(rows):
-            key = None if block.keys is None else block.keys[row]
-            yield _rank_one(block.ids[row], block.labels[row], key, scores, index, depth)
-
-
-def score_matrix(
-    queries: NDArray[np.float32], gallery: NDArray[np.float32], score: str
-) -> NDArray[np.float32]:
-    """Scores of n queries [n, d] against m gallery items [m, d]: float32 [n, m], higher is nearer.
-
-    `cosine` is the product of the normalised vectors. `euclidean` is the negative distance, summed
-    from the differences themselves: the shorter |q|^2 + |g|^2 - 2 q.g cancels for near vectors, and
-    would not give exactly 0 for equal ones. Both are summed in float64 and rounded once to float32,
-    in tiles of one fixed shape: a score depends on its two vectors alone, neither on their
-    position nor on the block size or the thread count, and equal vectors score equally.
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {SCORES}, not {score!r}")
-    if score == "cosine":
-        queries, gallery = normalised(queries), normalised(gallery)
-    scores = np.empty((len(queries), len(gallery)), dtype=np.float32)
-    gallery_tiles = list(_tiles(gallery, _GALLERY_TILE))
-    for rows, query_tile in _tiles(queries, _QUERY_TILE):
-        for columns, gallery_tile in gallery_tiles:
-            if score == "cosine":
-                tile = query_tile @ gallery_tile.T
-            else:
-                tile = -torch.cdist(
-                    query_tile, gallery_tile, compute_mode="donot_use_mm_for_euclid_dist"
-                )
-            part = scores[rows, columns]
-            # + 0 makes -0 an ordinary 0: the two are equal as scores, so also as bytes.
-            part[:] = tile.float().numpy()[: part.shape[0], : part.shape[1]] + np.float32(0)
-    return scores
+    relevance = Relevance(queries, gallery)
+    accelerator = _accelerator(torch.device(device))
+    with _workers() as pool:
+        stream = _Gallery(gallery, score, pool, accelerator)
+        for numbers, vectors in _groups(queries, relevance, depth):
+            order = np.argsort(relevance.label_of_query[numbers], kind="stable")
+            height = _LOW_TILE if len(queries.ids) <= _FEW_QUERIES else _HIGH_TILE
+            if accelerator:
+                height = HEIGHT
+            tiles = [
+                _tile(numbers[rows], vectors[rows], height, score, accelerator)
+                for rows in np.split(order, range(height, len(order), height))
+            ]
+            yield from _rank_group(tiles, stream, relevance, depth, pool, seen)
 
 
-def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1, float32 [n, d]; a zero row has no direction and stays zero (cosine 0)."""
-    lengths = norms(vectors)[:, None]
-    return np.divide(vectors, lengths, where=lengths > 0, out=np.zeros(vectors.shape)).astype(
-        np.float32
-    )
+def _accelerator(device: torch.device) -> torch.device | None:
+    """Where `lookalike.device_counting` is to work; None where the loops for a CPU are."""
+    return None if device.type == "cpu" else device
 
 
-def norms(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Euclidean length of each row of [n, d], float64 [n]; no float32 vector overflows."""
-    length: NDArray[np.float64] = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1))
-    return length
+def require_finite(norms: NDArray[np.float64], ids: Texts, name: str) -> None:
+    """Raise a LookalikeError that names the images with NaN or infinity, if any.
 
+    Args:
+        norms: float64 [n], the lengths of the embeddings.
+        ids: n names.
+        name: what the message calls them all.
 
-def require_finite(blocks: Iterable[Block], where: str) -> None:
-    """Raise a LookalikeError that names the images of `where` with NaN or infinity, if any."""
-    bad = [
-        block.ids[row]
-        for block in blocks
-        for row in np.flatnonzero(~np.isfinite(block.vectors).all(axis=1)).tolist()
-    ]
-    if bad:
+    """
+    bad = np.flatnonzero(~np.isfinite(norms))
+    if len(bad):
+        names = ", ".join(str(ids[row]) for row in bad[:5].tolist())
         raise LookalikeError(
-            f"{where}: the embeddings of {len(bad)} image(s) hold NaN or infinity and cannot be "
-            f"ranked: {', '.join(bad[:5])}{', ...' if len(bad) > 5 else ''}. The model that made "
+            f"{name}: the embeddings of {len(bad)} image(s) hold NaN or infinity and cannot be "
+            f"ranked: {names}{', ...' if len(bad) > 5 else ''}. The model that made "
             "them has diverged, or an image's values overflow"
         )
 
 
-def tie_order(ids: Sequence[str]) -> NDArray[np.int64]:
-    """The place of each id among equal scores, int64 [n]: by BLAKE2b-64 of its UTF-8, then by id.
+@dataclass(frozen=True)
+class _Tile:
+    """Queries whose scores are made by one product."""
 
-    A hash, since an order by name or position favours one class wherever names or folders follow
-    the classes.
-    """
-    hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids]
-    order = sorted(range(len(ids)), key=lambda item: (hashes[item], ids[item]))
-    places = np.empty(len(ids), dtype=np.int64)
-    places[order] = np.arange(len(ids))
-    return places
+    queries: Int64s
+    scorer: Scorer | DeviceScorer
+
+
+def _tile(
+    queries: Int64s, vectors: Float32s, height: int, score: str, accelerator: torch.device | None
+) -> _Tile:
+    ready = prepared(vectors, score)
+    if accelerator is None:
+        return _Tile(queries, Scorer.of(ready, height, score))
+    return _Tile(queries, DeviceScorer.of(ready, height, score, accelerator))
 
 
 @dataclass(frozen=True)
-class _GalleryIndex:
-    """What every query asks of the N gallery items besides their vectors."""
+class _Block:
+    """The gallery items from `first` on: float32 [n filled up to a multiple of a tile, d]."""
 
-    tie: NDArray[np.int64]
-    item_at: NDArray[np.int64]
-    by_label: dict[str, NDArray[np.int64]]
-    by_key: dict[str, NDArray[np.int64]]
-
-
-def _index_gallery(blocks: Iterable[Block]) -> _GalleryIndex:
-    ids: list[str] = []
-    labels: list[str] = []
-    keys: list[str] = []
-    for block in blocks:
-        ids.extend(block.ids)
-        labels.extend(block.labels)
-        keys.extend(block.keys or ())
-    tie = tie_order(ids)
-    return _GalleryIndex(
-        tie=tie,
-        item_at=np.argsort(tie),
-        by_label=_positions(labels),
-        by_key=_positions(keys),
-    )
+    first: int
+    n: int
+    vectors: torch.Tensor
 
 
-def _positions(values: Iterable[str]) -> dict[str, NDArray[np.int64]]:
-    """Where each value stands, ascending."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for position, value in enumerate(values):
-        found[value].append(position)
-    return {value: np.array(positions, dtype=np.int64) for value, positions in found.items()}
-
-
-def _rank_one(
-    name: str,
-    label: str,
-    key: str | None,
-    scores: NDArray[np.float32],
-    index: _GalleryIndex,
+def _rank_group(
+    tiles: Sequence[_Tile],
+    gallery: _Gallery,
+    relevance: Relevance,
     depth: int,
-) -> RankedQuery:
-    none = np.empty(0, dtype=np.int64)
-    relevant = index.by_label.get(label, none)
-    excluded = none
-    if key is not None:
-        excluded = index.by_key.get(key, none)
-        relevant = np.setdiff1d(relevant, excluded, assume_unique=True)
+    pool: ThreadPoolExecutor,
+    seen: Callable[[int], object],
+) -> Iterator[Ranked]:
+    # A device works through the tiles one after another: its memory holds the scores of one.
+    each: Callable[..., Iterable[object]] = pool.map if gallery.accelerator is None else map
+    searches = list(pool.map(_Search, tiles, repeat(relevance)))
+    for block in gallery.blocks():
+        list(each(_Search.see, searches, repeat(block)))
+    counts = list(pool.map(_Count, searches, repeat(relevance), repeat(depth)))
+    del searches
+    for block in gallery.blocks():
+        list(each(_Count.see, counts, repeat(block)))
+        seen(block.n * sum(len(tile.queries) for tile in tiles))
+    yield from pool.map(_Count.result, counts)
 
-    order = _order_keys(scores, index.tie)
-    found = np.sort(order[relevant])
-    order[excluded] = _EXCLUDED
-    order.sort()
-    order = order[: len(order) - len(excluded)]
 
-    level = found >> 32
-    higher = np.searchsorted(order, level << 32)
-    not_lower = np.searchsorted(order, (level + 1) << 32)
-    ordinal = np.arange(len(found))
-    first_equal = np.searchsorted(level, level, side="left")
-    after_equal = np.searchsorted(level, level, side="right")
-    places = index.item_at[order[:depth] & 0xFFFFFFFF]
-    return RankedQuery(
-        id=name,
-        label=label,
-        n_gallery=len(order),
-        ranks=np.searchsorted(order, found) + 1,
-        optimistic=higher + (ordinal - first_equal) + 1,
-        pessimistic=not_lower - (after_equal - 1 - ordinal),
-        places=places,
-        scores=scores[places],
+class _Search:
+    """The first pass: the scores of the items that are relevant to a tile's queries."""
+
+    def __init__(self, tile: _Tile, relevance: Relevance) -> None:
+        self.tile = tile
+        apart, relevant, n_left_out = [], [], []
+        for query in tile.queries.tolist():
+            mine, left_out = relevance.of_label(query), relevance.left_out(query)
+            n_left_out.append(len(left_out))
+            apart.append(np.union1d(mine, left_out) if len(left_out) else mine)
+            relevant.append(
+                np.setdiff1d(mine, left_out, assume_unique=True) if len(left_out) else mine
+            )
+        self.n_gallery = relevance.n_gallery - np.array(n_left_out, np.int64)
+        self.apart, items = _marks(apart), _marks(relevant)
+        # Queries stand in the order of their labels, so that few items are relevant to a tile.
+        self.wanted = np.unique(items.item)
+        self.relevant = items._replace(
+            item=np.searchsorted(self.wanted, items.item).astype(np.int32)
+        )
+        self.score = np.empty(len(items.item), np.float32)
+
+    def see(self, block: _Block) -> None:
+        """Take the scores of the relevant items among a block's."""
+        begin, end = np.searchsorted(self.wanted, [block.first, block.first + block.n]).tolist()
+        device = block.vectors.device
+        rows = torch.from_numpy(self.wanted[begin:end] - block.first).to(device)
+        vectors = torch.zeros(_whole_tiles(end - begin), block.vectors.shape[1], device=device)
+        torch.index_select(block.vectors, 0, rows, out=vectors[: end - begin])
+        for start, scores in self.tile.scorer.tiles(vectors, end - begin):
+            width = min(scores.shape[1], end - begin - start)
+            here = scores if isinstance(scores, np.ndarray) else scores.contiguous().cpu().numpy()
+            take(here, begin + start, width, self.relevant, self.score)
+
+
+class _Count:
+    """The second pass: how many other items score above each relevant one, and the best of them."""
+
+    def __init__(self, search: _Search, relevance: Relevance, depth: int) -> None:
+        self.tile, self.n_gallery = search.tile, search.n_gallery
+        self.marks, self.tie = search.apart, relevance.tie
+        self.levels, self.level_item = _levels(search, relevance.tie)
+        n = len(self.tile.queries)
+        self.places = Places(
+            score=np.empty((n, depth), np.float32),
+            tie=np.empty((n, depth), np.int32),
+            item=np.empty((n, depth), np.int32),
+            size=np.zeros(n, np.int64),
+        )
+        self.on_device = None
+        if isinstance(self.tile.scorer, DeviceScorer):
+            device = self.tile.scorer.vectors.device
+            self.on_device = DeviceCounts(device, self.marks, self.levels, len(self.tie), depth)
+
+    def see(self, block: _Block) -> None:
+        """Count a block's scores."""
+        for start, scores in self.tile.scorer.tiles(block.vectors, block.n):
+            first = block.first + start
+            ties = self.tie[first : min(first + scores.shape[1], block.first + block.n)]
+            if isinstance(scores, np.ndarray):
+                count(scores, first, ties, self.marks, self.levels, self.places)
+            elif self.on_device:
+                self.on_device.count(scores, first, ties)
+
+    def result(self) -> Ranked:
+        """What the counts come to."""
+        if self.on_device:
+            self.on_device.fill(self.levels, self.places)
+        n, depth = self.places.score.shape
+        starts = self.levels.start - np.arange(n + 1)
+        three = np.empty((3, starts[-1]), np.int32)
+        place(self.levels, *three)
+        places, scores = np.empty((n, depth), np.int32), np.empty((n, depth), np.float32)
+        relevant = np.empty((n, depth), np.bool_)
+        first_places(self.levels, self.level_item, self.places, places, scores, relevant)
+        found, optimistic, pessimistic = (Ranks(values, starts) for values in three)
+        return Ranked(
+            queries=self.tile.queries,
+            n_gallery=self.n_gallery,
+            ranks=found,
+            optimistic=optimistic,
+            pessimistic=pessimistic,
+            places=places,
+            scores=scores,
+            relevant=relevant,
+        )
+
+
+def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
+    """What to count against, and the gallery position of each level's item."""
+    begin = search.relevant.start
+    sizes = np.diff(begin)
+    item = search.wanted[search.relevant.item]
+    # One number whose order is that of the score, and of equals from last to first.
+    bits = (search.score + np.float32(0)).view(np.int32)  # + 0 makes -0 an ordinary 0
+    keys = (rising(bits).astype(np.int64) << 32) | (len(tie) - 1 - tie[item])
+    order = np.empty(len(keys), np.int64)
+    for first, last in zip(begin[:-1].tolist(), begin[1:].tolist(), strict=True):
+        order[first:last] = np.argsort(keys[first:last]) + first
+
+    # One entry more for each query: the +inf after its levels.
+    n = len(sizes)
+    start = begin + np.arange(n + 1)
+    to = np.arange(len(item)) + np.repeat(np.arange(n), sizes)
+    score = np.full(start[-1], np.inf, np.float32)
+    score[to] = search.score[order] + np.float32(0)
+    level_item = np.full(start[-1], -1, np.int32)
+    level_item[to] = item[order]
+    cells = np.clip(4 * sizes, 1, CELLS) + 2
+    levels = Levels(
+        start=start,
+        score=score,
+        tie=tie[level_item],
+        low=np.empty(n, np.float32),
+        scale=np.empty(n, np.float32),
+        cells=np.concatenate([[0], np.cumsum(cells)]),
+        grid=np.empty(cells.sum(), np.uint16 if sizes.max() < 2**16 else np.uint32),
+        between=np.zeros(start[-1], np.int32),
+        equal=np.zeros(start[-1], np.int32),
+        before=np.zeros(start[-1], np.int32),
     )
+    lay_grid(levels)
+    return levels, level_item
 
 
-def _order_keys(scores: NDArray[np.float32], tie: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One whole number per item whose increasing order is the ranking, int64 [n].
-
-    The upper 32 bits fall with the score (the bits of a float, read as a whole number, rise with
-    it where it is positive and fall where it is negative), the lower 32 hold the tie order. Whole
-    numbers without equals sort several times faster than floats in stable order.
-    """
-    bits = scores.view(np.int32)
-    rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)
-    return (-rising << 32) | tie
+def _marks(items: Sequence[Int32s]) -> Marks:
+    start = np.concatenate([[0], np.cumsum([len(some) for some in items])]).astype(np.int64)
+    return Marks(start, np.concatenate(items).astype(np.int32), start[:-1].copy())
 
 
-def _tiles(vectors: NDArray[np.float32], size: int) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Cut rows into float64 tiles of `size` rows, the last filled up with zeros."""
-    for start in range(0, len(vectors), size):
-        rows = torch.from_numpy(np.ascontiguousarray(vectors[start : start + size])).double()
-        yield slice(start, start + len(rows)), pad(rows, (0, 0, 0, size - len(rows)))
+def _groups(queries: Items, relevance: Relevance, depth: int) -> Iterator[tuple[Int64s, Float32s]]:
+    """Cut the queries into groups that fit in memory: which they are, and their vectors."""
+    done, pending = 0, 0
+    held: list[Float32s] = []
+    n_relevant = relevance.n_relevant
+    for vectors in queries.vectors():
+        first = done + pending
+        require_finite(lengths(vectors), queries.ids[first : first + len(vectors)], queries.name)
+        fixed = vectors.shape[1] * 4 + depth * 24
+        costs = fixed + _BYTES_PER_RELEVANT * n_relevant
+        start = 0
+        while start < len(vectors):
+            room = _GROUP_BYTES - int(costs[done : done + pending].sum())
+            at = first + start
+            fitting = int(
+                np.searchsorted(np.cumsum(costs[at : first + len(vectors)]), room, "right")
+            )
+            if fitting == 0 and pending == 0:
+                fitting = 1
+            held.append(vectors[start : start + fitting])
+            pending += fitting
+            start += fitting
+            if start < len(vectors):
+                yield np.arange(done, done + pending), np.concatenate(held)
+                done, pending, held = done + pending, 0, []
+    if pending:
+        yield np.arange(done, done + pending), np.concatenate(held)
+
+
+class _Gallery:
+    """The gallery in blocks of some ten megabytes, ready for the product, as often as needed."""
+
+    def __init__(
+        self,
+        items: Items,
+        score: str,
+        pool: ThreadPoolExecutor,
+        accelerator: torch.device | None,
+    ) -> None:
+        self.items, self.score, self.pool, self.accelerator = items, score, pool, accelerator
+        self._kept: list[_Block] | None = None
+
+    def blocks(self) -> Iterator[_Block]:
+        """One pass; a small gallery is kept ready for the next."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        first, kept = 0, []
+        for vectors in self.items.vectors():
+            rows = max(GALLERY_TILE, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * vectors.shape[1])))
+            for start in range(0, len(vectors), rows):
+                block = self._ready(vectors[start : start + rows], first + start)
+                if len(self.items.ids) * vectors.shape[1] * 4 <= _KEPT_BYTES:
+                    kept.append(block)
+                yield block
+            first += len(vectors)
+        if kept:
+            self._kept = kept
+
+    def _ready(self, vectors: Float32s, first: int) -> _Block:
+        ready = torch.zeros(_whole_tiles(len(vectors)), vectors.shape[1])
+        starts = range(0, len(vectors), 4 * GALLERY_TILE)
+
+        def prepare(start: int) -> None:
+            rows = slice(start, min(start + 4 * GALLERY_TILE, len(vectors)))
+            norms = lengths(vectors[rows])
+            require_finite(
+                norms, self.items.ids[first + rows.start : first + rows.stop], self.items.name
+            )
+            if self.score == "cosine":
+                divide(vectors[rows], norms, ready.numpy()[rows])
+            else:
+                ready.numpy()[rows] = vectors[rows]
+
+        list(self.pool.map(prepare, starts))
+        return _Block(first, len(vectors), ready.to(self.accelerator or "cpu"))
+
+
+def _whole_tiles(rows: int) -> int:
+    return -(-rows // GALLERY_TILE) * GALLERY_TILE
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch is set to use; each makes its products alone."""
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)

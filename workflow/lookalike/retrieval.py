@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from operator import ne
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import torch
 from numpy.typing import NDArray
 
 from lookalike.chance import chance
 from lookalike.errors import LookalikeError
 from lookalike.metrics import RANK_KEYS, headline_keys, metric_keys, per_query_metrics
-from lookalike.ranking import SCORES, Block, RankedQuery, rank
+from lookalike.ranking import Items, Ranked, rank
+from lookalike.relevance import as_texts
+from lookalike.scores import SCORES
 from lookalike.statistics import bootstrap_intervals
 
 _FEWEST_RESAMPLES = 1000
@@ -77,29 +80,40 @@ class Evaluation:
 
 
 def evaluate(
-    queries: Iterable[Block],
-    gallery: Callable[[], Iterable[Block]],
+    queries: Items,
+    gallery: Items,
     *,
     score: str,
     protocol: Protocol,
+    seen: Callable[[int], object] = lambda scores: None,
+    device: torch.device | str = "cpu",
 ) -> Evaluation:
-    """Evaluate embeddings in memory or in blocks, see `lookalike.ranking.rank`.
+    """Evaluate embeddings in memory or as a stream, see `lookalike.ranking.rank`.
+
+    Args:
+        queries: the Q queries.
+        gallery: the N items that are searched.
+        score: "cosine" or "euclidean".
+        protocol: how rankings are turned into numbers.
+        seen: told now and then how many more of the Q x N scores have been counted.
+        device: where scores are made and counted.
 
     Raises:
         LookalikeError: no query can be scored, or `no_relevant` is "error" and one cannot; an
-            embedding is not finite; `score` is unknown.
+            embedding is not finite; `score` is unknown, or the device cannot make it.
 
     """
     if score not in SCORES:
         raise LookalikeError(f"score: '{score}' is not one of {', '.join(SCORES)}")
-    ranked = rank(queries, gallery, score=score, depth=max(protocol.k))
-    results = [_measure(query, protocol) for query in ranked]
-    _require_scored(results, protocol)
-    gallery_ids = np.array([name for block in gallery() for name in block.ids], dtype=object)
+    results = _Results(queries, gallery, protocol)
+    depth = max(protocol.k)
+    for ranked in rank(queries, gallery, score=score, depth=depth, seen=seen, device=device):
+        results.add(ranked)
+    results.require_scored()
     return Evaluation(
-        summary=_summary(results, len(gallery_ids), score, protocol),
-        per_query=_per_query_table(results, protocol),
-        rankings=_rankings_table(results, gallery_ids),
+        summary=_summary(results, score),
+        per_query=_per_query_table(results),
+        rankings=_rankings_table(results),
     )
 
 
@@ -126,164 +140,149 @@ def table_of(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What is kept of one ranked query; `measured` is None where it is not scored."""
+class _Results:
+    """What is kept of the rankings: a row a query, in the order of the query table.
 
-    id: str
-    label: str
-    n_relevant: int
-    n_gallery: int
-    first_rank: int | None
-    places: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    relevant: NDArray[np.bool_]
-    measured: _Measured | None
+    Attributes:
+        n_relevant, n_gallery, first_rank: int64 [Q]; R, G and r_1 (0 where R is 0).
+        scored: bool [Q], whether the query counts.
+        values: every metric of each query, float64 [Q].
+        optimistic, pessimistic: the headline metrics where relevant items win, or lose, all ties.
+        places: int32 [Q, depth], -1 beyond the gallery's end; scores float32, relevant bool.
+    """
 
-
-@dataclass(frozen=True)
-class _Measured:
-    """Every metric of a scored query; the headline where relevant items win, or lose, all ties."""
-
-    values: dict[str, float]
-    optimistic: dict[str, float]
-    pessimistic: dict[str, float]
-
-
-def _measure(query: RankedQuery, protocol: Protocol) -> _Result:
-    measured = None
-    if len(query.ranks) or protocol.no_relevant == "zero":
+    def __init__(self, queries: Items, gallery: Items, protocol: Protocol) -> None:
+        self.queries, self.gallery, self.protocol = queries, gallery, protocol
+        n, depth = len(queries.ids), max(protocol.k)
         headline = headline_keys(protocol.k)
-        values = per_query_metrics(query.ranks, query.n_gallery, protocol.k)
-        best, worst = (
-            # Mostly there is no tie, and the bounds are the ranks themselves.
-            values
-            if np.array_equal(ranks, query.ranks)
-            else per_query_metrics(ranks, query.n_gallery, protocol.k)
-            for ranks in (query.optimistic, query.pessimistic)
-        )
-        measured = _Measured(
-            values, {key: best[key] for key in headline}, {key: worst[key] for key in headline}
-        )
-    return _Result(
-        id=query.id,
-        label=query.label,
-        n_relevant=len(query.ranks),
-        n_gallery=query.n_gallery,
-        first_rank=int(query.ranks[0]) if len(query.ranks) else None,
-        places=query.places,
-        scores=query.scores,
-        relevant=np.isin(np.arange(1, len(query.places) + 1), query.ranks),
-        measured=measured,
-    )
+        self.n_relevant, self.n_gallery, self.first_rank = np.zeros((3, n), np.int64)
+        self.values = {key: np.empty(n) for key in metric_keys(protocol.k)}
+        self.optimistic = {key: np.empty(n) for key in headline}
+        self.pessimistic = {key: np.empty(n) for key in headline}
+        self.places = np.empty((n, depth), np.int32)
+        self.scores = np.empty((n, depth), np.float32)
+        self.relevant = np.empty((n, depth), np.bool_)
+
+    def add(self, ranked: Ranked) -> None:
+        """Measure and keep some queries' rankings."""
+        at, ranks = ranked.queries, ranked.ranks
+        self.n_gallery[at], self.n_relevant[at] = ranked.n_gallery, ranks.counts
+        self.first_rank[at[ranks.counts > 0]] = ranks.values[ranks.starts[:-1][ranks.counts > 0]]
+        for kept, measured in (
+            (self.values, ranked.ranks),
+            (self.optimistic, ranked.optimistic),
+            (self.pessimistic, ranked.pessimistic),
+        ):
+            found = per_query_metrics(measured, ranked.n_gallery, self.protocol.k, list(kept))
+            for key, column in found.items():
+                kept[key][at] = column
+        self.places[at], self.scores[at] = ranked.places, ranked.scores
+        self.relevant[at] = ranked.relevant
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        if self.protocol.no_relevant == "zero":
+            return np.ones(len(self.n_relevant), np.bool_)
+        return self.n_relevant > 0
+
+    def require_scored(self) -> None:
+        """Raise LookalikeError where a query must not be left out, or none is left."""
+        n, without = len(self.n_relevant), np.flatnonzero(self.n_relevant == 0)
+        if len(without) and self.protocol.no_relevant == "error":
+            names = [
+                f"{self.queries.ids[i]} ({self.queries.labels[i]})" for i in without[:5].tolist()
+            ]
+            raise LookalikeError(
+                f"no_relevant: error, and {len(without)} of {n} queries have no gallery "
+                f"item of their label: {', '.join(names)}{', ...' if len(without) > 5 else ''}"
+            )
+        if not self.scored.any():
+            raise LookalikeError(
+                f"none of the {n} queries can be scored: for none does the gallery hold an item of "
+                f"its label (exclude: {self.protocol.exclude}). Do query and gallery write their "
+                "labels in the same way?"
+            )
 
 
-def _require_scored(results: Sequence[_Result], protocol: Protocol) -> None:
-    without = [f"{result.id} ({result.label})" for result in results if result.n_relevant == 0]
-    if without and protocol.no_relevant == "error":
-        raise LookalikeError(
-            f"no_relevant: error, and {len(without)} of {len(results)} queries have no gallery "
-            f"item of their label: {', '.join(without[:5])}{', ...' if len(without) > 5 else ''}"
-        )
-    if not any(result.measured for result in results):
-        raise LookalikeError(
-            f"none of the {len(results)} queries can be scored: for none does the gallery hold an "
-            f"item of its label (exclude: {protocol.exclude}). Do query and gallery write their "
-            "labels in the same way?"
-        )
-
-
-def _summary(
-    results: Sequence[_Result], n_gallery: int, score: str, protocol: Protocol
-) -> dict[str, Any]:
+def _summary(results: _Results, score: str) -> dict[str, Any]:
     """Build the content of metrics.json."""
-    headline, keys = headline_keys(protocol.k), metric_keys(protocol.k)
-    scored = [result for result in results if result.measured]
-    measured = [result.measured for result in scored if result.measured]
-    values = [query.values for query in measured]
-    optimistic = [query.optimistic for query in measured]
-    pessimistic = [query.pessimistic for query in measured]
+    protocol, scored = results.protocol, results.scored
+    values, optimistic, pessimistic = (
+        {key: column[scored] for key, column in columns.items()}
+        for columns in (results.values, results.optimistic, results.pessimistic)
+    )
+    undecided = np.any([optimistic[key] != pessimistic[key] for key in optimistic], axis=0)
+    n_scored = int(scored.sum())
     return {
-        "metrics": {key: _over_queries(key, values) for key in keys},
-        "chance": chance(
-            np.array([result.n_gallery for result in scored]),
-            np.array([result.n_relevant for result in scored]),
-            protocol.k,
-        ),
-        "ci95": _intervals(scored, values, protocol),
-        "n_queries": len(scored),
-        "n_gallery": n_gallery,
-        "n_skipped_queries": len(results) - len(scored),
-        "n_queries_without_relevant": sum(result.n_relevant == 0 for result in results),
+        "metrics": {key: _over_queries(key, column) for key, column in values.items()},
+        "chance": chance(results.n_gallery[scored], results.n_relevant[scored], protocol.k),
+        "ci95": _intervals(results, values),
+        "n_queries": n_scored,
+        "n_gallery": len(results.gallery.ids),
+        "n_skipped_queries": len(scored) - n_scored,
+        "n_queries_without_relevant": int((results.n_relevant == 0).sum()),
         "ties": {
-            "share": sum(map(ne, optimistic, pessimistic)) / len(scored),
-            "optimistic": {key: _over_queries(key, optimistic) for key in headline},
-            "pessimistic": {key: _over_queries(key, pessimistic) for key in headline},
+            "share": int(undecided.sum()) / n_scored,
+            "optimistic": {key: _over_queries(key, some) for key, some in optimistic.items()},
+            "pessimistic": {key: _over_queries(key, some) for key, some in pessimistic.items()},
         },
         "score": score,
         "settings": asdict(protocol),
     }
 
 
-def _over_queries(key: str, values: Sequence[dict[str, float]]) -> float:
+def _over_queries(key: str, column: NDArray[np.float64]) -> float:
     """The mean over queries, or the median. An exact sum: the order of queries cannot matter."""
-    column = [value[key] for value in values]
     if key == "median_rank":
         return float(np.median(column))
     return math.fsum(column) / len(column)
 
 
-def _intervals(
-    scored: Sequence[_Result], values: Sequence[dict[str, float]], protocol: Protocol
-) -> dict[str, list[float]]:
+def _intervals(results: _Results, values: dict[str, NDArray[np.float64]]) -> dict[str, list[float]]:
     """Bootstrap over the scored queries, sorted by id: their order in the table cannot matter."""
+    protocol = results.protocol
     if protocol.bootstrap == 0:
         return {}
-    order = sorted(range(len(scored)), key=lambda row: scored[row].id)
+    scored = np.flatnonzero(results.scored)
+    queries = results.queries
+    ids, labels = (as_texts(names).take(scored) for names in (queries.ids, queries.labels))
+    order = pc.array_sort_indices(ids).to_numpy()
     intervals = bootstrap_intervals(
-        {key: np.array([values[row][key] for row in order]) for key in metric_keys(protocol.k)},
+        {key: column[order] for key, column in values.items()},
         resamples=protocol.bootstrap,
         seed=protocol.seed,
-        units=[scored[row].label for row in order] if protocol.bootstrap_unit == "class" else None,
+        units=labels.take(order).to_pylist() if protocol.bootstrap_unit == "class" else None,
         medians=("median_rank",),
     )
     return {key: list(interval) for key, interval in intervals.items()}
 
 
-def _per_query_table(results: Sequence[_Result], protocol: Protocol) -> pa.Table:
+def _per_query_table(results: _Results) -> pa.Table:
     """One row per query in the order of the query table; metrics are null where it is skipped."""
     columns = {
-        "query_id": pa.array([result.id for result in results], pa.string()),
-        "label": pa.array([result.label for result in results], pa.string()),
-        "n_relevant": pa.array([result.n_relevant for result in results], pa.int64()),
-        "n_gallery": pa.array([result.n_gallery for result in results], pa.int64()),
-        "scored": pa.array([result.measured is not None for result in results], pa.bool_()),
-        "first_rank": pa.array([result.first_rank for result in results], pa.int64()),
+        "query_id": results.queries.ids,
+        "label": results.queries.labels,
+        "n_relevant": pa.array(results.n_relevant),
+        "n_gallery": pa.array(results.n_gallery),
+        "scored": pa.array(results.scored),
+        "first_rank": pa.array(results.first_rank, mask=results.n_relevant == 0),
     }
-    for key in metric_keys(protocol.k):
+    for key, values in results.values.items():
         if key != "median_rank":
-            columns[key] = pa.array(
-                [result.measured and result.measured.values[key] for result in results],
-                pa.float64(),
-            )
+            columns[key] = pa.array(values, mask=~results.scored)
     return pa.table(columns)
 
 
-def _rankings_table(results: Sequence[_Result], gallery_ids: NDArray[np.object_]) -> pa.Table:
+def _rankings_table(results: _Results) -> pa.Table:
     """The first max(k) places of every query, also of those that are skipped."""
-    query_ids = np.array([result.id for result in results], dtype=object)
-    lengths = [len(result.places) for result in results]
-    places = np.concatenate([result.places for result in results])
-    ranks = np.concatenate([np.arange(1, length + 1) for length in lengths])
-    scores = np.concatenate([result.scores for result in results])
-    relevant = np.concatenate([result.relevant for result in results])
+    query, place = np.nonzero(results.places >= 0)
     return pa.table(
         {
-            "query_id": pa.array(np.repeat(query_ids, lengths), pa.string()),
-            "rank": pa.array(ranks, pa.int64()),
-            "gallery_id": pa.array(gallery_ids[places], pa.string()),
-            "score": pa.array(scores, pa.float32()),
-            "relevant": pa.array(relevant, pa.bool_()),
+            "query_id": as_texts(results.queries.ids).take(query),
+            "rank": pa.array(place + 1),
+            "gallery_id": as_texts(results.gallery.ids).take(results.places[query, place]),
+            "score": pa.array(results.scores[query, place]),
+            "relevant": pa.array(results.relevant[query, place]),
         }
     )
 

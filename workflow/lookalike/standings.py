@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lookalike.comparison import TRAINED
 from lookalike.metrics import RANK_KEYS
 from lookalike.results import Results, Rows, Scores
-from lookalike.statistics import Difference, paired_difference
+from lookalike.statistics import Difference, paired_differences
 
 RESAMPLES, SEED = 1000, 0
 
@@ -59,32 +59,28 @@ def differences(runs: Sequence[Results], rows: Rows, key: str, keys: Sequence[st
     if len(leaders) > 1:
         first, second = leaders[:2]
         pairs[f"{first.name} − {second.name}"] = (first.trained, second.trained)
-    return {
-        what: {metric: judge(one, other, metric) for metric in keys}
-        for what, (one, other) in pairs.items()
-    }
+    return {what: judge(one, other, keys) for what, (one, other) in pairs.items()}
 
 
-def judge(one: Scores, other: Scores, key: str) -> Judged:
-    """Mean of metric `key` in `one` minus that in `other`, over the queries that both scored.
+def judge(one: Scores, other: Scores, keys: Sequence[str]) -> dict[str, Judged]:
+    """Mean of each metric in `one` minus that in `other`, over the queries that both scored.
 
     The bootstrap draws what that of the intervals of `one` drew, queries or whole classes.
     """
-    columns = ["query_id", "label", key]
-    both = (
-        one.per_query.loc[one.per_query["scored"], columns]
-        .merge(other.per_query.loc[other.per_query["scored"], ["query_id", key]], on="query_id")
-        .sort_values("query_id")
+    first, second = (
+        side.per_query.loc[side.per_query["scored"], ["query_id", "label", *keys]]
+        for side in (one, other)
     )
+    both = first.merge(second, on="query_id").sort_values("query_id")
     by_class = one.summary["settings"]["bootstrap_unit"] == "class"
-    difference = paired_difference(
-        both[f"{key}_x"].to_numpy(float),
-        both[f"{key}_y"].to_numpy(float),
+    found = paired_differences(
+        {key: both[f"{key}_x"].to_numpy(float) for key in keys},
+        {key: both[f"{key}_y"].to_numpy(float) for key in keys},
         resamples=RESAMPLES,
         seed=SEED,
-        units=both["label"].tolist() if by_class else None,
+        units=both["label_x"].tolist() if by_class else None,
     )
-    return Judged(difference, _verdict(key, difference))
+    return {key: Judged(found[key], _verdict(key, found[key])) for key in keys}
 
 
 def seed_spreads(

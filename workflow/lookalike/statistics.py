@@ -6,17 +6,19 @@ medians of all resamples are then plain array arithmetic. (Efron and Tibshirani,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
-Weights = NDArray[np.float64]
 Interval = tuple[float, float]
+Key = TypeVar("Key", bound=Hashable)
 
-_WEIGHTS_IN_MEMORY = 2**22
+# Draws at once: some arrays of so many numbers are in memory together.
+_DRAWS_IN_MEMORY = 2**20
 
 
 @dataclass(frozen=True)
@@ -47,83 +49,101 @@ def bootstrap_intervals(
         medians: keys whose statistic is the median.
 
     """
-    draws: dict[str, list[Values]] = {key: [] for key in values}
-    n_queries = len(next(iter(values.values())))
-    for weights in resampled_weights(n_queries, resamples=resamples, seed=seed, units=units):
-        for key, column in values.items():
-            statistic = weighted_median if key in medians else weighted_mean
-            draws[key].append(statistic(column, weights))
-    return {key: percentile_interval(np.concatenate(parts)) for key, parts in draws.items()}
+    drawn = _draws(values, resamples, seed, units, medians)
+    return {key: percentile_interval(draws) for key, draws in drawn.items()}
 
 
-def paired_difference(
-    first: Values,
-    second: Values,
+def paired_differences(
+    first: Mapping[str, Values],
+    second: Mapping[str, Values],
     *,
     resamples: int,
     seed: int,
     units: Sequence[str] | None = None,
-    median: bool = False,
-) -> Difference:
-    """Paired bootstrap of `first` minus `second`, float64 [Q] each, on the same queries in order.
+    medians: Collection[str] = (),
+) -> dict[str, Difference]:
+    """Paired bootstrap of each metric of `first` minus that of `second`, on the same queries.
 
     Both runs are resampled with the same draws, so what makes a query hard for both cancels out.
-    The statistic is the mean of each run, or its median.
+    The arguments are those of `bootstrap_intervals`.
 
     Raises:
         ValueError: the two do not have the same number of queries.
 
     """
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} queries cannot be paired")
-    statistic = weighted_median if median else weighted_mean
-    once = np.ones((1, len(first)))
-    draws = [
-        statistic(first, weights) - statistic(second, weights)
-        for weights in resampled_weights(len(first), resamples=resamples, seed=seed, units=units)
-    ]
-    low, high = percentile_interval(np.concatenate(draws))
-    return Difference(float((statistic(first, once) - statistic(second, once))[0]), low, high)
+    sides = {("first", key): column for key, column in first.items()}
+    sides |= {("second", key): column for key, column in second.items()}
+    lengths = {len(column) for column in sides.values()}
+    if len(lengths) > 1:
+        counts = " and ".join(map(str, sorted(lengths)))
+        raise ValueError(f"{counts} queries cannot be paired")
+    of_median = {(side, key) for side in ("first", "second") for key in medians}
+    drawn = _draws(sides, resamples, seed, units, of_median)
+    differences = {}
+    for key in first:
+        statistic = np.median if key in medians else np.mean
+        value = float(statistic(first[key]) - statistic(second[key]))
+        interval = percentile_interval(drawn["first", key] - drawn["second", key])
+        differences[key] = Difference(value, *interval)
+    return differences
 
 
-def resampled_weights(
-    n_queries: int, *, resamples: int, seed: int, units: Sequence[str] | None = None
-) -> Iterator[Weights]:
-    """How often each query is drawn, float64 [some, Q] at a time until `resamples` rows are out.
-
-    Of U units (queries, or the distinct classes in sorted order), U are drawn with replacement.
-    """
-    if units is None:
-        unit_of_query = np.arange(n_queries)
-    else:
+def _draws(
+    values: Mapping[Key, Values],
+    resamples: int,
+    seed: int,
+    units: Sequence[str] | None,
+    medians: Collection[Key],
+) -> dict[Key, Values]:
+    """Each metric in every resample, float64 [resamples]."""
+    n_queries = len(next(iter(values.values())))
+    unit_of_query = np.arange(n_queries)
+    if units is not None:
         unit_of_query = np.unique(np.asarray(units), return_inverse=True)[1]
     n_units = int(unit_of_query.max()) + 1
+    means = [key for key in values if key not in medians]
+    # A unit that is drawn brings the sums of its queries.
+    sums = np.empty((n_units, len(means) + 1))
+    for column, key in enumerate(means):
+        sums[:, column] = np.bincount(unit_of_query, values[key], n_units)
+    sums[:, -1] = np.bincount(unit_of_query, minlength=n_units)
+
+    draws: dict[Key, list[Values]] = {key: [] for key in values}
+    for times in resampled_units(n_units, resamples=resamples, seed=seed):
+        # einsum, not a matrix product: the bytes must not depend on the number of threads.
+        totals = np.einsum("bu,uk->bk", times.astype(np.float64), sums)
+        for column, key in enumerate(means):
+            draws[key].append(totals[:, column] / totals[:, -1])
+        for key in medians:
+            draws[key].append(weighted_median(values[key], times[:, unit_of_query]))
+    return {key: np.concatenate(parts) for key, parts in draws.items()}
+
+
+def resampled_units(n_units: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each of U units is drawn when U are drawn with replacement.
+
+    Yields int64 [some, U] until `resamples` rows are out.
+    """
     generator = np.random.default_rng(seed)
-    rows = max(1, _WEIGHTS_IN_MEMORY // n_queries)
+    rows = max(1, _DRAWS_IN_MEMORY // n_units)
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
         drawn = generator.integers(n_units, size=(count, n_units))
         drawn += n_units * np.arange(count)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=count * n_units).reshape(count, n_units)
-        yield times[:, unit_of_query].astype(np.float64)
+        yield np.bincount(drawn.ravel(), minlength=count * n_units).reshape(count, n_units)
 
 
-def weighted_mean(values: Values, weights: Weights) -> Values:
-    """Mean of [Q] under each row of weights [B, Q]: float64 [B]."""
-    # einsum, not a matrix product: the bytes must not depend on the number of threads.
-    mean: Values = np.einsum("bq,q->b", weights, values) / weights.sum(axis=1)
-    return mean
-
-
-def weighted_median(values: Values, weights: Weights) -> Values:
+def weighted_median(values: Values, weights: NDArray[np.int64]) -> Values:
     """Median of [Q] with each value repeated by its weight, for weights [B, Q]: float64 [B]."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[:, order], axis=1)
-    total = reached[:, -1:]
-    lower = np.argmax(reached > (total - 1) // 2, axis=1)
-    upper = np.argmax(reached > total // 2, axis=1)
-    median: Values = (values[order[lower]] + values[order[upper]]) / 2
-    return median
+    ordered = values[order]
+    medians = np.empty(len(weights))
+    for row, row_reached in enumerate(reached):
+        total = row_reached[-1]
+        lower, upper = np.searchsorted(row_reached, [(total - 1) // 2, total // 2], side="right")
+        medians[row] = (ordered[lower] + ordered[upper]) / 2
+    return medians
 
 
 def percentile_interval(draws: Values, confidence: float = 0.95) -> Interval:

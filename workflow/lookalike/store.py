@@ -21,8 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lookalike.files import mark_used, whole
-
-Rows = NDArray[Any]
+from lookalike.rows import Rows
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +105,18 @@ class Store:
 
     def read(self, keys: Sequence[str]) -> Rows:
         """Rows of `keys`, [n, *shape]; KeyError where one is not stored."""
-        out = np.empty((len(keys), *self.shape), self.dtype)
-        if not keys:
-            return out
+        return self.rows(keys)[:]
+
+    def rows(self, keys: Sequence[str]) -> StoredRows:
+        """Rows of `keys`, to be read when asked for; KeyError where one is not stored."""
         places = np.fromiter(map(self._places.__getitem__, keys), np.int64, len(keys))
+        return StoredRows(self, places)
+
+    def read_places(self, places: NDArray[np.int64]) -> Rows:
+        """Rows by the places that `rows` found, [n, *shape]."""
+        out = np.empty((len(places), *self.shape), self.dtype)
+        if not len(places):
+            return out
         starts = [chunk.start for chunk in self._chunks]
         chunk_of = np.searchsorted(starts, places, side="right") - 1
         order = np.argsort(chunk_of, kind="stable")
@@ -151,6 +158,33 @@ class Store:
         start = last.start + len(last.rows) if last else 0
         self._chunks.append(_Chunk(path, start, rows))
         self._places.update(zip(keys, range(start, start + len(keys)), strict=True))
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Some of a store's rows, in an order of their own; a RowSource.
+
+    It holds 8 bytes a row. What is read of the mapped files is the kernel's to keep or to drop: it
+    counts as this process's memory, but leaves when memory is short.
+
+    Attributes:
+        store: where the rows are; what it has opened it can read, also when it is pruned.
+        places: int64 [n], where in the store each row is.
+    """
+
+    store: Store
+    places: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows, then the shape of one."""
+        return len(self.places), *self.store.shape
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, rows: Any, /) -> Rows:
+        return self.store.read_places(self.places[rows])
 
 
 def _name_of(packed_keys: bytes | memoryview, rows: Rows) -> str:

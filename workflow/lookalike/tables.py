@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
-from lookalike.files import write_parquet
+from lookalike.files import whole
+from lookalike.rows import RowSource
 
 METADATA_KEY = b"lookalike"
 
@@ -27,56 +27,46 @@ METADATA_KEY = b"lookalike"
 _ROWS_PER_GROUP = 8192
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Some rows of an embeddings table.
-
-    Attributes:
-        image_ids: n names.
-        labels: n labels as text; whole numbers are written in decimal.
-        vectors: float32 [n, d].
-        sha256s: n digests, or None where the table has no such column or it was not asked for.
-
-    """
-
-    image_ids: list[str]
-    labels: list[str]
-    vectors: NDArray[np.float32]
-    sha256s: list[str] | None = None
-
-
 def write_embeddings(
     path: str | Path,
     image_ids: Sequence[str],
     labels: Sequence[str],
     sha256s: Sequence[str],
-    vectors: NDArray[np.float32],
+    vectors: RowSource,
     metadata: Mapping[str, Any],
 ) -> None:
     """Write an embeddings table, in the order given; equal arguments give equal bytes.
+
+    One group of rows is in memory at a time.
 
     Args:
         path: the parquet file to write.
         image_ids: n names, unique.
         labels: n labels.
         sha256s: n digests of the image files.
-        vectors: [n, d], stored as fixed_size_list<float32>[d].
+        vectors: [n, d], stored as fixed_size_list<float32>[d]; read in slices.
         metadata: JSON-serialisable; `model_digest`, `image`, `score` ("cosine" | "euclidean") and
             `version`.
 
     """
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel(), pa.float32())
-    embedding = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-    table = pa.table(
-        {
-            "image_id": pa.array(image_ids, pa.string()),
-            "label": pa.array(labels, pa.string()),
-            "sha256": pa.array(sha256s, pa.string()),
-            "embedding": embedding,
-        },
-        metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True, allow_nan=False)},
-    )
-    write_parquet(path, table, row_group_size=_ROWS_PER_GROUP, use_dictionary=["label"])
+    n, dimension = vectors.shape
+    text = json.dumps(metadata, sort_keys=True, allow_nan=False)
+    names = ("image_id", "label", "sha256")
+    schema = pa.schema(
+        [*((name, pa.string()) for name in names), ("embedding", pa.list_(pa.float32(), dimension))]
+    ).with_metadata({METADATA_KEY: text})
+    with (
+        whole(path) as beside,
+        pq.ParquetWriter(beside, schema, compression="zstd", use_dictionary=["label"]) as file,
+    ):
+        for start in range(0, max(n, 1), _ROWS_PER_GROUP):
+            rows = slice(start, start + _ROWS_PER_GROUP)
+            flat = np.ascontiguousarray(vectors[rows], dtype=np.float32).ravel()
+            columns = [
+                pa.array(values[rows], pa.string()) for values in (image_ids, labels, sha256s)
+            ]
+            embedding = pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dimension)
+            file.write_table(pa.table([*columns, embedding], schema=schema))
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -97,23 +87,17 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return metadata
 
 
-def read_blocks(path: str | Path, *, rows: int = 8192, sha256: bool = False) -> Iterator[Rows]:
-    """Yield the table's rows in order, at most `rows` at a time.
+def read_names(path: str | Path, columns: Sequence[str]) -> dict[str, pa.StringArray]:
+    """Read columns of text: `image_id`, `label`, `sha256`.
 
-    Any reader's types will do: text as string, large string, view or dictionary, labels also as
-    whole numbers, embeddings as any list of floats.
-
-    Args:
-        path: a parquet file with `image_id`, `label`, `embedding`.
-        rows: the size of a block.
-        sha256: read the `sha256` column too, which must then be there.
+    Any reader's types will do: string, large string, view or dictionary, also whole numbers, which
+    are written in decimal.
 
     Raises:
         LookalikeError: the file is missing or no parquet file; a column is missing or of another
-            type; a value is null; the embeddings are of different lengths.
+            type; a value is null.
 
     """
-    columns = ["image_id", "label", "embedding", *(["sha256"] if sha256 else [])]
     with _open(path) as file:
         present = file.schema_arrow.names
         for column in columns:
@@ -121,36 +105,52 @@ def read_blocks(path: str | Path, *, rows: int = 8192, sha256: bool = False) -> 
                 raise LookalikeError(
                     f"{path}: there is no column '{column}'; the columns are {', '.join(present)}"
                 )
-        dimension = None
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
+        table = file.read(columns=list(columns))
+    return {column: _texts(path, column, table.column(column)) for column in columns}
+
+
+def read_vectors(path: str | Path, *, rows: int = 32_768) -> Iterator[NDArray[np.float32]]:
+    """Yield the embeddings in order, at most `rows` at a time: float32 [m, d], m >= 1.
+
+    Any list of floats will do. At most some ten megabytes are in memory at a time.
+
+    Raises:
+        LookalikeError: the file is missing or no parquet file; the column `embedding` is missing or
+            of another type; an embedding is null, or of another length than the others.
+
+    """
+    with _open(path) as file:
+        present = file.schema_arrow.names
+        if "embedding" not in present:
+            raise LookalikeError(
+                f"{path}: there is no column 'embedding'; the columns are {', '.join(present)}"
+            )
+        start, dimension = 0, None
+        for batch in file.iter_batches(batch_size=rows, columns=["embedding"]):
             if len(batch) == 0:
                 continue
-            image_ids = _texts(path, "image_id", batch.column("image_id"))
-            vectors = _vectors(path, batch.column("embedding"), image_ids)
+            vectors = _vectors(path, batch.column("embedding"), start)
             dimension = dimension or vectors.shape[1]
             if vectors.shape[1] != dimension:
-                raise _ragged(path, image_ids[0], vectors.shape[1], dimension)
-            yield Rows(
-                image_ids=image_ids,
-                labels=_texts(path, "label", batch.column("label")),
-                vectors=vectors,
-                sha256s=_texts(path, "sha256", batch.column("sha256")) if sha256 else None,
-            )
+                raise _ragged(path, start, vectors.shape[1], dimension)
+            yield vectors
+            start += len(vectors)
 
 
 def _open(path: str | Path) -> pq.ParquetFile:
     if not Path(path).is_file():
         raise LookalikeError(f"{path}: there is no such file; an embeddings table is expected here")
     try:
-        return pq.ParquetFile(path)
+        # Reading ahead would hold the whole file.
+        return pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowInvalid as error:
         raise LookalikeError(f"{path}: not a readable parquet file ({error})") from error
 
 
-def _texts(path: str | Path, column: str, values: pa.Array) -> list[str]:
+def _texts(path: str | Path, column: str, values: pa.ChunkedArray) -> pa.StringArray:
     """The values of a text or whole-number column as text."""
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        values = values.cast(values.type.value_type)
     kind = values.type
     if not (
         pa.types.is_string(kind)
@@ -166,11 +166,11 @@ def _texts(path: str | Path, column: str, values: pa.Array) -> list[str]:
         raise LookalikeError(
             f"{path}: column '{column}' has empty values; each row needs one. Leave such rows out"
         )
-    return [str(value) for value in values.to_pylist()]
+    return values.cast(pa.string()).combine_chunks()
 
 
-def _vectors(path: str | Path, values: pa.Array, image_ids: list[str]) -> NDArray[np.float32]:
-    """A list column as float32 [n, d]."""
+def _vectors(path: str | Path, values: pa.Array, start: int) -> NDArray[np.float32]:
+    """A list column as float32 [n, d]; its rows are those from `start` on."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     kind = values.type
@@ -182,24 +182,35 @@ def _vectors(path: str | Path, values: pa.Array, image_ids: list[str]) -> NDArra
             f"{path}: column 'embedding' is of type {kind}; it must hold a list of floats a row"
         )
     if values.null_count:
-        empty = image_ids[values.is_null().to_pylist().index(True)]
-        raise LookalikeError(f"{path}: image '{empty}' has no embedding. Leave such rows out")
-    lengths = np.asarray(values.value_lengths())
-    usual = int(np.bincount(lengths).argmax())
-    for row in np.flatnonzero(lengths != usual):
-        raise _ragged(path, image_ids[row], lengths[row], usual)
-    if lengths[0] == 0:
+        empty = start + values.is_null().to_pylist().index(True)
+        raise LookalikeError(
+            f"{path}: {_name_of(path, empty)} has no embedding. Leave such rows out"
+        )
+    sizes = np.asarray(values.value_lengths())
+    usual = int(np.bincount(sizes).argmax())
+    for row in np.flatnonzero(sizes != usual).tolist():
+        raise _ragged(path, start + row, sizes[row], usual)
+    if usual == 0:
         raise LookalikeError(f"{path}: the embeddings have no values (lists of length 0)")
     flat = values.flatten()
     if flat.null_count:
         raise LookalikeError(f"{path}: there are empty values inside the embeddings")
     with np.errstate(over="ignore"):  # Beyond float32 becomes infinite, and is refused as that.
-        vectors: NDArray[np.float32] = flat.to_numpy(zero_copy_only=False).astype(np.float32)
+        vectors: NDArray[np.float32] = flat.to_numpy(zero_copy_only=False).astype(
+            np.float32, copy=False
+        )
     return vectors.reshape(len(values), -1)
 
 
-def _ragged(path: str | Path, image_id: str, length: int, expected: int) -> LookalikeError:
+def _ragged(path: str | Path, row: int, length: int, expected: int) -> LookalikeError:
     return LookalikeError(
-        f"{path}: the embedding of '{image_id}' has {length} values where others have {expected}; "
-        "one table holds the embeddings of one model"
+        f"{path}: the embedding of {_name_of(path, row)} has {length} values where others have "
+        f"{expected}; one table holds the embeddings of one model"
     )
+
+
+def _name_of(path: str | Path, row: int) -> str:
+    """What a message calls a row: its image, or its number where there is no such column."""
+    if "image_id" in pq.read_schema(path).names:
+        return f"'{read_names(path, ['image_id'])['image_id'][row]}'"
+    return f"row {row}"

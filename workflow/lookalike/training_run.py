@@ -14,14 +14,15 @@ import pyarrow as pa
 import torch
 
 from lookalike import __version__
+from lookalike.allocation import keep_freed_memory
 from lookalike.checkpoints import Checkpoint
 from lookalike.digests import digest_of
 from lookalike.files import write_parquet
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
-from lookalike.pixels import filled_pixel_store
-from lookalike.training import VALIDATION_K, TrainingData, train
+from lookalike.pixels import training_pixels
+from lookalike.training import VALIDATION_K, TrainingData, fabric_precision, train
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def train_run(
     seed: int,
     device: str,
     cache: Path,
+    pixel_store_gb: float,
     code: str,
     software: Mapping[str, str],
     threads: int,
@@ -70,8 +72,7 @@ def train_run(
 
     Args:
         manifest: manifest/train.parquet.
-        folder: of the training images; opened only for what the cache has lost since the pixels
-            step.
+        folder: of the training images; opened only where their pixels are not in the cache.
         trained: where the model goes.
         untrained: where the same network before its first step goes.
         history: history.parquet, a row an epoch.
@@ -81,12 +82,15 @@ def train_run(
         seed: of weights, batches and augmentation.
         device: as in the settings.
         cache: the cache folder; the state of an unfinished training is kept there.
+        pixel_store_gb: the largest store of decoded images; where they would take more, each batch
+            is decoded as it is needed.
         code: digest of the code that trains.
         software: versions of the libraries it uses.
         threads: of the CPU.
     """
     torch.set_num_threads(threads)
     repeatable()
+    keep_freed_memory()
     target = choose_device(device)
     log.info("run %s, seed %d, on %s with %d threads", recipe_name, seed, target.type, threads)
 
@@ -94,8 +98,8 @@ def train_run(
     labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
     hashes = table["sha256"].to_pylist()
     settings = ImageSettings.from_dict(dict(image))
-    store = filled_pixel_store(table, folder, settings, cache, threads)
-    data = TrainingData(store.read(hashes), labels, settings)
+    pixels = training_pixels(table, folder, settings, cache, threads, pixel_store_gb)
+    data = TrainingData(pixels, labels, settings)
 
     torch.manual_seed(seed)
     model = build_model(recipe["model"], settings.size)
@@ -114,7 +118,7 @@ def train_run(
 
     save(untrained, "untrained")
     decides = [dict(recipe), settings.digest, seed, hashes, labels.tolist()]
-    works = [code, dict(software), target.type, threads]
+    works = [code, dict(software), target.type, fabric_precision(recipe, target), threads]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     epochs = train(model, data, recipe, seed, target, checkpoint)
     save(trained, "trained")

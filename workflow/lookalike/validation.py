@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.metrics import average_precision_at
-from lookalike.ranking import Block, rank
+from lookalike.ranking import Items, rank
 
 
 def leave_one_out_map(
@@ -24,7 +24,8 @@ def leave_one_out_map(
         The mean over images that have another of their class; None where there is none.
     """
     ids = [str(position) for position in range(len(labels))]
-    everything = Block(ids, [str(label) for label in labels], vectors, keys=ids)
-    ranked = rank([everything], lambda: [everything], score=score, depth=0)
-    values = [average_precision_at(query.ranks, k) for query in ranked if len(query.ranks)]
-    return float(np.mean(values)) if values else None
+    everything = Items.of(ids, [str(label) for label in labels], vectors, keys=ids)
+    ranked = [batch.ranks for batch in rank(everything, everything, score=score, depth=0)]
+    values = [average_precision_at(ranks.of(ranks.counts > 0), k) for ranks in ranked]
+    found = np.concatenate(values)
+    return float(np.mean(found)) if len(found) else None

@@ -10,5 +10,6 @@ with step(snakemake.log[0]):
         Path(snakemake.output.index),
         image=snakemake.params.image,
         cache=Path(snakemake.params.cache),
+        pixel_store_gb=snakemake.params.pixel_store_gb,
         threads=snakemake.threads,
     )

@@ -19,6 +19,7 @@ with step(snakemake.log[0]):
         seed=snakemake.params.seed,
         device=device_for(snakemake.params.device, snakemake.resources.gpu),
         cache=Path(snakemake.params.cache),
+        pixel_store_gb=snakemake.params.pixel_store_gb,
         code=snakemake.params.code,
         software=snakemake.params.software,
         threads=snakemake.threads,

@@ -1,0 +1,217 @@
+"""Where a training's pixels come from does not decide what it makes, and takes no more memory."""
+
+import hashlib
+import logging
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from drawings import write_images
+from lookalike.checkpoints import Checkpoint
+from lookalike.errors import LookalikeError
+from lookalike.files import write_parquet
+from lookalike.images import ImageSettings, load_pixels
+from lookalike.manifest_table import SCHEMA, read_manifest
+from lookalike.models import build_model
+from lookalike.pixels import DecodedRows, training_pixels, write_pixels
+from lookalike.rows import RowSource, Selected
+from lookalike.store import Store
+from lookalike.training import TrainingData, train
+from lookalike.training_run import ModelFiles, train_run
+from test_training import CPU, recipe
+
+IMAGE = ImageSettings(16, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "fast")
+CLASSES, EACH = 12, 4
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training images: their folder and manifest, and their pixels decoded one by one."""
+
+    folder: Path
+    manifest: Path
+    pixels: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """Images of 12 classes, the last of which is the first one's content again."""
+    here = tmp_path_factory.mktemp("training")
+    folder = here / "train"
+    labels = write_images(folder, list(range(CLASSES)), list(range(EACH)), size=24)
+    names = sorted(labels)
+    (folder / names[-1]).write_bytes((folder / names[0]).read_bytes())
+    rows = [
+        dict.fromkeys(SCHEMA.names)
+        | {
+            "image_id": name,
+            "label": str(labels[name]),
+            "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+            "status": "ok",
+        }
+        for name in names
+    ]
+    write_parquet(here / "train.parquet", pa.Table.from_pylist(rows, schema=SCHEMA))
+    pixels = np.stack([load_pixels(folder / name, IMAGE) for name in names])
+    return Data(folder, here / "train.parquet", pixels)
+
+
+def source(made: Data, cache: Path, gb: float) -> RowSource:
+    table = read_manifest(made.manifest)
+    return training_pixels(table, made.folder, IMAGE, cache, threads=2, pixel_store_gb=gb)
+
+
+@pytest.mark.parametrize("gb", [1.0, 0.0])
+def test_any_rows_are_those_of_the_array(made: Data, tmp_path: Path, gb: float) -> None:
+    rows = source(made, tmp_path, gb)
+    assert isinstance(rows, DecodedRows) == (gb == 0)
+    n = CLASSES * EACH
+    assert len(rows) == n
+    assert rows.shape == made.pixels.shape
+    rng = np.random.default_rng(0)
+    mask = rng.random(n) < 0.3
+    order = rng.permutation(n)
+    for asked in (slice(3, 9), slice(40, 99), slice(5, 5), np.array([7, 0, 7]), mask, order):
+        assert np.array_equal(rows[asked], made.pixels[asked])
+        assert rows[asked].dtype == np.uint8
+        few = Selected(rows, order[:20])
+        some = asked if isinstance(asked, slice) else np.flatnonzero(mask[:20])
+        assert np.array_equal(few[some], made.pixels[order[:20]][some])
+    assert few.shape == (20, 16, 16, 3)
+
+
+def run(made: Data, here: Path, gb: float, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    """Run the step; returns the digest of its weights and history, and what it said."""
+    trained, untrained = (
+        ModelFiles(here / f"{name}.safetensors", here / f"{name}.json") for name in ("a", "b")
+    )
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        train_run(
+            made.manifest,
+            made.folder,
+            trained,
+            untrained,
+            here / "history.parquet",
+            recipe_name="small",
+            recipe=recipe(validation={"classes": 0.25}),
+            image=IMAGE.to_dict(),
+            seed=0,
+            device="cpu",
+            cache=here / "cache",
+            pixel_store_gb=gb,
+            code="",
+            software={},
+            threads=torch.get_num_threads(),
+        )
+    history = pq.read_table(here / "history.parquet")
+    told = history.drop_columns(["seconds", "images_per_second"]).to_pylist()
+    content = trained.weights.read_bytes() + repr(told).encode()
+    return hashlib.sha256(content).hexdigest(), caplog.text
+
+
+def test_weights_do_not_depend_on_where_the_pixels_are(
+    made: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored, said = run(made, tmp_path / "stored", 1.0, caplog)
+    assert "pixel_store_gb" not in said
+    again, said = run(made, tmp_path / "decoded", 0.0, caplog)
+    assert again == stored
+    assert said.count("image.pixel_store_gb (0)") == 1
+    assert not list((tmp_path / "decoded" / "cache").rglob("*.arrow"))
+    # In one array, without the step.
+    settings = recipe(validation={"classes": 0.25})
+    labels = np.repeat(np.arange(CLASSES), EACH)
+    states: list[dict[str, torch.Tensor]] = []
+    for pixels in (made.pixels, source(made, tmp_path / "stored" / "cache", 1.0)):
+        torch.manual_seed(0)
+        model = build_model(settings["model"], IMAGE.size)
+        data = TrainingData(pixels, labels, IMAGE)
+        train(model, data, settings, 0, CPU, Checkpoint(tmp_path / str(len(states)), "run"))
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_an_image_that_changed_stops_the_training(made: Data, tmp_path: Path) -> None:
+    rows = source(made, tmp_path, 0.0)
+    assert isinstance(rows, DecodedRows)
+    wrong = [(key[::-1], path) for key, path in rows.files]
+    data = TrainingData(
+        DecodedRows(wrong, IMAGE, threads=2), np.repeat(np.arange(CLASSES), EACH), IMAGE
+    )
+    model = build_model(recipe()["model"], IMAGE.size)
+    with pytest.raises(LookalikeError, match="changed since the manifest was made"):
+        train(model, data, recipe(), 0, CPU, Checkpoint(tmp_path, "run"))
+
+
+def test_the_limit_is_the_store_and_no_less(
+    made: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exact = (CLASSES * EACH - 1) * 16 * 16 * 3 / 1e9  # one image is a copy
+
+    def index(gb: float) -> pa.Table:
+        write_pixels(
+            made.manifest,
+            made.folder,
+            tmp_path / "index.parquet",
+            image=IMAGE.to_dict(),
+            cache=tmp_path / "cache",
+            pixel_store_gb=gb,
+            threads=1,
+        )
+        return pq.read_table(tmp_path / "index.parquet")
+
+    with caplog.at_level(logging.INFO):
+        small = index(exact * 0.999)
+    assert "more than image.pixel_store_gb" in caplog.text
+    assert len(small) == 0
+    assert not (tmp_path / "cache").exists()
+    whole = index(exact)
+    assert len(whole) == CLASSES * EACH - 1
+    assert small.schema == whole.schema
+
+
+def peak(work: Callable[[], Any]) -> int:
+    """The most bytes that Python and numpy held while `work` ran, above what there was before."""
+    work()  # what is made once
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path) -> None:
+    settings = recipe(
+        epochs=1, batch={"name": "shuffled", "size": 16}, validation={"classes": 0.25}
+    )
+    image = ImageSettings(64, "squash", "white", IMAGE.mean, IMAGE.std, "fast")
+    peaks = []
+    for classes in (32, 128):
+        n = 4 * classes
+        store = Store(tmp_path / str(n), (64, 64, 3), np.dtype(np.uint8))
+        keys = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(n)]
+        rng = np.random.default_rng(0)
+        store.add(keys, rng.integers(0, 256, (n, 64, 64, 3), np.uint8))
+        data = TrainingData(store.rows(keys), np.repeat(np.arange(classes), 4), image)
+
+        def work(data: TrainingData = data) -> None:
+            model = build_model(settings["model"], 64)
+            train(model, data, settings, 0, CPU, Checkpoint(tmp_path, "run"))
+            (tmp_path / "run.safetensors").unlink()
+
+        peaks.append(peak(work))
+    # Four times the images are 4.7 MB more of pixels; a validation's batch is at most 128 of them.
+    batch = 128 * 64 * 64 * 3
+    assert peaks[1] < peaks[0] + 2.5 * batch
+    assert peaks[1] < 4.5 * batch
