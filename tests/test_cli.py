@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lookalike import __version__
 from lookalike.cli import main
 from lookalike.evaluation import evaluate_files
+from lookalike.models import choose_device
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,28 @@ def test_an_error_to_mend_is_one_line_and_status_1(
     assert stopped.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "absent.parquet: there is no such file" in line
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_evaluate_ranks_on_the_device_named(
+    tmp_path: Path, tables: tuple[str, str], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.device] = []
+    monkeypatch.setattr("lookalike.ranking._accelerator", asked.append)
+    options = ["--out", str(tmp_path), "--score", "cosine", "--device", device]
+    assert main(["evaluate", *tables, *options]) == 0
+    assert asked == [choose_device(device)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
+def test_a_device_that_is_not_there_is_an_error_to_mend(
+    tmp_path: Path, tables: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", *tables, "--out", str(tmp_path / "out"), "--device", "cuda"])
+    assert stopped.value.code == 1
+    assert "device: cuda was asked for" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

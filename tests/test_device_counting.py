@@ -15,7 +15,7 @@ import brute_force
 from lookalike.device_counting import DeviceScorer, rising
 from lookalike.errors import LookalikeError
 from lookalike.ranking import Items
-from lookalike.relevance import tie_order
+from lookalike.relevance import Texts, tie_order
 from lookalike.retrieval import Protocol, evaluate
 from lookalike.scores import prepared
 from ranked import RankedQuery, ranked_queries
@@ -63,6 +63,10 @@ def named(
     )
 
 
+def texts(values: Texts | None) -> list[str]:
+    return [str(value) for value in ([] if values is None else values)]
+
+
 def exact(n: int, score: str, spread: int, seed: int) -> NDArray[np.float32]:
     """Vectors whose scores are exact, few of them different."""
     generator = np.random.default_rng(seed)
@@ -105,15 +109,13 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
     rows, columns = exact(n_queries, score, spread, 1), exact(n_gallery, score, spread, 2)
     queries = named("q", rows, classes, keys, 3)
     gallery = named("g", columns, classes, keys, 4)
+    ids, labels, wanted = texts(gallery.ids), texts(gallery.labels), texts(queries.labels)
+    own, theirs = texts(queries.keys) or ["q"] * n_queries, texts(gallery.keys) or ["g"] * n_gallery
     for row, found in enumerate(ranked_queries(queries, gallery, score, depth)):
-        left = [
-            item
-            for item in range(n_gallery)
-            if not (queries.keys and gallery.keys and gallery.keys[item] == queries.keys[row])
-        ]
+        left = [item for item in range(n_gallery) if theirs[item] != own[row]]
         scores = exact_scores(rows[row], columns[left], score)
-        order = brute_force.ordered(scores, [str(gallery.ids[item]) for item in left])
-        relevant = [gallery.labels[item] == queries.labels[row] for item in left]
+        order = brute_force.ordered(scores, [ids[item] for item in left])
+        relevant = [labels[item] == wanted[row] for item in left]
         hits = [relevant[item] for item in order]
         best, worst = brute_force.bounds(scores, relevant)
         assert found.n_gallery == len(left)
@@ -161,9 +163,9 @@ def test_ranks_are_those_of_the_devices_own_scores(
     queries, gallery = named("q", rows, classes, None, 3), named("g", columns, classes, None, 4)
     scores = own_scores(device, rows, columns, score)
     ties = tie_order(gallery.ids)
-    labels = np.array(gallery.labels)
+    labels, wanted = np.array(texts(gallery.labels)), texts(queries.labels)
     for row, found in enumerate(ranked_queries(queries, gallery, score, 30)):
-        hits = labels == queries.labels[row]
+        hits = labels == wanted[row]
         order = np.lexsort((ties, -scores[row]))
         best, worst = np.lexsort((~hits, -scores[row])), np.lexsort((hits, -scores[row]))
         for ranks, some in (
@@ -192,7 +194,7 @@ def test_no_result_depends_on_tiles_blocks_or_memory(
             queries.ids[:n],
             queries.labels[:n],
             np.concatenate(list(queries.vectors()))[:n],
-            (queries.keys or [])[:n],
+            texts(queries.keys)[:n],
         )
         tiles_of(monkeypatch, height, width)
         assert as_lists(ranked_queries(some, gallery, score, 20)) == whole[:n]

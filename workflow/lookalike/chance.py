@@ -94,14 +94,15 @@ def expected_cmc_at(g: int, r: int, k: int) -> float:
 
 
 def expected_reciprocal_rank(g: int, r: int) -> float:
-    """E[1 / r_1] = sum over i of P(r_1 = i) / i, P(r_1 = i) = C(G - i, R - 1) / C(G, R)."""
-    # The first i places hold no relevant item with a probability below exp(-i R / G): what lies
-    # beyond these terms is less than 1e-20.
-    last = min(g - r + 1, int(46 * g / r) + 1)
-    i = np.arange(1, last + 1)
-    relevant_next = r / (g - i + 1.0)
-    log_none_before = np.concatenate([[0.0], np.cumsum(np.log1p(-relevant_next[:-1]))])
-    return float(np.sum(np.exp(log_none_before) * relevant_next / i))
+    """E[1 / r_1] = sum over i of C(G - i, R - 1) / (i C(G, R)) = R / (G - R + 1) (H_G - H_(R - 1)).
+
+    The closed form follows from sum over i of C(G - i, R - 1) / i = C(G, R - 1) (H_G - H_(R - 1)).
+    """
+    if g - r < r:  # the difference of two near sums would lose digits
+        between = float(np.sum(1.0 / np.arange(r, g + 1)))
+    else:
+        between = _harmonic(g) - _harmonic(r - 1)
+    return r / (g - r + 1) * between
 
 
 def expected_first_rank(g: int, r: int) -> float:

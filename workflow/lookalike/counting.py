@@ -30,8 +30,8 @@ CELLS = 4096
 # Up to so many levels, comparing a score with each of them in vector instructions is faster than
 # looking up its cell.
 _FEW = 24
-# So many of the lowest levels are always compared with each score.
-_STRAYS = 8
+# Columns that are looked over at once for a score among the best.
+_STRETCH = 64
 
 
 def compiled(function: F, **options: Any) -> F:
@@ -121,11 +121,8 @@ def count(
 
     """
     width, depth = len(ties), places.score.shape[1]
-    columns, values, cells = (
-        np.empty(width + 1, np.int32),
-        np.empty(width + 1, np.float32),
-        np.empty(width, np.int32),
-    )
+    everywhere, near = np.arange(width, dtype=np.uint32), np.empty(width + 1, np.uint32)
+    values = np.empty(width, np.float32)
     for query in range(len(marks.cursor)):
         row = scores[query][:width]
         mark, last_mark = marks.cursor[query], marks.start[query + 1]
@@ -135,30 +132,25 @@ def count(
         marks.cursor[query] = mark
 
         if depth > 0:
-            full = places.size[query] == depth
-            floor = places.score[query, 0] if full else np.float32(-np.inf)
-            if _how_many_reach(row, floor) > 0:
-                _keep_best(row, first, ties, places, query)
-
-        start = levels.start[query]
-        n_levels = levels.start[query + 1] - start - 1
-        if n_levels <= _FEW:
-            _compare(row, ties, levels, query, n_levels, 0)
-            continue
-        # A few relevant items at the far end should not make all the rest worth a closer look.
-        low = levels.score[start + _STRAYS]
+            _keep_best(row, first, ties, places, query)
+        n_levels = levels.start[query + 1] - levels.start[query] - 1
+        low = levels.low[query]
         reach = _how_many_reach(row, low)
-        if reach < width // 3 and levels.score[start + _STRAYS - 1] < low:
-            _compare(row, ties, levels, query, _STRAYS, reach)
-            n_near = 0
+        if reach == 0:
+            continue
+        if n_levels <= _FEW:
+            _compare(row, ties, levels, query)
+        elif reach < width // 2:
+            # Most scores are below all levels: only the others are worth a closer look.
+            n_near = np.uint32(0)
             for column in range(width):
-                columns[n_near], values[n_near] = column, row[column]
-                n_near += row[column] >= low
-            _look_up(values[:n_near], columns, cells, ties, levels, query)
+                near[n_near] = column
+                n_near += np.uint32(row[column] >= low)
+            for at in range(n_near):
+                values[at] = row[near[at]]
+            _look_up(values[:n_near], near, ties, levels, query)
         else:
-            for column in range(width):
-                columns[column] = column
-            _look_up(row, columns, cells, ties, levels, query)
+            _look_up(row, everywhere, ties, levels, query)
 
 
 @compiled
@@ -176,29 +168,32 @@ def _cell(value: np.float32, low: np.float32, scale: np.float32, top: np.float32
 
 
 @compiled
-def _look_up(
-    values: Float32s, columns: Int32s, cells: Int32s, ties: Int32s, levels: Levels, query: int
-) -> None:
+def _look_up(values: Float32s, columns: Int64s, ties: Int32s, levels: Levels, query: int) -> None:
     """Count scores by the cells they are in; `columns` says where each stands in the tile."""
     begin, end = levels.start[query], levels.start[query + 1]
     score, between = levels.score[begin:end], levels.between[begin:end]
     grid = levels.grid[levels.cells[query] : levels.cells[query + 1]]
     low, scale, top = levels.low[query], levels.scale[query], np.float32(len(grid) - 2)
+    signed = np.empty(len(values), np.int32)
     for at in range(len(values)):
-        cells[at] = _cell(values[at], low, scale, top)
+        signed[at] = _cell(values[at], low, scale, top)
+    # Unsigned: an index that may be negative costs a comparison.
+    cells = signed.view(np.uint32)
     # Without branches first: most scores are in cells without a level.
-    unsure, n_unsure = np.empty(len(values) + 1, np.int32), 0
+    unsure, n_unsure = np.empty(len(values) + 1, np.uint32), np.uint32(0)
     for at in range(len(values)):
-        level = grid[cells[at]]
+        cell = cells[at]
+        level = grid[cell]
         between[level] += 1
         unsure[n_unsure] = at
-        n_unsure += grid[cells[at] + 1] != level
-    for at in unsure[:n_unsure]:
+        n_unsure += np.uint32(grid[cell + np.uint32(1)] != level)
+    for index in range(n_unsure):
+        at = unsure[index]
         value = values[at]
-        lowest = np.int64(grid[cells[at]])
-        level = lowest + (score[lowest] < value)
+        lowest = grid[cells[at]]
+        level = np.int64(lowest) + (score[lowest] < value)
         if score[level] < value:
-            level = _level_of(value, level, np.int64(grid[cells[at] + 1]), score)
+            level = _level_of(value, level, np.int64(grid[cells[at] + np.uint32(1)]), score)
         between[lowest] -= 1
         between[level] += 1
         if score[level] == value:
@@ -229,27 +224,23 @@ def _tie(level: int, tie: int, levels: Levels, query: int) -> None:
 
 
 @compiled
-def _compare(
-    row: Float32s, ties: Int32s, levels: Levels, query: int, n_levels: int, higher: int | np.int32
-) -> None:
-    """Count a row's scores against the lowest levels one by one, from the highest of them down.
-
-    `higher` scores are not below the next level above these.
-    """
-    start = levels.start[query]
-    for level in range(n_levels - 1, -1, -1):
-        value = levels.score[start + level]
+def _compare(row: Float32s, ties: Int32s, levels: Levels, query: int) -> None:
+    """Count a row's scores against each level, from the highest down."""
+    start, end = levels.start[query], levels.start[query + 1] - 1
+    higher = np.int32(0)
+    for level in range(end - 1, start - 1, -1):
+        value = levels.score[level]
         above, not_below = np.int32(0), np.int32(0)
         for column in range(len(row)):
             above += np.int32(row[column] > value)
             not_below += np.int32(row[column] >= value)
-        levels.between[start + level + 1] += above - higher
+        levels.between[level + 1] += above - higher
         higher = above
-        first_equal = level == 0 or levels.score[start + level - 1] < value
+        first_equal = level == start or levels.score[level - 1] < value
         if not_below > above and first_equal:
             for column in range(len(row)):
                 if row[column] == value:
-                    _tie(level, ties[column], levels, query)
+                    _tie(level - start, ties[column], levels, query)
 
 
 @compiled
@@ -258,24 +249,27 @@ def _keep_best(row: Float32s, first: int, ties: Int32s, places: Places, query: i
     score, tie, item = places.score[query], places.tie[query], places.item[query]
     size, depth = places.size[query], len(score)
     floor = score[0] if size == depth else np.float32(-np.inf)
-    for column in range(len(ties)):
-        value, place = row[column], ties[column]
-        if value < floor or value == -np.inf:
+    for begin in range(0, len(row), _STRETCH):
+        end = min(begin + _STRETCH, len(row))
+        if _how_many_reach(row[begin:end], floor) == 0:
             continue
-        if size < depth:
-            at = size
-            size += 1
-            while at > 0:
-                parent = (at - 1) // 2
-                if not _worse(value, place, score[parent], tie[parent]):
-                    break
-                score[at], tie[at], item[at] = score[parent], tie[parent], item[parent]
-                at = parent
-            score[at], tie[at], item[at] = value, place, first + column
-        elif _worse(score[0], tie[0], value, place):
-            _sink(score, tie, item, size, value, place, first + column)
-        if size == depth:
-            floor = score[0]
+        for column in range(begin, end):
+            value, place = row[column], ties[column]
+            if value < floor or value == -np.inf:
+                continue
+            if size == depth:
+                if _worse(score[0], tie[0], value, place):
+                    _sink(score, tie, item, size, value, place, first + column)
+            else:
+                at = size
+                size += 1
+                while at > 0 and _worse(value, place, score[(at - 1) // 2], tie[(at - 1) // 2]):
+                    parent = (at - 1) // 2
+                    score[at], tie[at], item[at] = score[parent], tie[parent], item[parent]
+                    at = parent
+                score[at], tie[at], item[at] = value, place, first + column
+            if size == depth:
+                floor = score[0]
     places.size[query] = size
 
 

@@ -2,8 +2,8 @@
 
 A GPU has no use for loops over single scores, so here the same counts come from binary searches:
 every score is looked up among the levels of its query, all queries at once. The counts land in the
-same `Levels` and `Places`. All is written in torch and runs on any of its devices. At the sizes
-below a device needs some 400 MiB beside the embeddings and the levels, whatever the gallery.
+same `Levels` and `Places`. All is written in torch and runs on any of its devices. Beside the
+embeddings and the levels it needs at most some 450 MiB there, whatever the sizes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Bits = TypeVar("Bits", "NDArray[Any]", torch.Tensor)
 # for whoever cuts the queries into tiles.
 HEIGHT, WIDTH = 1024, 4096
 
-# Values in one look at the differences of near vectors.
-_DIFFERENCES = 2**21
+# The most pairs of near vectors whose differences are looked at together, and the most values.
+_PAIRS, _DIFFERENCES = 2**14, 2**21
 
 _WORD = 2**32
 _FURTHEST = float(np.finfo(np.float32).max)
@@ -111,7 +111,7 @@ def _distances(queries: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
     near = (square < 1e-6 * (own + other)).nonzero()
     # Always as many pairs at a time, the first of them again: the order of a sum may follow from
     # the shape.
-    size = max(1, _DIFFERENCES // queries.shape[1])
+    size = max(1, min(_PAIRS, _DIFFERENCES // queries.shape[1]))
     for start in range(0, len(near), size):
         pairs = near[start : start + size]
         row, column = torch.cat([pairs, pairs[:1].expand(size - len(pairs), 2)]).T

@@ -48,7 +48,7 @@ _FEW_QUERIES, _LOW_TILE, _HIGH_TILE = 1024, 64, 256
 
 # As many queries as fit here are ranked in one go, in two passes over the gallery.
 _GROUP_BYTES = 128 * 2**20
-_BYTES_PER_RELEVANT = 64
+_BYTES_PER_RELEVANT = 72
 
 _BLOCK_ROWS, _BLOCK_BYTES = 32_768, 32 * 2**20
 _KEPT_BYTES = 128 * 2**20
@@ -321,7 +321,7 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
     score[to] = search.score[order] + np.float32(0)
     level_item = np.full(start[-1], -1, np.int32)
     level_item[to] = item[order]
-    cells = np.clip(4 * sizes, 1, CELLS) + 2
+    cells = np.clip(8 * sizes, 1, CELLS) + 2
     levels = Levels(
         start=start,
         score=score,
@@ -403,7 +403,8 @@ class _Gallery:
             self._kept = kept
 
     def _ready(self, vectors: Float32s, first: int) -> _Block:
-        ready = torch.zeros(_whole_tiles(len(vectors)), vectors.shape[1])
+        ready = torch.empty(_whole_tiles(len(vectors)), vectors.shape[1])
+        ready[len(vectors) :] = 0
         starts = range(0, len(vectors), 4 * GALLERY_TILE)
 
         def prepare(start: int) -> None:
