@@ -138,7 +138,7 @@ def count(
         reach = _how_many_reach(row, low)
         if reach == 0:
             continue
-        if n_levels <= _FEW:
+        if n_levels <= _FEW and reach > width // 8:
             _compare(row, ties, levels, query)
         elif reach < width // 2:
             # Most scores are below all levels: only the others are worth a closer look.
@@ -168,7 +168,9 @@ def _cell(value: np.float32, low: np.float32, scale: np.float32, top: np.float32
 
 
 @compiled
-def _look_up(values: Float32s, columns: Int64s, ties: Int32s, levels: Levels, query: int) -> None:
+def _look_up(
+    values: Float32s, columns: NDArray[np.uint32], ties: Int32s, levels: Levels, query: int
+) -> None:
     """Count scores by the cells they are in; `columns` says where each stands in the tile."""
     begin, end = levels.start[query], levels.start[query + 1]
     score, between = levels.score[begin:end], levels.between[begin:end]

@@ -43,6 +43,22 @@ class Ranks:
         precision: Values = ordinal / self.values
         return precision
 
+    @cached_property
+    def _at(self) -> dict[tuple[str, int], Values]:
+        return {}
+
+    def hits(self, k: int) -> Values:
+        """How many relevant items are among the first k, float64 [n]."""
+        if ("hits", k) not in self._at:
+            self._at["hits", k] = self.sums(self.values <= k)
+        return self._at["hits", k]
+
+    def precision_sum(self, k: int) -> Values:
+        """Sum over i <= k of P(i) rel(i) = sum over r_j <= k of j / r_j, float64 [n]."""
+        if ("precision", k) not in self._at:
+            self._at["precision", k] = self.sums(np.where(self.values <= k, self.precisions, 0.0))
+        return self._at["precision", k]
+
     def sums(self, per_item: NDArray[np.generic]) -> Values:
         """Sum over each query's relevant items, float64 [n]."""
         total: Values = np.add.reduceat(per_item, self.starts[:-1], dtype=np.float64)
@@ -55,19 +71,19 @@ class Ranks:
         return Ranks(self.values[np.repeat(chosen, self.counts)], starts)
 
 
-def average_precision_at(ranks: Ranks, k: int | NDArray[np.int64]) -> Values:
+def average_precision_at(ranks: Ranks, k: int) -> Values:
     """AP@k = sum over i <= k of P(i) rel(i), divided by min(k, R), the most that k places hold."""
-    return _precision_sum(ranks, k) / np.minimum(k, ranks.counts)
+    return ranks.precision_sum(k) / np.minimum(k, ranks.counts)
 
 
 def average_precision_at_over_relevant(ranks: Ranks, k: int) -> Values:
     """The sum of AP@k divided by R: at most k / R where R > k."""
-    return _precision_sum(ranks, k) / ranks.counts
+    return ranks.precision_sum(k) / ranks.counts
 
 
 def average_precision_at_over_hits(ranks: Ranks, k: int) -> Values:
     """The sum of AP@k divided by the hits among the first k, 1 at least; misses cost nothing."""
-    return _precision_sum(ranks, k) / np.maximum(1, _hits(ranks, k))
+    return ranks.precision_sum(k) / np.maximum(1, ranks.hits(k))
 
 
 def average_precision(ranks: Ranks) -> Values:
@@ -77,22 +93,22 @@ def average_precision(ranks: Ranks) -> Values:
 
 def average_precision_at_r(ranks: Ranks) -> Values:
     """AP@R = sum over i <= R of P(i) rel(i), divided by R (Musgrave et al., 2020)."""
-    return average_precision_at(ranks, ranks.counts)
+    return ranks.sums(np.where(_within_r(ranks), ranks.precisions, 0.0)) / ranks.counts
 
 
 def r_precision(ranks: Ranks) -> Values:
     """Share of relevant items among the first R."""
-    return _hits(ranks, ranks.counts) / ranks.counts
+    return ranks.sums(_within_r(ranks)) / ranks.counts
 
 
 def precision_at(ranks: Ranks, k: int) -> Values:
     """Hits among the first k, divided by k (also where the gallery is smaller)."""
-    return _hits(ranks, k) / k
+    return ranks.hits(k) / k
 
 
 def recall_at(ranks: Ranks, k: int) -> Values:
     """Hits among the first k, divided by R."""
-    return _hits(ranks, k) / ranks.counts
+    return ranks.hits(k) / ranks.counts
 
 
 def cmc_at(ranks: Ranks, k: int) -> Values:
@@ -185,16 +201,7 @@ def _at(metric: Callable[[Ranks, int], Values], k: int) -> Callable[[Ranks], Val
     return lambda ranks: metric(ranks, k)
 
 
-def _hits(ranks: Ranks, k: int | NDArray[np.int64]) -> Values:
-    """How many relevant items are among the first k; k for all queries, or int64 [n]."""
-    return ranks.sums(_within(ranks, k))
-
-
-def _precision_sum(ranks: Ranks, k: int | NDArray[np.int64]) -> Values:
-    """Sum over i <= k of P(i) rel(i) = sum over r_j <= k of j / r_j."""
-    return ranks.sums(np.where(_within(ranks, k), ranks.precisions, 0.0))
-
-
-def _within(ranks: Ranks, k: int | NDArray[np.int64]) -> NDArray[np.bool_]:
-    limit = k if isinstance(k, int) else np.repeat(k, ranks.counts)
-    return ranks.values <= limit
+def _within_r(ranks: Ranks) -> NDArray[np.bool_]:
+    """Which relevant items stand among the first R."""
+    within: NDArray[np.bool_] = ranks.values <= np.repeat(ranks.counts, ranks.counts)
+    return within

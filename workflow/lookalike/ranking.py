@@ -218,22 +218,15 @@ class _Search:
 
     def __init__(self, tile: _Tile, relevance: Relevance) -> None:
         self.tile = tile
-        apart, relevant, n_left_out = [], [], []
-        for query in tile.queries.tolist():
-            mine, left_out = relevance.of_label(query), relevance.left_out(query)
-            n_left_out.append(len(left_out))
-            apart.append(np.union1d(mine, left_out) if len(left_out) else mine)
-            relevant.append(
-                np.setdiff1d(mine, left_out, assume_unique=True) if len(left_out) else mine
-            )
-        self.n_gallery = relevance.n_gallery - np.array(n_left_out, np.int64)
-        self.apart, items = _marks(apart), _marks(relevant)
-        # Queries stand in the order of their labels, so that few items are relevant to a tile.
-        self.wanted = np.unique(items.item)
-        self.relevant = items._replace(
-            item=np.searchsorted(self.wanted, items.item).astype(np.int32)
-        )
-        self.score = np.empty(len(items.item), np.float32)
+        starts, items = relevance.of_label(tile.queries)
+        self.relevant = self.apart = _marks(starts, items)
+        starts, left_out = relevance.left_out(tile.queries)
+        self.n_gallery = relevance.n_gallery - np.diff(starts)
+        if len(left_out):
+            self.relevant, self.apart = _without(self.relevant, _marks(starts, left_out))
+        self.wanted, columns = np.unique(self.relevant.item, return_inverse=True)
+        self.relevant = _marks(self.relevant.start, columns)
+        self.score = np.empty(len(columns), np.float32)
 
     def see(self, block: _Block) -> None:
         """Take the scores of the relevant items among a block's."""
@@ -338,9 +331,25 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
     return levels, level_item
 
 
-def _marks(items: Sequence[Int32s]) -> Marks:
-    start = np.concatenate([[0], np.cumsum([len(some) for some in items])]).astype(np.int64)
-    return Marks(start, np.concatenate(items).astype(np.int32), start[:-1].copy())
+def _marks(starts: Int64s, items: NDArray[np.integer]) -> Marks:
+    return Marks(starts, items.astype(np.int32, copy=False), starts[:-1].copy())
+
+
+def _without(relevant: Marks, left_out: Marks) -> tuple[Marks, Marks]:
+    """The relevant items that are not left out, and all items that are one or the other."""
+    kept, apart = [], []
+    for query in range(len(relevant.cursor)):
+        mine, not_mine = (
+            marks.item[marks.start[query] : marks.start[query + 1]]
+            for marks in (relevant, left_out)
+        )
+        kept.append(np.setdiff1d(mine, not_mine, assume_unique=True))
+        apart.append(np.union1d(mine, not_mine))
+
+    def joined(items: list[Int32s]) -> Marks:
+        return _marks(np.cumsum([0, *map(len, items)]), np.concatenate(items))
+
+    return joined(kept), joined(apart)
 
 
 def _groups(queries: Items, relevance: Relevance, depth: int) -> Iterator[tuple[Int64s, Float32s]]:

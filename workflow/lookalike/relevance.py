@@ -64,15 +64,20 @@ class Relevance:
         """Gallery items of each query's label, int64 [Q]; those that are left out count here."""
         return self._by_label.sizes[self.label_of_query]
 
-    def of_label(self, query: int) -> Int32s:
-        """Gallery positions of the query's label, ascending; those left out are among them."""
-        return self._by_label[self.label_of_query[query]]
+    def of_label(self, queries: Int64s) -> tuple[Int64s, Int32s]:
+        """Gallery positions of each query's label, those that are left out among them.
 
-    def left_out(self, query: int) -> Int32s:
-        """Gallery positions that are left out for the query, ascending."""
+        Returns:
+            int64 [n + 1] and int32: the positions for query i of these n are at
+            starts[i]:starts[i + 1], ascending.
+        """
+        return self._by_label.of(self.label_of_query[queries])
+
+    def left_out(self, queries: Int64s) -> tuple[Int64s, Int32s]:
+        """Gallery positions that are left out for each query, in the same form."""
         if len(self._key_of_query) == 0:
-            return np.empty(0, np.int32)
-        return self._by_key[self._key_of_query[query]]
+            return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int32)
+        return self._by_key.of(self._key_of_query[queries])
 
 
 def tie_order(ids: Texts) -> Int32s:
@@ -129,8 +134,12 @@ class _Positions:
     def sizes(self) -> Int64s:
         return np.diff(self.starts)
 
-    def __getitem__(self, value: int) -> Int32s:
-        return self.positions[self.starts[value] : self.starts[value + 1]]
+    def of(self, values: Int64s) -> tuple[Int64s, Int32s]:
+        """The positions of some values, one after the other, and where each value's begin."""
+        sizes = self.sizes[values]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        shift = np.repeat(self.starts[values] - starts[:-1], sizes)
+        return starts, self.positions[np.arange(starts[-1]) + shift]
 
 
 def _match(queries: Texts, gallery: Texts) -> tuple[Int64s, _Positions]:

@@ -168,10 +168,15 @@ class _Results:
         at, ranks = ranked.queries, ranked.ranks
         self.n_gallery[at], self.n_relevant[at] = ranked.n_gallery, ranks.counts
         self.first_rank[at[ranks.counts > 0]] = ranks.values[ranks.starts[:-1][ranks.counts > 0]]
+        # Mostly there is no tie, and the bounds are the ranks themselves.
+        best, worst = (
+            ranks if np.array_equal(bound.values, ranks.values) else bound
+            for bound in (ranked.optimistic, ranked.pessimistic)
+        )
         for kept, measured in (
-            (self.values, ranked.ranks),
-            (self.optimistic, ranked.optimistic),
-            (self.pessimistic, ranked.pessimistic),
+            (self.values, ranks),
+            (self.optimistic, best),
+            (self.pessimistic, worst),
         ):
             found = per_query_metrics(measured, ranked.n_gallery, self.protocol.k, list(kept))
             for key, column in found.items():
