@@ -29,7 +29,7 @@ def main() -> None:
             evaluation.peers,
             evaluation.resampling,
             lambda: reading.measure(Path(scratch) / "reading"),
-            lambda: network.measure(Path(scratch) / "network"),
+            lambda: network.measure(Path(scratch) / "network", n_images=5000),
         ):
             some = measure()
             print(show(some), flush=True)

@@ -393,6 +393,7 @@ class _Gallery:
     ) -> None:
         self.items, self.score, self.pool, self.accelerator = items, score, pool, accelerator
         self._kept: list[_Block] | None = None
+        self._buffer = torch.empty(0, 0)
 
     def blocks(self) -> Iterator[_Block]:
         """One pass; a small gallery is kept ready for the next."""
@@ -401,18 +402,24 @@ class _Gallery:
             return
         first, kept = 0, []
         for vectors in self.items.vectors():
-            rows = max(GALLERY_TILE, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * vectors.shape[1])))
+            width = vectors.shape[1]
+            keep = len(self.items.ids) * width * 4 <= _KEPT_BYTES
+            rows = max(GALLERY_TILE, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * width)))
             for start in range(0, len(vectors), rows):
-                block = self._ready(vectors[start : start + rows], first + start)
-                if len(self.items.ids) * vectors.shape[1] * 4 <= _KEPT_BYTES:
+                some = vectors[start : start + rows]
+                height = _whole_tiles(len(some))
+                # One buffer for all that is not kept: the C library would hold on to many.
+                if keep or self._buffer.shape[0] < height:
+                    self._buffer = torch.empty(height, width)
+                block = self._ready(some, first + start, self._buffer[:height])
+                if keep:
                     kept.append(block)
                 yield block
             first += len(vectors)
         if kept:
             self._kept = kept
 
-    def _ready(self, vectors: Float32s, first: int) -> _Block:
-        ready = torch.empty(_whole_tiles(len(vectors)), vectors.shape[1])
+    def _ready(self, vectors: Float32s, first: int, ready: torch.Tensor) -> _Block:
         ready[len(vectors) :] = 0
         starts = range(0, len(vectors), 4 * GALLERY_TILE)
 

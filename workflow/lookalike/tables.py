@@ -106,7 +106,11 @@ def read_names(path: str | Path, columns: Sequence[str]) -> dict[str, pa.StringA
                     f"{path}: there is no column '{column}'; the columns are {', '.join(present)}"
                 )
         table = file.read(columns=list(columns))
-    return {column: _texts(path, column, table.column(column)) for column in columns}
+    names = {column: _texts(path, column, table.column(column)) for column in columns}
+    del table
+    # Reading leaves several times the memory of the names with Arrow, for other reading.
+    pa.default_memory_pool().release_unused()
+    return names
 
 
 def read_vectors(path: str | Path, *, rows: int = 32_768) -> Iterator[NDArray[np.float32]]:
