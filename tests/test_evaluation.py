@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import brute_force
@@ -132,6 +133,44 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path, pair: tuple[Path, Path]) 
         run(*pair, tmp_path / name, bootstrap=1000)
     for name in OUTPUTS:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 10_000])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_layout_of_the_files_changes_no_byte(
+    tmp_path: Path, pair: tuple[Path, Path], rows: int, threads: int
+) -> None:
+    run(*pair, tmp_path / "as written", bootstrap=1000)
+    paths = []
+    for path in pair:
+        paths.append(tmp_path / path.name)
+        pq.write_table(pq.read_table(path), paths[-1], row_group_size=rows, compression="snappy")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        run(paths[0], paths[1], tmp_path / "other", bootstrap=1000)
+    finally:
+        torch.set_num_threads(before)
+    for name in OUTPUTS:
+        written = (tmp_path / "as written" / name).read_bytes()
+        assert written == (tmp_path / "other" / name).read_bytes()
+
+
+def test_a_cut_off_beyond_the_gallery_costs_nothing(tmp_path: Path) -> None:
+    path = unit(tmp_path / "x.parquet")
+    summary = run(path, path, tmp_path, k=[1, 10**12])
+    assert summary["metrics"][f"recall@{10**12}"] == 1
+    assert len(pd.read_parquet(tmp_path / "rankings.parquet")) == 9
+
+
+def test_all_bad_embeddings_are_counted_before_a_score_is_asked_for(tmp_path: Path) -> None:
+    query = table(tmp_path / "q.parquet", np.eye(3) * 2, list("abc"), "q")
+    vectors = np.ones((9000, 3))
+    vectors[1000::2] = np.nan
+    gallery = table(tmp_path / "g.parquet", vectors, ["a"] * 9000, "g")
+    for score in (None, "cosine"):
+        with pytest.raises(LookalikeError, match=r"4000 image\(s\).*: g1000, g1002"):
+            run(query, gallery, tmp_path / "out", score=score)
 
 
 @pytest.mark.parametrize("score", ["cosine", "euclidean"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ import brute_force
 from brute_force import Item
 from lookalike.errors import LookalikeError
 from lookalike.ranking import Items, rank
-from lookalike.relevance import tie_order
+from lookalike.relevance import repeated, tie_order
 from lookalike.scores import normalised, score_matrix
 from ranked import RankedQuery, ranked_queries
 
@@ -320,6 +321,42 @@ def test_no_result_depends_on_threads_blocks_or_memory(
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("spread", [1, 2, 30])
+def test_many_relevant_items_of_equal_scores(spread: int) -> None:
+    """A model that maps everything to one point, or to a few."""
+    gallery = labelled("g", 4000, 3, 0, seed=1)
+    (vectors,) = gallery.vectors()
+    vectors[:] = (np.arange(4000) % spread)[:, None]
+    queries = labelled("q", 5, 3, 0, seed=2)
+    found = ranked_queries(queries, gallery, "euclidean", 50)
+    assert as_lists(found) == loop_over_sorted_rows(queries, gallery, "euclidean", 50)
+
+
+def test_an_empty_gallery_has_no_ranks_and_no_places() -> None:
+    query = Items.of(["q"], ["a"], np.ones((1, 2), np.float32))
+    empty = Items([], [], None, list)
+    (found,) = ranked_queries(query, empty, "cosine", 5)
+    assert (found.n_gallery, len(found.ranks), len(found.places)) == (0, 0, 0)
+
+
+def test_any_text_of_arrow_is_ordered_alike() -> None:
+    names = ["b", "a", "é", "c"]
+    for kind in (pa.large_string(), pa.string_view()):
+        assert tie_order(pa.array(names, kind)).tolist() == tie_order(names).tolist()
+    assert tie_order(pa.array(names).dictionary_encode()).tolist() == tie_order(names).tolist()
+    assert repeated(pa.array([*names, "a"], pa.large_string())) == "a"
+    assert repeated(names) is None
+
+
+def test_vectors_of_any_layout_rank_alike() -> None:
+    queries, gallery = normal(5, 129), normal(700, 129, seed=1)
+    strided = np.repeat(gallery, 2, axis=1)[:, ::2]
+    plain = rank_floats(queries, gallery, "cosine")
+    for other in (np.asfortranarray(gallery), strided):
+        for one, same in zip(plain, rank_floats(queries, other, "cosine"), strict=True):
+            assert one.scores.tobytes() == same.scores.tobytes()
 
 
 def test_more_relevant_items_than_sixteen_bits_count() -> None:

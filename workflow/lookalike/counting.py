@@ -59,7 +59,8 @@ class Levels(NamedTuple):
     grid: uint16, or uint32 where that is too small; the number of levels in lower cells.
     between: int32, how many scores lie above the level before and not above this one.
     equal: int32, how many scores equal this level; kept at the first of equal levels.
-    before: int32, how many of these come first by their place among equal scores.
+    before: int32, how many of these come, by their place among equal scores, before this level's
+        item and those of the equal levels that stand before it here, and before no other.
     """
 
     start: Int64s
@@ -217,12 +218,18 @@ def _level_of(value: np.float32, low: np.int64, high: np.int64, score: Float32s)
 @compiled
 def _tie(level: int, tie: int, levels: Levels, query: int) -> None:
     """Take note of an item whose score is that of the level, the first of its equals."""
-    at = levels.start[query] + level
-    value = levels.score[at]
-    levels.equal[at] += 1
-    while levels.score[at] == value:
-        levels.before[at] += tie < levels.tie[at]
-        at += 1
+    first = levels.start[query] + level
+    levels.equal[first] += 1
+    value, low, high = levels.score[first], first, levels.start[query + 1] - 1
+    # Among equal levels `tie` falls: the item comes before those at the beginning.
+    while low < high:
+        middle = (low + high) // 2
+        if levels.score[middle] == value and levels.tie[middle] > tie:
+            low = middle + 1
+        else:
+            high = middle
+    if low > first:
+        levels.before[low - 1] += 1
 
 
 @compiled
@@ -256,7 +263,8 @@ def _keep_best(row: Float32s, first: int, ties: Int32s, places: Places, query: i
         if _how_many_reach(row[begin:end], floor) == 0:
             continue
         for column in range(begin, end):
-            value, place = row[column], ties[column]
+            # + 0 makes -0 an ordinary 0.
+            value, place = row[column] + np.float32(0), ties[column]
             if value < floor or value == -np.inf:
                 continue
             if size == depth:
@@ -353,10 +361,11 @@ def place(levels: Levels, ranks: Int32s, optimistic: Int32s, pessimistic: Int32s
             first = level
             while first > 0 and levels.score[start + first - 1] == levels.score[start + level]:
                 first -= 1
-            equal = levels.equal[start + first]
+            equal, before = levels.equal[start + first], 0
             for one in range(level, first - 1, -1):
                 ahead = n_levels - 1 - one
-                ranks[to + ahead] = above + levels.before[start + one] + ahead + 1
+                before += levels.before[start + one]
+                ranks[to + ahead] = above + before + ahead + 1
                 optimistic[to + ahead] = above + ahead + 1
                 pessimistic[to + ahead] = above + equal + ahead + 1
             level = first - 1

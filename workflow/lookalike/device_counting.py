@@ -128,9 +128,7 @@ class DeviceCounts:
     Attributes:
         level_keys: int64 [levels], rising: the query, and the score of a level.
         tie_keys: int64 [levels], rising: the first of a level's equals, and `last` of its item.
-        between, equal: int64 [levels], as in `Levels`.
-        ends: int64 [levels], how many of the equal scores come before this level and those of its
-            equals that stand before it in `Levels`, and before none after it.
+        between, equal, before: int64 [levels], as in `Levels`.
         best: int64 [n, depth], falling: score and `last` of the best items.
         items: int64 [n, depth], the best items.
 
@@ -161,7 +159,7 @@ class DeviceCounts:
         self.row = torch.arange(n, device=device)[:, None] * _WORD
         self.level_keys = self._there(keys)
         self.tie_keys = self._there(first_equal * _WORD + self._last(levels.tie))
-        self.between, self.equal, self.ends = torch.zeros(
+        self.between, self.equal, self.before = torch.zeros(
             (3, len(keys)), dtype=torch.int64, device=device
         )
         self.best = torch.full((n, depth), _NOTHING * _WORD, device=device)
@@ -198,12 +196,9 @@ class DeviceCounts:
             places: the best items, to overwrite.
 
         """
-        keys, between, equal, ends = (
-            some.cpu().numpy() for some in (self.level_keys, self.between, self.equal, self.ends)
+        levels.between[:], levels.equal[:], levels.before[:] = (
+            some.cpu().numpy() for some in (self.between, self.equal, self.before)
         )
-        levels.between[:], levels.equal[:] = between, equal
-        total = np.cumsum(ends)
-        levels.before[:] = total[np.searchsorted(keys, keys, "right") - 1] - total + ends
 
         # The worst first is a heap with the worst at its root.
         best, items = self.best.cpu().numpy(), self.items.cpu().numpy()
@@ -243,7 +238,7 @@ class DeviceCounts:
         self.equal += self._counted(level)
         # Among equal levels `last` rises: an item comes before the levels whose `last` is lower.
         behind = torch.searchsorted(self.tie_keys, level * _WORD + last)
-        self.ends += self._counted(behind[behind > level] - 1)
+        self.before += self._counted(behind[behind > level] - 1)
 
     def _counted(self, level: torch.Tensor) -> torch.Tensor:
         return torch.bincount(level, minlength=len(self.level_keys))

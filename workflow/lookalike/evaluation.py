@@ -149,7 +149,7 @@ def _stated_score(query: Path, gallery: Path) -> str | None:
 
 def _score_of_unit_norms(queries: Items, gallery: Items) -> str:
     """Cosine where every embedding has length 1."""
-    if _all_of_unit_length(queries) and _all_of_unit_length(gallery):
+    if all([_all_of_unit_length(queries), _all_of_unit_length(gallery)]):  # both are looked at
         return "cosine"
     raise LookalikeError(
         f"{queries.name} and {gallery.name} do not both state their score, and their embeddings "
@@ -159,10 +159,9 @@ def _score_of_unit_norms(queries: Items, gallery: Items) -> str:
 
 
 def _all_of_unit_length(items: Items) -> bool:
-    start, unit = 0, True
+    unit = True
     for vectors in items.vectors():
         norms = lengths(vectors)
-        require_finite(norms, items.ids[start : start + len(norms)], items.name)
+        require_finite(norms, items)
         unit &= bool(np.abs(norms - 1).max() <= _NORM_TOLERANCE)
-        start += len(norms)
     return unit

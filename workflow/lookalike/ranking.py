@@ -116,7 +116,7 @@ def rank(
         queries: the Q queries.
         gallery: the N items that are searched.
         score: "cosine" or "euclidean", see `lookalike.scores`.
-        depth: how many first places to report.
+        depth: how many first places to report; there are no more than gallery items.
         seen: told now and then how many more of the Q x N scores have been counted.
         device: where scores are made and counted; its scores may differ from the CPU's by 1e-6.
 
@@ -126,11 +126,12 @@ def rank(
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {SCORES}, not {score!r}")
+    depth = min(depth, len(gallery.ids))
     relevance = Relevance(queries, gallery)
     accelerator = _accelerator(torch.device(device))
     with _workers() as pool:
         stream = _Gallery(gallery, score, pool, accelerator)
-        for numbers, vectors in _groups(queries, relevance, depth):
+        for numbers, vectors in _groups(queries, relevance, depth, score):
             order = np.argsort(relevance.label_of_query[numbers], kind="stable")
             height = _LOW_TILE if len(queries.ids) <= _FEW_QUERIES else _HIGH_TILE
             if accelerator:
@@ -147,23 +148,23 @@ def _accelerator(device: torch.device) -> torch.device | None:
     return None if device.type == "cpu" else device
 
 
-def require_finite(norms: NDArray[np.float64], ids: Texts, name: str) -> None:
-    """Raise a LookalikeError that names the images with NaN or infinity, if any.
+def require_finite(norms: NDArray[np.float64], items: Items) -> None:
+    """Raise a LookalikeError that names the images with NaN or infinity, if these have any.
 
     Args:
-        norms: float64 [n], the lengths of the embeddings.
-        ids: n names.
-        name: what the message calls them all.
+        norms: float64 [n], the lengths of some of the embeddings.
+        items: all of them, to be counted.
 
     """
-    bad = np.flatnonzero(~np.isfinite(norms))
-    if len(bad):
-        names = ", ".join(str(ids[row]) for row in bad[:5].tolist())
-        raise LookalikeError(
-            f"{name}: the embeddings of {len(bad)} image(s) hold NaN or infinity and cannot be "
-            f"ranked: {names}{', ...' if len(bad) > 5 else ''}. The model that made "
-            "them has diverged, or an image's values overflow"
-        )
+    if np.isfinite(norms).all():
+        return
+    bad = np.concatenate([~np.isfinite(lengths(vectors)) for vectors in items.vectors()])
+    names = [str(items.ids[row]) for row in np.flatnonzero(bad)[:5].tolist()]
+    raise LookalikeError(
+        f"{items.name}: the embeddings of {bad.sum()} image(s) hold NaN or infinity and cannot be "
+        f"ranked: {', '.join(names)}{', ...' if bad.sum() > 5 else ''}. The model that made "
+        "them has diverged, or an image's values overflow"
+    )
 
 
 @dataclass(frozen=True)
@@ -314,11 +315,13 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
     score[to] = search.score[order] + np.float32(0)
     level_item = np.full(start[-1], -1, np.int32)
     level_item[to] = item[order]
+    level_tie = np.zeros(start[-1], np.int32)
+    level_tie[to] = tie[item[order]]
     cells = np.clip(8 * sizes, 1, CELLS) + 2
     levels = Levels(
         start=start,
         score=score,
-        tie=tie[level_item],
+        tie=level_tie,
         low=np.empty(n, np.float32),
         scale=np.empty(n, np.float32),
         cells=np.concatenate([[0], np.cumsum(cells)]),
@@ -352,33 +355,44 @@ def _without(relevant: Marks, left_out: Marks) -> tuple[Marks, Marks]:
     return joined(kept), joined(apart)
 
 
-def _groups(queries: Items, relevance: Relevance, depth: int) -> Iterator[tuple[Int64s, Float32s]]:
+def _groups(
+    queries: Items, relevance: Relevance, depth: int, score: str
+) -> Iterator[tuple[Int64s, Float32s]]:
     """Cut the queries into groups that fit in memory: which they are, and their vectors."""
-    done, pending = 0, 0
+    done = 0
     held: list[Float32s] = []
-    n_relevant = relevance.n_relevant
-    for vectors in queries.vectors():
-        first = done + pending
-        require_finite(lengths(vectors), queries.ids[first : first + len(vectors)], queries.name)
-        fixed = vectors.shape[1] * 4 + depth * 24
-        costs = fixed + _BYTES_PER_RELEVANT * n_relevant
-        start = 0
-        while start < len(vectors):
-            room = _GROUP_BYTES - int(costs[done : done + pending].sum())
-            at = first + start
-            fitting = int(
-                np.searchsorted(np.cumsum(costs[at : first + len(vectors)]), room, "right")
-            )
-            if fitting == 0 and pending == 0:
-                fitting = 1
-            held.append(vectors[start : start + fitting])
-            pending += fitting
-            start += fitting
-            if start < len(vectors):
-                yield np.arange(done, done + pending), np.concatenate(held)
-                done, pending, held = done + pending, 0, []
-    if pending:
-        yield np.arange(done, done + pending), np.concatenate(held)
+    apart = relevance.n_relevant + relevance.n_left_out
+    # As they come, joined, and in tiles, where `euclidean` needs twice the precision.
+    copies = 4 if score == "euclidean" else 3
+    for first, vectors in _arrays(queries):
+        require_finite(lengths(vectors), queries)
+        fixed = vectors.shape[1] * 4 * copies + depth * 24
+        costs = fixed + _BYTES_PER_RELEVANT * apart[done : first + len(vectors)]
+        # Where a group ends, counted from the first query that is in none yet.
+        start = first - done
+        while start < len(costs):
+            fitting = int(np.searchsorted(np.cumsum(costs), _GROUP_BYTES, "right"))
+            end = min(max(fitting, start, 1), len(costs))
+            held.append(vectors[done + start - first : done + end - first])
+            if end == len(costs):
+                break
+            group = np.concatenate(held)
+            held = []
+            yield np.arange(done, done + end), group
+            done, costs, start = done + end, costs[end:], 0
+    if held:
+        group = np.concatenate(held)
+        held = []
+        yield np.arange(done, done + len(group)), group
+
+
+def _arrays(items: Items) -> Iterator[tuple[int, Float32s]]:
+    """The vectors in order, with the position of the first of each array."""
+    first = 0
+    for vectors in items.vectors():
+        # Sums are made in vector instructions: their last digits follow from the layout.
+        yield first, np.ascontiguousarray(vectors, np.float32)
+        first += len(vectors)
 
 
 class _Gallery:
@@ -400,8 +414,8 @@ class _Gallery:
         if self._kept is not None:
             yield from self._kept
             return
-        first, kept = 0, []
-        for vectors in self.items.vectors():
+        kept = []
+        for first, vectors in _arrays(self.items):
             width = vectors.shape[1]
             keep = len(self.items.ids) * width * 4 <= _KEPT_BYTES
             rows = max(GALLERY_TILE, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * width)))
@@ -415,26 +429,22 @@ class _Gallery:
                 if keep:
                     kept.append(block)
                 yield block
-            first += len(vectors)
         if kept:
             self._kept = kept
 
     def _ready(self, vectors: Float32s, first: int, ready: torch.Tensor) -> _Block:
         ready[len(vectors) :] = 0
-        starts = range(0, len(vectors), 4 * GALLERY_TILE)
 
         def prepare(start: int) -> None:
-            rows = slice(start, min(start + 4 * GALLERY_TILE, len(vectors)))
+            rows = slice(start, start + 4 * GALLERY_TILE)
             norms = lengths(vectors[rows])
-            require_finite(
-                norms, self.items.ids[first + rows.start : first + rows.stop], self.items.name
-            )
+            require_finite(norms, self.items)
             if self.score == "cosine":
-                divide(vectors[rows], norms, ready.numpy()[rows])
+                divide(vectors[rows], norms, ready.numpy()[: len(vectors)][rows])
             else:
-                ready.numpy()[rows] = vectors[rows]
+                ready.numpy()[: len(vectors)][rows] = vectors[rows]
 
-        list(self.pool.map(prepare, starts))
+        list(self.pool.map(prepare, range(0, len(vectors), 4 * GALLERY_TILE)))
         return _Block(first, len(vectors), ready.to(self.accelerator or "cpu"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -50,19 +49,22 @@ class Relevance:
         if (queries.keys is None) != (gallery.keys is None):
             raise ValueError("exclusion keys must be given for queries and gallery, or for neither")
         self.n_gallery = len(gallery.ids)
-        self._gallery_ids = gallery.ids
+        # The place of each gallery item among equal scores, int32 [N].
+        self.tie = tie_order(gallery.ids)
         self.label_of_query, self._by_label = _match(queries.labels, gallery.labels)
         self._key_of_query, self._by_key = _match(queries.keys or [], gallery.keys or [])
-
-    @cached_property
-    def tie(self) -> Int32s:
-        """The place of each gallery item among equal scores, int32 [N], see `tie_order`."""
-        return tie_order(self._gallery_ids)
 
     @property
     def n_relevant(self) -> Int64s:
         """Gallery items of each query's label, int64 [Q]; those that are left out count here."""
         return self._by_label.sizes[self.label_of_query]
+
+    @property
+    def n_left_out(self) -> Int64s:
+        """Gallery items that are left out for each query, int64 [Q]."""
+        if len(self._key_of_query) == 0:
+            return np.zeros(len(self.label_of_query), np.int64)
+        return self._by_key.sizes[self._key_of_query]
 
     def of_label(self, queries: Int64s) -> tuple[Int64s, Int32s]:
         """Gallery positions of each query's label, those that are left out among them.
@@ -120,7 +122,9 @@ def as_texts(values: Texts) -> pa.Array:
     """Texts as an Arrow array of strings."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
-    return values if isinstance(values, pa.Array) else pa.array(values, pa.string())
+    if not isinstance(values, pa.Array):
+        return pa.array(values, pa.string())
+    return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 
 @dataclass(frozen=True)

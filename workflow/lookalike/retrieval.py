@@ -22,6 +22,8 @@ from lookalike.scores import SCORES
 from lookalike.statistics import bootstrap_intervals
 
 _FEWEST_RESAMPLES = 1000
+# Names of the rankings table that are gathered at once: Arrow's limit is 2 GiB of text.
+_QUERIES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class _Results:
 
     def __init__(self, queries: Items, gallery: Items, protocol: Protocol) -> None:
         self.queries, self.gallery, self.protocol = queries, gallery, protocol
-        n, depth = len(queries.ids), max(protocol.k)
+        n, depth = len(queries.ids), min(max(protocol.k), len(gallery.ids))
         headline = headline_keys(protocol.k)
         self.n_relevant, self.n_gallery, self.first_rank = np.zeros((3, n), np.int64)
         self.values = {key: np.empty(n) for key in metric_keys(protocol.k)}
@@ -280,16 +282,21 @@ def _per_query_table(results: _Results) -> pa.Table:
 
 def _rankings_table(results: _Results) -> pa.Table:
     """The first max(k) places of every query, also of those that are skipped."""
-    query, place = np.nonzero(results.places >= 0)
-    return pa.table(
-        {
-            "query_id": as_texts(results.queries.ids).take(query),
+    query_ids, gallery_ids = as_texts(results.queries.ids), as_texts(results.gallery.ids)
+    tables = []
+    for start in range(0, len(results.places), _QUERIES_AT_ONCE):
+        rows = slice(start, start + _QUERIES_AT_ONCE)
+        query, place = np.nonzero(results.places[rows] >= 0)
+        at = query + start, place
+        columns = {
+            "query_id": query_ids.take(at[0]),
             "rank": pa.array(place + 1),
-            "gallery_id": as_texts(results.gallery.ids).take(results.places[query, place]),
-            "score": pa.array(results.scores[query, place]),
-            "relevant": pa.array(results.relevant[query, place]),
+            "gallery_id": gallery_ids.take(results.places[at]),
+            "score": pa.array(results.scores[at]),
+            "relevant": pa.array(results.relevant[at]),
         }
-    )
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
 
 
 def _shown(key: str, value: float) -> str:

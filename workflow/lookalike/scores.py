@@ -92,8 +92,9 @@ def prepared(vectors: Float32s, score: str) -> Float32s:
 
 def normalised(vectors: Float32s) -> Float32s:
     """Rows of length 1, float32 [n, d]; a zero row has no direction and stays zero (cosine 0)."""
-    out = np.empty(vectors.shape, np.float32)
-    divide(vectors, lengths(vectors), out)
+    contiguous = np.ascontiguousarray(vectors, np.float32)
+    out = np.empty_like(contiguous)
+    divide(contiguous, lengths(contiguous), out)
     return out
 
 

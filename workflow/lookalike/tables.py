@@ -25,6 +25,7 @@ METADATA_KEY = b"lookalike"
 
 # Small enough that a reader never holds more than a few megabytes of embeddings it did not ask for.
 _ROWS_PER_GROUP = 8192
+_BYTES_AT_ONCE = 16 * 2**20
 
 
 def write_embeddings(
@@ -113,10 +114,11 @@ def read_names(path: str | Path, columns: Sequence[str]) -> dict[str, pa.StringA
     return names
 
 
-def read_vectors(path: str | Path, *, rows: int = 32_768) -> Iterator[NDArray[np.float32]]:
+def read_vectors(path: str | Path, *, rows: int | None = None) -> Iterator[NDArray[np.float32]]:
     """Yield the embeddings in order, at most `rows` at a time: float32 [m, d], m >= 1.
 
-    Any list of floats will do. At most some ten megabytes are in memory at a time.
+    Any list of floats will do. By default some ten megabytes are in memory at a time, however the
+    file is laid out.
 
     Raises:
         LookalikeError: the file is missing or no parquet file; the column `embedding` is missing or
@@ -130,6 +132,8 @@ def read_vectors(path: str | Path, *, rows: int = 32_768) -> Iterator[NDArray[np
                 f"{path}: there is no column 'embedding'; the columns are {', '.join(present)}"
             )
         start, dimension = 0, None
+        if rows is None:
+            rows = _rows_at_once(file)
         for batch in file.iter_batches(batch_size=rows, columns=["embedding"]):
             if len(batch) == 0:
                 continue
@@ -145,10 +149,23 @@ def _open(path: str | Path) -> pq.ParquetFile:
     if not Path(path).is_file():
         raise LookalikeError(f"{path}: there is no such file; an embeddings table is expected here")
     try:
-        # Reading ahead would hold the whole file.
-        return pq.ParquetFile(path, pre_buffer=False)
+        # Not read ahead, nor a column of a row group at once: either may be the whole file.
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20)
     except pa.ArrowInvalid as error:
         raise LookalikeError(f"{path}: not a readable parquet file ({error})") from error
+
+
+def _rows_at_once(file: pq.ParquetFile) -> int:
+    """Rows whose embeddings take some ten megabytes, by the size of the column."""
+    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+    size = sum(
+        group.column(column).total_uncompressed_size
+        for group in groups
+        for column in range(group.num_columns)
+        if group.column(column).path_in_schema.split(".")[0] == "embedding"
+    )
+    of_a_row = max(4, size // max(1, file.metadata.num_rows))
+    return int(max(1024, min(32_768, _BYTES_AT_ONCE // of_a_row)))
 
 
 def _texts(path: str | Path, column: str, values: pa.ChunkedArray) -> pa.StringArray:
