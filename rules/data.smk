@@ -48,6 +48,6 @@ rule pixels:
         code=code_of("pixels"),
         software=software("pixels"),
     message:
-        "pixels: decoding the training images at {params.image[size]} x {params.image[size]}"
+        "pixels: the training images at {params.image[size]} x {params.image[size]}"
     script:
         "../workflow/scripts/pixels.py"

@@ -762,3 +762,50 @@ class TestSettings:
     def test_impossible_values_are_named(self, change: dict[str, Any]) -> None:
         with pytest.raises(LookalikeError, match=f"image.{next(iter(change))}|image.mean"):
             replace(SETTINGS, **change)
+
+
+def lossless_jpeg(grey: npt.NDArray[np.uint8]) -> bytes:
+    """A lossless JPEG (ITU T.81, process 14): differences from the left, all codes of 4 bits."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+    height, width = grey.shape
+    values = grey.astype(int)
+    predicted = np.empty_like(values)
+    predicted[:, 1:] = values[:, :-1]
+    predicted[1:, 0] = values[:-1, 0]
+    predicted[0, 0] = 128
+    bits = []
+    for difference in (values - predicted).ravel().tolist():
+        size = abs(difference).bit_length()
+        bits.append(f"{size:04b}")
+        if size:
+            code = difference if difference > 0 else difference + (1 << size) - 1
+            bits.append(f"{code:0{size}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    coded = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+    frame = bytes([8, *height.to_bytes(2, "big"), *width.to_bytes(2, "big"), 1, 1, 0x11, 0])
+    table = bytes([0, 0, 0, 0, 9, *([0] * 12), *range(9)])
+    scan = bytes([1, 1, 0, 1, 0, 0])
+    return (
+        b"\xff\xd8"
+        + segment(0xC3, frame)
+        + segment(0xC4, table)
+        + segment(0xDA, scan)
+        + coded
+        + b"\xff\xd9"
+    )
+
+
+def test_what_the_decoder_cannot_reduce_is_decoded_whole(tmp_path: Path) -> None:
+    grey = (np.add.outer(np.arange(300), np.arange(400)) % 256).astype(np.uint8)
+    path = tmp_path / "lossless.jpg"
+    path.write_bytes(lossless_jpeg(grey))
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), grey)
+    exact = ImageSettings(32, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "exact")
+    fast = replace(exact, decode="fast")
+    for source in (path, path.read_bytes()):
+        np.testing.assert_array_equal(load_pixels(source, fast), load_pixels(source, exact))

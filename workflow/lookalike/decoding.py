@@ -109,11 +109,13 @@ def open_rgb(source: str | Path | bytes | IO[bytes], background: str) -> Image.I
     of an animation or a multi-page file comes the first frame. Colour profiles are not applied.
     Raises BadImageError (a LookalikeError) for whatever cannot be decoded whole.
     """
-    return open_reduced(source, background, at_least=lambda size: size).image
+    return open_reduced(source, background, at_least=None).image
 
 
 def open_reduced(
-    source: str | Path | bytes | IO[bytes], background: str, at_least: Callable[[Size], Size]
+    source: str | Path | bytes | IO[bytes],
+    background: str,
+    at_least: Callable[[Size], Size] | None,
 ) -> Decoded:
     """Decode as `open_rgb` does, a JPEG at the smallest scale that is large enough.
 
@@ -123,7 +125,8 @@ def open_reduced(
     Args:
         source: a file, its bytes, or a stream of them.
         background: what transparency shows.
-        at_least: from the whole image's size, upright, to the least width and height to decode.
+        at_least: from the whole image's size, upright, to the least width and height to decode;
+            None decodes whole.
 
     Raises:
         BadImageError: the file cannot be decoded.
@@ -131,7 +134,7 @@ def open_reduced(
     name = str(source) if isinstance(source, str | Path) else ""
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        return _decode(stream, background, at_least)
+        return _reduced_or_whole(stream, background, at_least)
     except BadImageError as error:
         raise BadImageError(error.status, error.detail, name) from None
     except UnidentifiedImageError:
@@ -151,8 +154,20 @@ def open_reduced(
         raise _damaged(error, name) from error
 
 
+def _reduced_or_whole(
+    source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size] | None
+) -> Decoded:
+    if at_least is not None:
+        try:
+            return _decode(source, background, at_least)
+        except Exception:  # a lossless JPEG has no detail to leave out; what is damaged fails again
+            if not isinstance(source, str | Path):
+                source.seek(0)
+    return _decode(source, background, None)
+
+
 def _decode(
-    source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size]
+    source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size] | None
 ) -> Decoded:
     with Image.open(source, formats=FORMATS) as image:
         file_format = image.format
@@ -165,7 +180,9 @@ def _decode(
         if "transparency" in image.info:
             _scale_transparent_colour(image)
         # MPO is a JPEG too. No other format has a decoder that can leave out detail.
-        within = _reduce(image, at_least) if isinstance(image, JpegImageFile) else None
+        within = None
+        if at_least is not None and isinstance(image, JpegImageFile):
+            within = _reduce(image, at_least)
         image.load()
         orientation = _orientation(image)
         method = _UPRIGHT.get(orientation)

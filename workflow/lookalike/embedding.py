@@ -73,7 +73,9 @@ def embed_batches(
         model.eval()
         with torch.inference_mode():
             vectors = [
-                model(normalise(some.to(device, non_blocking=True), image)).float().cpu()
+                model(normalise(some.to(device, non_blocking=some.is_pinned()), image))
+                .float()
+                .cpu()
                 for some in torch.split(batch, images)
             ]
         model.train(was_training)

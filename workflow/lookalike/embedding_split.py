@@ -50,7 +50,7 @@ class EmbedSettings:
     Attributes:
         cache: the cache folder, which holds the embedding store.
         device: as in the settings.
-        batch_size: images in one forward pass.
+        batch_size: images decoded and embedded at a time.
         threads: images decoded side by side.
     """
 
@@ -193,8 +193,8 @@ def embed_files(
 ) -> Iterator[NDArray[np.float32]]:
     """Embed image files, decoding ahead of the network.
 
-    While the network works on a batch, the next one is decoded. So two batches of pixels and what
-    the network needs for one are in memory, however many files there are.
+    While the network works on a batch, the next one is decoded. So three batches of pixels at most
+    and what the network needs for one are in memory, however many files there are.
 
     Args:
         model: the network, on `device`.

@@ -21,8 +21,8 @@ RESIZES = ("squash", "crop", "pad")
 DECODES = ("fast", "exact")
 
 # The quality rule of `decode: fast`: no side is decoded at less than this many times the size that
-# it is resized to. Twice keeps the mean difference from the full decode below one grey level; once
-# makes it two to four times as large (docs/data.md).
+# it is resized to. On photographs, twice keeps the mean difference from the full decode below one
+# grey level; once makes it two to four times as large (docs/data.md).
 MARGIN = 2
 
 
@@ -97,7 +97,8 @@ class ImageSettings:
 
 def load_pixels(source: str | Path | bytes, settings: ImageSettings) -> npt.NDArray[np.uint8]:
     """Read an image file, or its bytes, as uint8 [size, size, 3], RGB. Raises BadImageError."""
-    decoded = open_reduced(source, settings.background, partial(_least, settings=settings))
+    least = partial(_least, settings=settings) if settings.decode == "fast" else None
+    decoded = open_reduced(source, settings.background, least)
     if settings.resize == "squash":
         return np.array(_resize(decoded, (settings.size, settings.size)))
     if settings.resize == "crop":
@@ -106,9 +107,7 @@ def load_pixels(source: str | Path | bytes, settings: ImageSettings) -> npt.NDAr
 
 
 def _least(size: Size, settings: ImageSettings) -> Size:
-    """The least width and height at which an image of `size` is to be decoded."""
-    if settings.decode == "exact":
-        return size
+    """The least width and height at which `decode: fast` decodes an image of `size`."""
     if settings.resize == "squash":
         width = height = settings.size
     else:

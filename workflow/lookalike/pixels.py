@@ -28,8 +28,8 @@ from lookalike.store import Store
 
 log = logging.getLogger(__name__)
 
-# A kill loses at most one chunk's work; a chunk of 224-pixel images is 77 MB.
-CHUNK_IMAGES = 512
+# A kill loses at most one chunk's work.
+CHUNK_IMAGES, CHUNK_BYTES = 512, 64 * 10**6
 
 
 def decoded(
@@ -92,8 +92,9 @@ def filled_pixel_store(
     names = names_by_content(manifest)
     missing = store.missing(names)
     todo = decoded([(key, folder / names[key]) for key in missing], settings, threads)
+    at_once = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (settings.size**2 * 3)))
     with Progress("decoding", len(missing)) as progress:
-        while chunk := list(islice(todo, CHUNK_IMAGES)):
+        while chunk := list(islice(todo, at_once)):
             keys, rows = zip(*chunk, strict=True)
             store.add(keys, np.stack(rows))
             progress.update(len(chunk))
@@ -130,7 +131,10 @@ class DecodedRows:
 
     def __getitem__(self, rows: Any, /) -> Rows:
         """Decode rows, each file once; LookalikeError where one is not what the manifest saw."""
-        numbers, inverse = np.unique(np.arange(len(self))[rows], return_inverse=True)
+        # Of a slice or a mask, the numbers of its rows.
+        whole_numbers = isinstance(rows, np.ndarray) and rows.dtype != np.bool_
+        wanted_rows = rows if whole_numbers else np.arange(len(self))[rows]
+        numbers, inverse = np.unique(wanted_rows, return_inverse=True)
         out = np.empty((len(numbers), *self.shape[1:]), np.uint8)
         wanted = (self.files[number] for number in numbers)
         for place, (_, values) in enumerate(decoded(wanted, self.settings, self.threads)):
@@ -165,7 +169,7 @@ def training_pixels(
         uint8 rows [size, size, 3], the same either way; none of them is in memory.
     """
     hashes: list[str] = manifest["sha256"].to_pylist()
-    if _too_large(manifest, settings, pixel_store_gb):
+    if _too_large(manifest, settings, cache, pixel_store_gb):
         log.info("images are decoded again in each epoch, ahead of the network")
         names = manifest["image_id"].to_pylist()
         files = [(key, folder / name) for key, name in zip(hashes, names, strict=True)]
@@ -173,10 +177,14 @@ def training_pixels(
     return filled_pixel_store(manifest, folder, settings, cache, threads).rows(hashes)
 
 
-def _too_large(manifest: pa.Table, settings: ImageSettings, pixel_store_gb: float) -> bool:
-    """Whether a manifest's images are more than the store may hold; says so."""
+def _too_large(
+    manifest: pa.Table, settings: ImageSettings, cache: Path, pixel_store_gb: float
+) -> bool:
+    """Whether a manifest's images are more than the store may hold, and not yet there; says so."""
     size = store_gb(manifest, settings)
-    if size <= pixel_store_gb:
+    if size <= pixel_store_gb or not pixel_store(cache, settings).missing(
+        manifest["sha256"].to_pylist()
+    ):
         return False
     log.info(
         "the training images would take %.3g GB decoded, more than image.pixel_store_gb (%g), so "
@@ -197,13 +205,14 @@ def write_pixels(
     pixel_store_gb: float,
     threads: int,
 ) -> None:
-    """The pixels step: decode what the cache lacks, and write which images it holds.
+    """The pixels step: decode what the cache lacks, unless it would hold too much.
+
+    The index is the same either way: it says which images training sees, not how it gets them.
 
     Args:
         manifest: manifest/{split}.parquet.
         folder: of the split's images.
-        output: the index: the SHA-256 of each distinct content that the cache now holds; none
-            where the store would be too large, and nothing is decoded.
+        output: the index: the SHA-256 of each distinct content.
         image: image settings.
         cache: the cache folder.
         pixel_store_gb: the largest store that is made.
@@ -211,8 +220,7 @@ def write_pixels(
     """
     table = usable(read_manifest(manifest))
     settings = ImageSettings.from_dict(image)
-    hashes: list[str] = []
-    if not _too_large(table, settings, pixel_store_gb):
+    if not _too_large(table, settings, cache, pixel_store_gb):
         filled_pixel_store(table, folder, settings, cache, threads)
-        hashes = sorted(set(table["sha256"].to_pylist()))
+    hashes = sorted(set(table["sha256"].to_pylist()))
     write_parquet(output, pa.table({"sha256": pa.array(hashes, pa.string())}))

@@ -118,7 +118,7 @@ def train(
                 lr = learning_rate(recipe, epoch - 1 + step / len(batches))
                 for group in optimizer.param_groups:
                     group["lr"] = lr
-                pixels = waiting.to(fabric.device, non_blocking=True)
+                pixels = waiting.to(fabric.device, non_blocking=waiting.is_pinned())
                 images = augment(scale(pixels), transform, hash_seed(seed, epoch, step))
                 classes = torch.from_numpy(labels[batch]).to(fabric.device)
 
@@ -157,30 +157,38 @@ def train(
 class Watch:
     """Keeps an eye on one epoch: its means, and the two ways in which training goes wrong."""
 
+    _NAMES = ("loss", "active_negatives", "spread")
+
     def __init__(self, epoch: int, steps: int) -> None:
         self.epoch, self.steps = epoch, steps
-        self._losses: list[Tensor] = []
-        self._active: list[Tensor] = []
-        self._spreads: list[Tensor] = []
+        self._seen = 0
+        self._since: dict[str, list[Tensor]] = {name: [] for name in self._NAMES}
+        self._sums = dict.fromkeys(self._NAMES, 0.0)
+        self._last_loss: float | None = None
+        self._has_active = False
 
     def see(self, value: LossValue, embeddings: Tensor) -> None:
         """Take note of a step; every so many steps, look whether all is well."""
-        self._losses.append(value.loss.detach())
-        self._spreads.append(relative_spread(embeddings))
+        self._seen += 1
+        self._since["loss"].append(value.loss.detach())
+        self._since["spread"].append(relative_spread(embeddings))
         if value.active_negatives is not None:
-            self._active.append(value.active_negatives.detach())
-        if len(self._losses) % LOOK_EVERY == 0 or len(self._losses) == self.steps:
+            self._has_active = True
+            self._since["active_negatives"].append(value.active_negatives.detach())
+        if len(self._since["loss"]) == LOOK_EVERY or self._seen == self.steps:
             self._look()
 
     def _look(self) -> None:
-        losses = torch.stack(self._losses)
+        since = {name: torch.stack(some).cpu() for name, some in self._since.items() if some}
+        losses = since["loss"]
         if not bool(torch.isfinite(losses).all()):
-            step = int((~torch.isfinite(losses)).nonzero()[0]) + 1
+            at = int((~torch.isfinite(losses)).nonzero()[0])
             raise LookalikeError(
-                f"training stopped: the loss is {float(losses[step - 1])} at epoch {self.epoch}, "
-                f"step {step}; a lower optimizer.lr or precision float32 may help"
+                f"training stopped: the loss is {float(losses[at])} at epoch {self.epoch}, "
+                f"step {self._seen - len(losses) + at + 1}; a lower optimizer.lr or precision "
+                "float32 may help"
             )
-        spread = float(torch.stack(self._spreads[-LOOK_EVERY:]).mean())
+        spread = float(since["spread"].mean())
         if not spread > COLLAPSED:
             raise LookalikeError(
                 f"training stopped: in epoch {self.epoch} the embeddings collapsed to one point "
@@ -188,19 +196,19 @@ class Watch:
                 "the network; a smaller loss.margin, a lower optimizer.lr, balanced batches or "
                 "batch_norm may help"
             )
+        for name, some in since.items():
+            self._sums[name] += float(some.double().sum())
+            self._since[name] = []
+        self._last_loss = float(losses[-1])
 
     def note(self) -> str:
         """The last loss looked at, for the progress bar."""
-        last = (len(self._losses) // LOOK_EVERY) * LOOK_EVERY
-        return f"loss {float(self._losses[last - 1]):.4f}" if last else ""
+        return "" if self._last_loss is None else f"loss {self._last_loss:.4f}"
 
     def means(self) -> Epoch:
         """Means over the steps: loss, share of active negatives (or None), spread."""
-        return {
-            "loss": float(torch.stack(self._losses).mean()),
-            "active_negatives": float(torch.stack(self._active).mean()) if self._active else None,
-            "spread": float(torch.stack(self._spreads).mean()),
-        }
+        means: Epoch = {name: total / self._seen for name, total in self._sums.items()}
+        return means if self._has_active else {**means, "active_negatives": None}
 
 
 def relative_spread(embeddings: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import torch
+
 from lookalike.devices import device_for
 from lookalike.embedding_split import EmbedSettings, embed_split
 from lookalike.logs import step
 
+torch.set_num_threads(snakemake.threads)
 with step(snakemake.log[0]):
     embed_split(
         Path(snakemake.input.manifest),
