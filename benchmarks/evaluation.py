@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lookalike.ranking import Items
 from lookalike.retrieval import Protocol, evaluate
 from lookalike.statistics import bootstrap_intervals, paired_differences
+from lookalike.streams import Items
 from timing import Result, alternately, once, seconds
 
 KS = (1, 10, 50)

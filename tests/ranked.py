@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.ranking import Items, rank
+from lookalike.ranking import Accelerator, rank
+from lookalike.streams import Items
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,16 @@ class RankedQuery:
     relevant: NDArray[np.bool_]
 
 
-def ranked_queries(queries: Items, gallery: Items, score: str, depth: int) -> list[RankedQuery]:
+def ranked_queries(
+    queries: Items,
+    gallery: Items,
+    score: str,
+    depth: int,
+    accelerator: Accelerator | None = None,
+) -> list[RankedQuery]:
     """The ranking of each query, in the order of the queries."""
     found: dict[int, RankedQuery] = {}
-    for batch in rank(queries, gallery, score=score, depth=depth):
+    for batch in rank(queries, gallery, score=score, depth=depth, accelerator=accelerator):
         for row, query in enumerate(batch.queries.tolist()):
             own = slice(*batch.ranks.starts[row : row + 2])
             there = batch.places[row] >= 0

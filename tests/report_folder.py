@@ -13,9 +13,9 @@ from PIL import Image
 
 from lookalike.comparison import write_comparison
 from lookalike.files import sha256_of_file, write_json, write_parquet
-from lookalike.ranking import Items
 from lookalike.report import write_report
 from lookalike.retrieval import Protocol, evaluate
+from lookalike.streams import Items
 
 TEMPLATE = Path(__file__).parents[1] / "workflow" / "report" / "report.html.j2"
 K = [1, 5, 10]

@@ -86,7 +86,7 @@ def test_evaluate_ranks_on_the_device_named(
     tmp_path: Path, tables: tuple[str, str], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[torch.device] = []
-    monkeypatch.setattr("lookalike.ranking._accelerator", asked.append)
+    monkeypatch.setattr("lookalike.retrieval.accelerator_of", asked.append)
     options = ["--out", str(tmp_path), "--score", "cosine", "--device", device]
     assert main(["evaluate", *tables, *options]) == 0
     assert asked == [choose_device(device)]

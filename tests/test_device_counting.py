@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 import brute_force
-from lookalike.device_counting import DeviceScorer, rising
+from lookalike.device_counting import DeviceScorer, OnDevice
 from lookalike.errors import LookalikeError
-from lookalike.ranking import Items
 from lookalike.relevance import Texts, tie_order
 from lookalike.retrieval import Protocol, evaluate
-from lookalike.scores import prepared
+from lookalike.scores import prepared, rising
+from lookalike.streams import Items
 from ranked import RankedQuery, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
@@ -30,13 +30,12 @@ AXES = np.array([[3, 0], [1, 0], [-2, 0], [0, 5], [0, -1], [0, 0]], np.float32)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
     """The device that ranks, in small tiles."""
     chosen = torch.device(request.param)
-    monkeypatch.setattr("lookalike.ranking._accelerator", lambda device: chosen)
     tiles_of(monkeypatch, 32, 128)
     return chosen
 
 
 def tiles_of(monkeypatch: pytest.MonkeyPatch, height: int, width: int) -> None:
-    monkeypatch.setattr("lookalike.ranking.HEIGHT", height)
+    monkeypatch.setattr("lookalike.device_counting.HEIGHT", height)
     monkeypatch.setattr("lookalike.device_counting.WIDTH", width)
 
 
@@ -111,7 +110,7 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
     gallery = named("g", columns, classes, keys, 4)
     ids, labels, wanted = texts(gallery.ids), texts(gallery.labels), texts(queries.labels)
     own, theirs = texts(queries.keys) or ["q"] * n_queries, texts(gallery.keys) or ["g"] * n_gallery
-    for row, found in enumerate(ranked_queries(queries, gallery, score, depth)):
+    for row, found in enumerate(ranked_queries(queries, gallery, score, depth, OnDevice(device))):
         left = [item for item in range(n_gallery) if theirs[item] != own[row]]
         scores = exact_scores(rows[row], columns[left], score)
         order = brute_force.ordered(scores, [ids[item] for item in left])
@@ -164,7 +163,7 @@ def test_ranks_are_those_of_the_devices_own_scores(
     scores = own_scores(device, rows, columns, score)
     ties = tie_order(gallery.ids)
     labels, wanted = np.array(texts(gallery.labels)), texts(queries.labels)
-    for row, found in enumerate(ranked_queries(queries, gallery, score, 30)):
+    for row, found in enumerate(ranked_queries(queries, gallery, score, 30, OnDevice(device))):
         hits = labels == wanted[row]
         order = np.lexsort((ties, -scores[row]))
         best, worst = np.lexsort((~hits, -scores[row])), np.lexsort((hits, -scores[row]))
@@ -184,10 +183,10 @@ def test_no_result_depends_on_tiles_blocks_or_memory(
 ) -> None:
     queries = named("q", exact(150, score, 4, 1), 30, 90, 3)
     gallery = named("g", exact(2500, score, 4, 2), 30, 90, 4)
-    whole = as_lists(ranked_queries(queries, gallery, score, 20))
-    monkeypatch.setattr("lookalike.ranking._BLOCK_ROWS", 1024)
-    monkeypatch.setattr("lookalike.ranking._GROUP_BYTES", 2**18)
-    monkeypatch.setattr("lookalike.ranking._KEPT_BYTES", 0)
+    whole = as_lists(ranked_queries(queries, gallery, score, 20, OnDevice(device)))
+    monkeypatch.setattr("lookalike.streams._BLOCK_ROWS", 1024)
+    monkeypatch.setattr("lookalike.streams._GROUP_BYTES", 2**18)
+    monkeypatch.setattr("lookalike.streams._KEPT_BYTES", 0)
     for height, width in ((1, 2048), (500, 1), (64, 700)):
         n = 150 if width > 1 else 3
         some = Items.of(
@@ -197,7 +196,7 @@ def test_no_result_depends_on_tiles_blocks_or_memory(
             texts(queries.keys)[:n],
         )
         tiles_of(monkeypatch, height, width)
-        assert as_lists(ranked_queries(some, gallery, score, 20)) == whole[:n]
+        assert as_lists(ranked_queries(some, gallery, score, 20, OnDevice(device))) == whole[:n]
 
 
 def test_the_evaluation_is_that_of_the_cpu(
@@ -207,11 +206,11 @@ def test_the_evaluation_is_that_of_the_cpu(
     gallery = named("g", exact(400, "euclidean", 6, 2), 5, None, 4)
     asked: list[torch.device] = []
 
-    def accelerator(wanted: torch.device) -> torch.device | None:
+    def accelerator(wanted: torch.device) -> OnDevice | None:
         asked.append(wanted)
-        return device if wanted.type == "cuda" else None
+        return OnDevice(device) if wanted.type == "cuda" else None
 
-    monkeypatch.setattr("lookalike.ranking._accelerator", accelerator)
+    monkeypatch.setattr("lookalike.retrieval.accelerator_of", accelerator)
     protocol = Protocol(k=[1, 10], bootstrap=0)
     there, here = (
         evaluate(queries, gallery, score="euclidean", protocol=protocol, device=name)

@@ -16,9 +16,10 @@ from scipy.spatial.distance import cdist
 import brute_force
 from brute_force import Item
 from lookalike.errors import LookalikeError
-from lookalike.ranking import Items, rank
+from lookalike.ranking import rank
 from lookalike.relevance import repeated, tie_order
 from lookalike.scores import normalised, score_matrix
+from lookalike.streams import Items
 from ranked import RankedQuery, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
@@ -301,9 +302,9 @@ def test_no_result_depends_on_threads_blocks_or_memory(
             (3, 1, 1, 0),
         ):
             torch.set_num_threads(count)
-            monkeypatch.setattr("lookalike.ranking._BLOCK_ROWS", 1024)
-            monkeypatch.setattr("lookalike.ranking._GROUP_BYTES", group)
-            monkeypatch.setattr("lookalike.ranking._KEPT_BYTES", kept)
+            monkeypatch.setattr("lookalike.streams._BLOCK_ROWS", 1024)
+            monkeypatch.setattr("lookalike.streams._GROUP_BYTES", group)
+            monkeypatch.setattr("lookalike.streams._KEPT_BYTES", kept)
             n = 1100 if group > 1 else 12  # a group of one query each
             some = Items(
                 queries.ids[:n],

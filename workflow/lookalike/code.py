@@ -34,7 +34,7 @@ _IMAGES = (
     "store",
 )
 _EMBEDDING = (*_IMAGES, "allocation", "embedding", "models", "normalisation")
-_RANKING = ("counting", "device_counting", "metrics", "ranking", "relevance", "scores")
+_RANKING = ("counting", "metrics", "ranking", "relevance", "scores", "streams")
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
     "manifest": (
@@ -67,6 +67,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "files",
         *_RANKING,
         "chance",
+        "device_counting",
         "evaluation",
         "links",
         "retrieval",

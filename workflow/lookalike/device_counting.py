@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from lookalike.counting import Levels, Marks, Places
 from lookalike.errors import LookalikeError
-from lookalike.scores import padded
+from lookalike.scores import padded, rising
 
 Float32s = NDArray[np.float32]
 Int32s = NDArray[np.int32]
-Bits = TypeVar("Bits", "NDArray[Any]", torch.Tensor)
 
 # The shape of a product, as on a CPU one for all: another may be summed in another order. HEIGHT is
 # for whoever cuts the queries into tiles.
@@ -33,16 +32,6 @@ _PAIRS, _DIFFERENCES = 2**14, 2**21
 
 _WORD = 2**32
 _FURTHEST = float(np.finfo(np.float32).max)
-
-
-def rising(bits: Bits) -> Bits:
-    """Whole numbers in the order of the floats whose bits these are, int32 of any shape.
-
-    A float's bits, read as a whole number, rise with it where it is positive and fall where it is
-    negative. The same again gives back the bits. Not for -0.
-    """
-    order: Bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    return order
 
 
 _NOTHING = int(rising(np.array([-np.inf], np.float32).view(np.int32))[0])
@@ -242,3 +231,28 @@ class DeviceCounts:
 
     def _counted(self, level: torch.Tensor) -> torch.Tensor:
         return torch.bincount(level, minlength=len(self.level_keys))
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """Ranks on a torch device; an `Accelerator` of `lookalike.ranking`."""
+
+    device: torch.device
+
+    @property
+    def height(self) -> int:
+        """Queries in one product."""
+        return HEIGHT
+
+    def scorer(self, vectors: Float32s, height: int, score: str) -> DeviceScorer:
+        """See `DeviceScorer.of`."""
+        return DeviceScorer.of(vectors, height, score, self.device)
+
+    def counts(self, marks: Marks, levels: Levels, n_gallery: int, depth: int) -> DeviceCounts:
+        """Counts for one tile of queries, from 0."""
+        return DeviceCounts(self.device, marks, levels, n_gallery, depth)
+
+
+def accelerator_of(device: torch.device) -> OnDevice | None:
+    """What is to rank there; None where the loops for a CPU are."""
+    return None if device.type == "cpu" else OnDevice(device)

@@ -16,9 +16,9 @@ from lookalike.errors import LookalikeError
 from lookalike.files import write_json, write_parquet
 from lookalike.links import resolved_files
 from lookalike.progress import Progress
-from lookalike.ranking import Items, require_finite
 from lookalike.relevance import Texts, repeated
 from lookalike.retrieval import Protocol, evaluate, table_of
+from lookalike.streams import Items, require_finite
 from lookalike.tables import read_metadata, read_names, read_vectors
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,18 +27,15 @@ from lookalike.counting import (
     Marks,
     Places,
     count,
-    divide,
     first_places,
     lay_grid,
-    lengths,
     place,
     take,
 )
-from lookalike.device_counting import HEIGHT, DeviceCounts, DeviceScorer, rising
-from lookalike.errors import LookalikeError
 from lookalike.metrics import Ranks
-from lookalike.relevance import Names, Relevance, Texts
-from lookalike.scores import GALLERY_TILE, SCORES, Scorer, prepared
+from lookalike.relevance import Relevance
+from lookalike.scores import SCORES, Scorer, prepared, rising
+from lookalike.streams import Block, Gallery, Items, groups, whole_tiles
 
 Float32s = NDArray[np.float32]
 Int32s = NDArray[np.int32]
@@ -45,32 +43,6 @@ Int64s = NDArray[np.int64]
 
 # Queries in one product: with few queries, smaller tiles let more threads take part.
 _FEW_QUERIES, _LOW_TILE, _HIGH_TILE = 1024, 64, 256
-
-# As many queries as fit here are ranked in one go, in two passes over the gallery.
-_GROUP_BYTES = 128 * 2**20
-_BYTES_PER_RELEVANT = 72
-
-_BLOCK_ROWS, _BLOCK_BYTES = 32_768, 32 * 2**20
-_KEPT_BYTES = 128 * 2**20
-
-
-@dataclass(frozen=True)
-class Items(Names):
-    """All queries, or the whole gallery: names in memory, vectors as a stream.
-
-    Attributes:
-        vectors: called for each pass; yields float32 [m, d] in order, n rows in all.
-        name: what messages call these items.
-
-    """
-
-    vectors: Callable[[], Iterable[Float32s]] = list
-    name: str = "the embeddings"
-
-    @classmethod
-    def of(cls, ids: Texts, labels: Texts, vectors: Float32s, keys: Texts | None = None) -> Items:
-        """Items whose vectors are in memory, float32 [n, d]."""
-        return cls(ids, labels, keys, lambda: [vectors])
 
 
 @dataclass(frozen=True)
@@ -99,6 +71,41 @@ class Ranked:
     relevant: NDArray[np.bool_]
 
 
+class Scores(Protocol):
+    """Makes scores of a tile of queries: `lookalike.scores.Scorer`, or an accelerator's."""
+
+    def tiles(self, gallery: torch.Tensor, n_items: int) -> Iterator[tuple[int, Any]]:
+        """See `lookalike.scores.Scorer.tiles`; scores are an array, or a tensor on the device."""
+
+
+class Counts(Protocol):
+    """Counts scores in place of `lookalike.counting.count`."""
+
+    def count(self, scores: Any, first: int, ties: Int32s) -> None:
+        """Count a tile of scores, and keep the best items."""
+
+    def fill(self, levels: Levels, places: Places) -> None:
+        """Write what was counted to where `lookalike.counting.count` leaves it."""
+
+
+class Accelerator(Protocol):
+    """Makes and counts scores elsewhere, see `lookalike.device_counting`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where embeddings are sent."""
+
+    @property
+    def height(self) -> int:
+        """Queries in one product."""
+
+    def scorer(self, vectors: Float32s, height: int, score: str) -> Scores:
+        """See `lookalike.scores.Scorer.of`."""
+
+    def counts(self, marks: Marks, levels: Levels, n_gallery: int, depth: int) -> Counts:
+        """Counts for one tile of queries, from 0."""
+
+
 def rank(
     queries: Items,
     gallery: Items,
@@ -106,7 +113,7 @@ def rank(
     score: str,
     depth: int,
     seen: Callable[[int], object] = lambda scores: None,
-    device: torch.device | str = "cpu",
+    accelerator: Accelerator | None = None,
 ) -> Iterator[Ranked]:
     """Rank the whole gallery for every query; every query is in one of the results.
 
@@ -118,53 +125,32 @@ def rank(
         score: "cosine" or "euclidean", see `lookalike.scores`.
         depth: how many first places to report; there are no more than gallery items.
         seen: told now and then how many more of the Q x N scores have been counted.
-        device: where scores are made and counted; its scores may differ from the CPU's by 1e-6.
+        accelerator: what makes scores and counts them in place of the CPU; its scores may differ by
+            1e-6.
 
     Raises:
-        LookalikeError: an embedding holds NaN or infinity, or the device cannot make the score.
+        LookalikeError: an embedding holds NaN or infinity, or the accelerator cannot make
+            the score.
 
     """
     if score not in SCORES:
         raise ValueError(f"score must be one of {SCORES}, not {score!r}")
     depth = min(depth, len(gallery.ids))
     relevance = Relevance(queries, gallery)
-    accelerator = _accelerator(torch.device(device))
     with _workers() as pool:
-        stream = _Gallery(gallery, score, pool, accelerator)
-        for numbers, vectors in _groups(queries, relevance, depth, score):
+        device = accelerator.device if accelerator else torch.device("cpu")
+        stream = Gallery(gallery, score, pool, device)
+        for numbers, vectors in groups(queries, relevance, depth, score):
             order = np.argsort(relevance.label_of_query[numbers], kind="stable")
             height = _LOW_TILE if len(queries.ids) <= _FEW_QUERIES else _HIGH_TILE
             if accelerator:
-                height = HEIGHT
+                height = accelerator.height
+            make = accelerator.scorer if accelerator else Scorer.of
             tiles = [
-                _tile(numbers[rows], vectors[rows], height, score, accelerator)
+                _Tile(numbers[rows], make(prepared(vectors[rows], score), height, score))
                 for rows in np.split(order, range(height, len(order), height))
             ]
-            yield from _rank_group(tiles, stream, relevance, depth, pool, seen)
-
-
-def _accelerator(device: torch.device) -> torch.device | None:
-    """Where `lookalike.device_counting` is to work; None where the loops for a CPU are."""
-    return None if device.type == "cpu" else device
-
-
-def require_finite(norms: NDArray[np.float64], items: Items) -> None:
-    """Raise a LookalikeError that names the images with NaN or infinity, if these have any.
-
-    Args:
-        norms: float64 [n], the lengths of some of the embeddings.
-        items: all of them, to be counted.
-
-    """
-    if np.isfinite(norms).all():
-        return
-    bad = np.concatenate([~np.isfinite(lengths(vectors)) for vectors in items.vectors()])
-    names = [str(items.ids[row]) for row in np.flatnonzero(bad)[:5].tolist()]
-    raise LookalikeError(
-        f"{items.name}: the embeddings of {bad.sum()} image(s) hold NaN or infinity and cannot be "
-        f"ranked: {', '.join(names)}{', ...' if bad.sum() > 5 else ''}. The model that made "
-        "them has diverged, or an image's values overflow"
-    )
+            yield from _rank_group(tiles, stream, relevance, depth, pool, seen, accelerator)
 
 
 @dataclass(frozen=True)
@@ -172,41 +158,24 @@ class _Tile:
     """Queries whose scores are made by one product."""
 
     queries: Int64s
-    scorer: Scorer | DeviceScorer
-
-
-def _tile(
-    queries: Int64s, vectors: Float32s, height: int, score: str, accelerator: torch.device | None
-) -> _Tile:
-    ready = prepared(vectors, score)
-    if accelerator is None:
-        return _Tile(queries, Scorer.of(ready, height, score))
-    return _Tile(queries, DeviceScorer.of(ready, height, score, accelerator))
-
-
-@dataclass(frozen=True)
-class _Block:
-    """The gallery items from `first` on: float32 [n filled up to a multiple of a tile, d]."""
-
-    first: int
-    n: int
-    vectors: torch.Tensor
+    scorer: Scores
 
 
 def _rank_group(
     tiles: Sequence[_Tile],
-    gallery: _Gallery,
+    gallery: Gallery,
     relevance: Relevance,
     depth: int,
     pool: ThreadPoolExecutor,
     seen: Callable[[int], object],
+    accelerator: Accelerator | None,
 ) -> Iterator[Ranked]:
-    # A device works through the tiles one after another: its memory holds the scores of one.
-    each: Callable[..., Iterable[object]] = pool.map if gallery.accelerator is None else map
+    # An accelerator works through the tiles one after another: its memory holds the scores of one.
+    each: Callable[..., Iterable[object]] = map if accelerator else pool.map
     searches = list(pool.map(_Search, tiles, repeat(relevance)))
     for block in gallery.blocks():
         list(each(_Search.see, searches, repeat(block)))
-    counts = list(pool.map(_Count, searches, repeat(relevance), repeat(depth)))
+    counts = list(pool.map(_Count, searches, repeat(relevance), repeat(depth), repeat(accelerator)))
     del searches
     for block in gallery.blocks():
         list(each(_Count.see, counts, repeat(block)))
@@ -229,12 +198,12 @@ class _Search:
         self.relevant = _marks(self.relevant.start, columns)
         self.score = np.empty(len(columns), np.float32)
 
-    def see(self, block: _Block) -> None:
+    def see(self, block: Block) -> None:
         """Take the scores of the relevant items among a block's."""
         begin, end = np.searchsorted(self.wanted, [block.first, block.first + block.n]).tolist()
         device = block.vectors.device
         rows = torch.from_numpy(self.wanted[begin:end] - block.first).to(device)
-        vectors = torch.zeros(_whole_tiles(end - begin), block.vectors.shape[1], device=device)
+        vectors = torch.zeros(whole_tiles(end - begin), block.vectors.shape[1], device=device)
         torch.index_select(block.vectors, 0, rows, out=vectors[: end - begin])
         for start, scores in self.tile.scorer.tiles(vectors, end - begin):
             width = min(scores.shape[1], end - begin - start)
@@ -245,7 +214,9 @@ class _Search:
 class _Count:
     """The second pass: how many other items score above each relevant one, and the best of them."""
 
-    def __init__(self, search: _Search, relevance: Relevance, depth: int) -> None:
+    def __init__(
+        self, search: _Search, relevance: Relevance, depth: int, accelerator: Accelerator | None
+    ) -> None:
         self.tile, self.n_gallery = search.tile, search.n_gallery
         self.marks, self.tie = search.apart, relevance.tie
         self.levels, self.level_item = _levels(search, relevance.tie)
@@ -256,25 +227,24 @@ class _Count:
             item=np.empty((n, depth), np.int32),
             size=np.zeros(n, np.int64),
         )
-        self.on_device = None
-        if isinstance(self.tile.scorer, DeviceScorer):
-            device = self.tile.scorer.vectors.device
-            self.on_device = DeviceCounts(device, self.marks, self.levels, len(self.tie), depth)
+        self.there: Counts | None = None
+        if accelerator:
+            self.there = accelerator.counts(self.marks, self.levels, len(self.tie), depth)
 
-    def see(self, block: _Block) -> None:
+    def see(self, block: Block) -> None:
         """Count a block's scores."""
         for start, scores in self.tile.scorer.tiles(block.vectors, block.n):
             first = block.first + start
             ties = self.tie[first : min(first + scores.shape[1], block.first + block.n)]
-            if isinstance(scores, np.ndarray):
+            if self.there:
+                self.there.count(scores, first, ties)
+            else:
                 count(scores, first, ties, self.marks, self.levels, self.places)
-            elif self.on_device:
-                self.on_device.count(scores, first, ties)
 
     def result(self) -> Ranked:
         """What the counts come to."""
-        if self.on_device:
-            self.on_device.fill(self.levels, self.places)
+        if self.there:
+            self.there.fill(self.levels, self.places)
         n, depth = self.places.score.shape
         starts = self.levels.start - np.arange(n + 1)
         three = np.empty((3, starts[-1]), np.int32)
@@ -353,103 +323,6 @@ def _without(relevant: Marks, left_out: Marks) -> tuple[Marks, Marks]:
         return _marks(np.cumsum([0, *map(len, items)]), np.concatenate(items))
 
     return joined(kept), joined(apart)
-
-
-def _groups(
-    queries: Items, relevance: Relevance, depth: int, score: str
-) -> Iterator[tuple[Int64s, Float32s]]:
-    """Cut the queries into groups that fit in memory: which they are, and their vectors."""
-    done = 0
-    held: list[Float32s] = []
-    apart = relevance.n_relevant + relevance.n_left_out
-    # As they come, joined, and in tiles, where `euclidean` needs twice the precision.
-    copies = 4 if score == "euclidean" else 3
-    for first, vectors in _arrays(queries):
-        require_finite(lengths(vectors), queries)
-        fixed = vectors.shape[1] * 4 * copies + depth * 24
-        costs = fixed + _BYTES_PER_RELEVANT * apart[done : first + len(vectors)]
-        # Where a group ends, counted from the first query that is in none yet.
-        start = first - done
-        while start < len(costs):
-            fitting = int(np.searchsorted(np.cumsum(costs), _GROUP_BYTES, "right"))
-            end = min(max(fitting, start, 1), len(costs))
-            held.append(vectors[done + start - first : done + end - first])
-            if end == len(costs):
-                break
-            group = np.concatenate(held)
-            held = []
-            yield np.arange(done, done + end), group
-            done, costs, start = done + end, costs[end:], 0
-    if held:
-        group = np.concatenate(held)
-        held = []
-        yield np.arange(done, done + len(group)), group
-
-
-def _arrays(items: Items) -> Iterator[tuple[int, Float32s]]:
-    """The vectors in order, with the position of the first of each array."""
-    first = 0
-    for vectors in items.vectors():
-        # Sums are made in vector instructions: their last digits follow from the layout.
-        yield first, np.ascontiguousarray(vectors, np.float32)
-        first += len(vectors)
-
-
-class _Gallery:
-    """The gallery in blocks of some ten megabytes, ready for the product, as often as needed."""
-
-    def __init__(
-        self,
-        items: Items,
-        score: str,
-        pool: ThreadPoolExecutor,
-        accelerator: torch.device | None,
-    ) -> None:
-        self.items, self.score, self.pool, self.accelerator = items, score, pool, accelerator
-        self._kept: list[_Block] | None = None
-        self._buffer = torch.empty(0, 0)
-
-    def blocks(self) -> Iterator[_Block]:
-        """One pass; a small gallery is kept ready for the next."""
-        if self._kept is not None:
-            yield from self._kept
-            return
-        kept = []
-        for first, vectors in _arrays(self.items):
-            width = vectors.shape[1]
-            keep = len(self.items.ids) * width * 4 <= _KEPT_BYTES
-            rows = max(GALLERY_TILE, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * width)))
-            for start in range(0, len(vectors), rows):
-                some = vectors[start : start + rows]
-                height = _whole_tiles(len(some))
-                # One buffer for all that is not kept: the C library would hold on to many.
-                if keep or self._buffer.shape[0] < height:
-                    self._buffer = torch.empty(height, width)
-                block = self._ready(some, first + start, self._buffer[:height])
-                if keep:
-                    kept.append(block)
-                yield block
-        if kept:
-            self._kept = kept
-
-    def _ready(self, vectors: Float32s, first: int, ready: torch.Tensor) -> _Block:
-        ready[len(vectors) :] = 0
-
-        def prepare(start: int) -> None:
-            rows = slice(start, start + 4 * GALLERY_TILE)
-            norms = lengths(vectors[rows])
-            require_finite(norms, self.items)
-            if self.score == "cosine":
-                divide(vectors[rows], norms, ready.numpy()[: len(vectors)][rows])
-            else:
-                ready.numpy()[: len(vectors)][rows] = vectors[rows]
-
-        list(self.pool.map(prepare, range(0, len(vectors), 4 * GALLERY_TILE)))
-        return _Block(first, len(vectors), ready.to(self.accelerator or "cpu"))
-
-
-def _whole_tiles(rows: int) -> int:
-    return -(-rows // GALLERY_TILE) * GALLERY_TILE
 
 
 @contextmanager

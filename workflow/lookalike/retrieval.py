@@ -14,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.chance import chance
+from lookalike.device_counting import accelerator_of
 from lookalike.errors import LookalikeError
 from lookalike.metrics import RANK_KEYS, headline_keys, metric_keys, per_query_metrics
-from lookalike.ranking import Items, Ranked, rank
+from lookalike.ranking import Ranked, rank
 from lookalike.relevance import as_texts
 from lookalike.scores import SCORES
 from lookalike.statistics import bootstrap_intervals
+from lookalike.streams import Items
 
 _FEWEST_RESAMPLES = 1000
 # Names of the rankings table that are gathered at once: Arrow's limit is 2 GiB of text.
@@ -109,7 +111,10 @@ def evaluate(
         raise LookalikeError(f"score: '{score}' is not one of {', '.join(SCORES)}")
     results = _Results(queries, gallery, protocol)
     depth = max(protocol.k)
-    for ranked in rank(queries, gallery, score=score, depth=depth, seen=seen, device=device):
+    accelerator = accelerator_of(torch.device(device))
+    for ranked in rank(
+        queries, gallery, score=score, depth=depth, seen=seen, accelerator=accelerator
+    ):
         results.add(ranked)
     results.require_scored()
     return Evaluation(

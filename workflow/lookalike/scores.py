@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from lookalike.counting import distances, divide, lengths
 
 Float32s = NDArray[np.float32]
+
+Bits = TypeVar("Bits", "NDArray[Any]", torch.Tensor)
 
 SCORES = ("cosine", "euclidean")
 
@@ -103,3 +106,13 @@ def padded(vectors: Float32s, height: int) -> torch.Tensor:
     rows = torch.zeros(height, vectors.shape[1])
     rows[: len(vectors)] = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
     return rows
+
+
+def rising(bits: Bits) -> Bits:
+    """Whole numbers in the order of the floats whose bits these are, int32 of any shape.
+
+    A float's bits, read as a whole number, rise with it where it is positive and fall where it is
+    negative. The same again gives back the bits. Not for -0.
+    """
+    order: Bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return order

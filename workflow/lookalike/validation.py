@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.metrics import average_precision_at
-from lookalike.ranking import Items, rank
+from lookalike.ranking import rank
+from lookalike.streams import Items
 
 
 def leave_one_out_map(
