@@ -315,6 +315,18 @@ def test_same_file_follows_links_and_keeps_two_files_of_one_name(tmp_path: Path)
     assert pd.read_parquet(tmp_path / "per_query.parquet")["n_gallery"].tolist() == [1, 2]
 
 
+def test_queries_that_find_themselves_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = unit(tmp_path / "x.parquet")
+    run(path, path, tmp_path)
+    assert "3 of 3 queries have the image_id of a gallery item" in caplog.text
+    caplog.clear()
+    run(path, path, tmp_path, exclude="same_id", no_relevant="zero")
+    run(table(tmp_path / "y.parquet", np.eye(3), list("abc"), "y"), path, tmp_path)
+    assert "--exclude" not in caplog.text
+
+
 def test_same_content_leaves_every_copy_out(tmp_path: Path) -> None:
     query = table(tmp_path / "q.parquet", np.eye(2), ["a", "a"], "q", sha256s=["s", "t"])
     gallery = table(

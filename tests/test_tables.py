@@ -106,7 +106,10 @@ def test_half_precision_and_pandas_tables_are_read(tmp_path: Path) -> None:
         (columns(embedding=[["a"]] * 5), "'embedding' is of type list<.*string>"),
         (columns(embedding=[[1.0, 2.0]] * 4 + [[1.0]]), "'folder/é 4.png' has 1 values.*2"),
         (columns(embedding=[[1.0, 2.0]] * 4 + [None]), "'folder/é 4.png' has no embedding"),
-        (columns(embedding=[[1.0, None]] * 5), "empty values inside"),
+        (
+            columns(embedding=[[1.0, None]] * 5),
+            "empty values inside the embeddings of 5 image.*'folder/é 0.png'",
+        ),
         (columns(embedding=pa.array([[]] * 5, pa.list_(pa.float32()))), "length 0"),
         (columns(label=["a", None, "b", "c", "d"]), "'label' has empty values"),
         (columns(image_id=["a", None, "b", "c", "d"]), "'image_id' has empty values"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from lookalike.counting import lengths
@@ -16,7 +17,7 @@ from lookalike.errors import LookalikeError
 from lookalike.files import write_json, write_parquet
 from lookalike.links import resolved_files
 from lookalike.progress import Progress
-from lookalike.relevance import Texts, repeated
+from lookalike.relevance import Texts, as_texts, repeated
 from lookalike.retrieval import Protocol, evaluate, table_of
 from lookalike.streams import Items, require_finite
 from lookalike.tables import read_metadata, read_names, read_vectors
@@ -85,6 +86,8 @@ def evaluate_files(
             f"{query} holds embeddings of {widths[0]} values, {gallery} of {widths[1]}; both must "
             "come from one model"
         )
+    if exclude == "none":
+        _warn_of_itself(queries, items)
     stated = _stated_score(query, gallery)
     score = score or stated or _score_of_unit_norms(queries, items)
     with Progress("ranking", len(queries.ids) * len(items.ids), "scores") as progress:
@@ -132,6 +135,18 @@ def _exclusion_keys(
             "gallery images; tables alone can use same_id or same_content"
         )
     return resolved_files(folder, names["image_id"].to_pylist())
+
+
+def _warn_of_itself(queries: Items, gallery: Items) -> None:
+    """Say so where queries may find themselves: one table searched in itself, say."""
+    shared = pc.sum(pc.is_in(as_texts(queries.ids), as_texts(gallery.ids))).as_py()
+    if shared:
+        log.warning(
+            "warning: %d of %d queries have the image_id of a gallery item. If that is the same "
+            "image, each finds itself first: leave it out with --exclude same_id",
+            shared,
+            len(queries.ids),
+        )
 
 
 def _stated_score(query: Path, gallery: Path) -> str | None:

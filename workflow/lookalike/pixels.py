@@ -170,7 +170,6 @@ def training_pixels(
     """
     hashes: list[str] = manifest["sha256"].to_pylist()
     if _too_large(manifest, settings, cache, pixel_store_gb):
-        log.info("images are decoded again in each epoch, ahead of the network")
         names = manifest["image_id"].to_pylist()
         files = [(key, folder / name) for key, name in zip(hashes, names, strict=True)]
         return DecodedRows(files, settings, threads)
@@ -188,7 +187,7 @@ def _too_large(
         return False
     log.info(
         "the training images would take %.3g GB decoded, more than image.pixel_store_gb (%g), so "
-        "they are not kept; a larger image.pixel_store_gb or a smaller image.size avoids it",
+        "training decodes the files again in each epoch; a larger image.pixel_store_gb avoids it",
         size,
         pixel_store_gb,
     )

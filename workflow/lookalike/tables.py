@@ -215,7 +215,12 @@ def _vectors(path: str | Path, values: pa.Array, start: int) -> NDArray[np.float
         raise LookalikeError(f"{path}: the embeddings have no values (lists of length 0)")
     flat = values.flatten()
     if flat.null_count:
-        raise LookalikeError(f"{path}: there are empty values inside the embeddings")
+        rows = np.unique(np.flatnonzero(np.asarray(flat.is_null())) // usual)
+        raise LookalikeError(
+            f"{path}: there are empty values inside the embeddings of {len(rows)} image(s), the "
+            f"first is {_name_of(path, start + int(rows[0]))}. pandas writes NaN so: the model "
+            "that made them has diverged, or an image's values overflow"
+        )
     with np.errstate(over="ignore"):  # Beyond float32 becomes infinite, and is refused as that.
         vectors: NDArray[np.float32] = flat.to_numpy(zero_copy_only=False).astype(
             np.float32, copy=False
