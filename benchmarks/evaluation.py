@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,27 +59,33 @@ class Retrieval:
 
 def full_suite() -> list[Result]:
     """All metrics, rankings to place 50, ties and the per-query table, against the product."""
-    results = []
-    for what, classes, noise in (
-        ("200 relevant, mAP@10 {:.2f}", 1000, 1.5),
-        ("200 relevant, mAP@10 {:.2f}", 1000, 2.5),
-        ("200 relevant, mAP@10 {:.2f} (untrained)", 1000, 8.0),
-        ("10 relevant, mAP@10 {:.2f}", 20_000, 1.5),
-        ("2,000 relevant, mAP@10 {:.2f}", 100, 2.5),
-    ):
-        data = Retrieval.draw(2000, 200_000, classes, noise)
-        queries, gallery = data.items
-        found: dict[str, Any] = {}
+    return [
+        against_product("200 relevant, mAP@10 {:.2f}", 1000, 1.5),
+        against_product("200 relevant, mAP@10 {:.2f}", 1000, 2.5),
+        against_product("200 relevant, mAP@10 {:.2f} (untrained)", 1000, 8.0),
+        against_product("10 relevant, mAP@10 {:.2f}", 20_000, 1.5),
+        against_product("2,000 relevant, mAP@10 {:.2f}", 100, 2.5),
+    ]
 
-        def ours() -> None:
-            summary = evaluate(queries, gallery, score="cosine", protocol=PROTOCOL).summary  # noqa: B023
-            found.update(summary["metrics"])  # noqa: B023
 
-        took = alternately({"ours": ours, "bare": lambda: product(data)})  # noqa: B023
-        name = f"2,000 x 200,000: {what.format(found['mAP@10'])}"
-        baseline = "bare float32 product of the same blocks"
-        results.append(Result(name, took["ours"], baseline, took["bare"]))
-    return results
+def against_product(what: str, classes: int, noise: float) -> Result:
+    """One evaluation; `what` takes its mAP@10."""
+    data = Retrieval.draw(2000, 200_000, classes, noise)
+    queries, gallery = data.items
+    found: dict[str, float] = {}
+    took = alternately(
+        {"ours": lambda: found.update(measured(queries, gallery)), "bare": lambda: product(data)}
+    )
+    name = f"2,000 x 200,000: {what.format(found['mAP@10'])}"
+    baseline = "bare float32 product of the same blocks"
+    return Result(name, took["ours"], baseline, took["bare"])
+
+
+def measured(queries: Items, gallery: Items) -> dict[str, float]:
+    """Every metric."""
+    result = evaluate(queries, gallery, score="cosine", protocol=PROTOCOL)
+    metrics: dict[str, float] = result.summary["metrics"]
+    return metrics
 
 
 def product(data: Retrieval) -> None:
@@ -94,15 +101,10 @@ def peers() -> list[Result]:
     data = Retrieval.draw(1000, 50_000, 500, 2.0)
     queries, gallery = data.items
     found: dict[str, float] = {}
-
-    def ours() -> None:
-        result = evaluate(queries, gallery, score="cosine", protocol=PROTOCOL)
-        found.update(result.summary["metrics"])
-
-    mine = seconds(ours, 3)
+    mine = seconds(lambda: found.update(measured(queries, gallery)), 3)
     results = []
     for name, peer in PEERS.items():
-        took, values = once(lambda peer=peer: peer(data))  # type: ignore[misc]
+        took, values = once(partial(peer, data))
         for key, value in values.items():
             if not np.isclose(value, found[key], rtol=1e-5):
                 raise SystemExit(f"{name} finds {key} = {value}, Lookalike {found[key]}")

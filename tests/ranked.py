@@ -52,3 +52,19 @@ def ranked_queries(
                 batch.relevant[row][there],
             )
     return [found[query] for query in range(len(queries.ids))]
+
+
+def as_lists(results: list[RankedQuery]) -> list[list[object]]:
+    """Rankings in a form that compares."""
+    return [
+        [
+            result.n_gallery,
+            *(some.tolist() for some in (result.ranks, result.optimistic, result.pessimistic)),
+            *(some.tolist() for some in (result.places, result.scores, result.relevant)),
+        ]
+        for result in results
+    ]
+
+
+def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)

@@ -18,7 +18,7 @@ from lookalike.relevance import Texts, tie_order
 from lookalike.retrieval import Protocol, evaluate
 from lookalike.scores import prepared, rising
 from lookalike.streams import Items
-from ranked import RankedQuery, ranked_queries
+from ranked import as_lists, normal, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -127,10 +127,6 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
         assert found.relevant.tolist() == hits[:depth]
 
 
-def normal(*shape: int, seed: int) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
 def own_scores(
     device: torch.device, queries: NDArray[np.float32], gallery: NDArray[np.float32], score: str
 ) -> NDArray[np.float32]:
@@ -139,17 +135,6 @@ def own_scores(
     items = torch.from_numpy(prepared(gallery, score)).to(device)
     parts = [scores.cpu().numpy().copy() for _, scores in scorer.tiles(items, len(items))]
     return np.concatenate(parts, axis=1)
-
-
-def as_lists(results: list[RankedQuery]) -> list[list[object]]:
-    return [
-        [
-            result.n_gallery,
-            *(some.tolist() for some in (result.ranks, result.optimistic, result.pessimistic)),
-            *(some.tolist() for some in (result.places, result.scores, result.relevant)),
-        ]
-        for result in results
-    ]
 
 
 @pytest.mark.parametrize("score", SCORES)

@@ -20,7 +20,7 @@ from lookalike.ranking import rank
 from lookalike.relevance import repeated, tie_order
 from lookalike.scores import normalised, score_matrix
 from lookalike.streams import Items
-from ranked import RankedQuery, ranked_queries
+from ranked import RankedQuery, as_lists, normal, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
 
@@ -95,10 +95,6 @@ def rank_floats(
         return Items.of(ids, [f"{i % 7}" for i in range(len(part))], part)
 
     return ranked_queries(side("q", queries), side("g", gallery), score, depth)
-
-
-def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -258,20 +254,9 @@ def loop_over_sorted_rows(queries: Items, gallery: Items, score: str, depth: int
         worst = np.lexsort((hits, -row[left]))
         ranks = [(np.flatnonzero(hits[some]) + 1).tolist() for some in (order, best, worst)]
         first = left[order[:depth]]
-        found.append([len(left), *ranks, first.tolist(), row[first].tolist()])
+        relevant = hits[order[:depth]]
+        found.append([len(left), *ranks, first.tolist(), row[first].tolist(), relevant.tolist()])
     return found
-
-
-def as_lists(results: list[RankedQuery]) -> list[Any]:
-    return [
-        [
-            result.n_gallery,
-            *(some.tolist() for some in (result.ranks, result.optimistic, result.pessimistic)),
-            result.places.tolist(),
-            result.scores.tolist(),
-        ]
-        for result in results
-    ]
 
 
 # Few relevant items are counted one by one, more of them in cells; most of a gallery is below them

@@ -32,8 +32,6 @@ _PAIRS, _DIFFERENCES = 2**14, 2**21
 
 _WORD = 2**32
 _FURTHEST = float(np.finfo(np.float32).max)
-
-
 _NOTHING = int(rising(np.array([-np.inf], np.float32).view(np.int32))[0])
 
 

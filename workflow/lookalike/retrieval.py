@@ -110,7 +110,7 @@ def evaluate(
     if score not in SCORES:
         raise LookalikeError(f"score: '{score}' is not one of {', '.join(SCORES)}")
     results = _Results(queries, gallery, protocol)
-    depth = max(protocol.k)
+    depth = results.places.shape[1]
     accelerator = accelerator_of(torch.device(device))
     for ranked in rank(
         queries, gallery, score=score, depth=depth, seen=seen, accelerator=accelerator

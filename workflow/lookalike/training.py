@@ -157,29 +157,26 @@ def train(
 class Watch:
     """Keeps an eye on one epoch: its means, and the two ways in which training goes wrong."""
 
-    _NAMES = ("loss", "active_negatives", "spread")
-
     def __init__(self, epoch: int, steps: int) -> None:
         self.epoch, self.steps = epoch, steps
         self._seen = 0
-        self._since: dict[str, list[Tensor]] = {name: [] for name in self._NAMES}
-        self._sums = dict.fromkeys(self._NAMES, 0.0)
+        self._since: dict[str, list[Tensor]] = {}
+        self._sums: dict[str, float] = {}
         self._last_loss: float | None = None
-        self._has_active = False
 
     def see(self, value: LossValue, embeddings: Tensor) -> None:
         """Take note of a step; every so many steps, look whether all is well."""
         self._seen += 1
-        self._since["loss"].append(value.loss.detach())
-        self._since["spread"].append(relative_spread(embeddings))
+        noted = {"loss": value.loss.detach(), "spread": relative_spread(embeddings)}
         if value.active_negatives is not None:
-            self._has_active = True
-            self._since["active_negatives"].append(value.active_negatives.detach())
+            noted["active_negatives"] = value.active_negatives.detach()
+        for name, number in noted.items():
+            self._since.setdefault(name, []).append(number)
         if len(self._since["loss"]) == LOOK_EVERY or self._seen == self.steps:
             self._look()
 
     def _look(self) -> None:
-        since = {name: torch.stack(some).cpu() for name, some in self._since.items() if some}
+        since = {name: torch.stack(some).cpu() for name, some in self._since.items()}
         losses = since["loss"]
         if not bool(torch.isfinite(losses).all()):
             at = int((~torch.isfinite(losses)).nonzero()[0])
@@ -197,8 +194,8 @@ class Watch:
                 "batch_norm may help"
             )
         for name, some in since.items():
-            self._sums[name] += float(some.double().sum())
-            self._since[name] = []
+            self._sums[name] = self._sums.get(name, 0.0) + float(some.double().sum())
+        self._since = {}
         self._last_loss = float(losses[-1])
 
     def note(self) -> str:
@@ -207,8 +204,8 @@ class Watch:
 
     def means(self) -> Epoch:
         """Means over the steps: loss, share of active negatives (or None), spread."""
-        means: Epoch = {name: total / self._seen for name, total in self._sums.items()}
-        return means if self._has_active else {**means, "active_negatives": None}
+        means = {name: total / self._seen for name, total in self._sums.items()}
+        return {"active_negatives": None, **means}
 
 
 def relative_spread(embeddings: Tensor) -> Tensor:
