@@ -27,14 +27,17 @@ import torch
 
 from lookalike.checkpoints import Checkpoint
 from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.distributed import fabric_for
 from lookalike.embedding import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.models import build_model, score_of
+from lookalike.optimization import fabric_precision
 from lookalike.sampling import hold_out_classes
 from lookalike.training import TrainingData, train
 from lookalike.validation import leave_one_out_map
 
+CPU = torch.device("cpu")
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 HELD_OUT = {"demo": 0.25, "digits": 0.5}
 
@@ -115,7 +118,8 @@ def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 kept = Checkpoint(Path(scratch), "run")
-                train(model, part, recipe, seed, torch.device("cpu"), kept)
+                fabric = fabric_for(CPU, fabric_precision(recipe, CPU))
+                train(model, part, recipe, seed, fabric, kept)
             except LookalikeError as error:
                 problem = str(error)
     vectors = embed_pixels(model, data.pixels[unseen], data.image)

@@ -22,6 +22,7 @@ from lookalike.allocation import keep_freed_memory
 from lookalike.augmentation import augment, build_augmentation
 from lookalike.checkpoints import Checkpoint
 from lookalike.config import read_yaml, resolve
+from lookalike.distributed import fabric_for
 from lookalike.embedding import embed_batches
 from lookalike.embedding_split import EmbedSettings, embed_split
 from lookalike.files import write_parquet
@@ -30,9 +31,10 @@ from lookalike.losses import build_loss
 from lookalike.manifest_table import SCHEMA, read_manifest
 from lookalike.models import build_model, save_model
 from lookalike.normalisation import scale, standardise
+from lookalike.optimization import build_optimizer, fabric_precision
 from lookalike.pixels import decoded, training_pixels
 from lookalike.sampling import epoch_batches
-from lookalike.training import TrainingData, build_optimizer, fabric_precision, train
+from lookalike.training import TrainingData, train
 from timing import Figure, Result, alternately
 
 CONFIG = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -183,7 +185,8 @@ def train_once(folder: Path, data: TrainingData, recipe: dict[str, Any]) -> None
     """Train a fresh network by a recipe, and keep nothing of it."""
     torch.manual_seed(0)
     checkpoint = Checkpoint(folder / "training", "run")
-    train(build_model(recipe["model"], data.image.size), data, recipe, 0, CPU, checkpoint)
+    fabric = fabric_for(CPU, fabric_precision(recipe, CPU))
+    train(build_model(recipe["model"], data.image.size), data, recipe, 0, fabric, checkpoint)
     checkpoint.remove()
 
 

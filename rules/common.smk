@@ -1,5 +1,6 @@
 # What the stages share: settings, where things are, and how a job asks for its device.
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from lookalike.errors import LookalikeError
 from lookalike.shards import shard_digest
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+
+# Slurm's warning before a job's time limit goes to every process of the job. Training saves its
+# state on it (lookalike.interruption); Snakemake, which started it, must not die of it.
+if workflow.remote_exec and hasattr(signal, "SIGUSR1"):
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # The seed's layout as `rule demo` makes it.
 DEMO = "resources/demo"
@@ -135,9 +141,20 @@ def aside(value):
     return lambda wildcards, input: value
 
 
-def gpus(wildcards):
-    """How many GPUs a job asks for: none where it will run on this machine and there is none."""
-    if config["device"] == "cpu":
-        return 0
+# Of a heavy job: all of this machine's. What another machine has is not known: profiles say it.
+CORES = (None if workflow.remote_exec else workflow.cores) or 8
+
+
+def gpus(count=lambda wildcards: 1):
+    """Resource function: how many GPUs a job asks for, `count` of its wildcards.
+
+    None where it will run on this machine and there is none.
+    """
     here = workflow.local_exec and not workflow.remote_exec
-    return 0 if here and not has_gpu() else 1
+    none = config["device"] == "cpu" or (here and not has_gpu())
+    return lambda wildcards: 0 if none else count(wildcards)
+
+
+def gpus_of_recipe(wildcards):
+    """How many GPUs a run's training asks for."""
+    return config["recipes"][recipe_of(wildcards.run)]["gpus"]

@@ -10,7 +10,7 @@ checkpoint manifest:
         "<results>/logs/manifest.log",
     benchmark:
         "<results>/benchmarks/manifest.tsv"
-    threads: workflow.cores or 4
+    threads: CORES
     resources:
         mem_mb=2000,
         runtime=60,
@@ -36,7 +36,7 @@ rule pixels:
         "<results>/logs/pixels/{image_digest}.log",
     benchmark:
         "<results>/benchmarks/pixels/{image_digest}.tsv"
-    threads: workflow.cores or 4
+    threads: CORES
     resources:
         mem_mb=2000,
         runtime=60,

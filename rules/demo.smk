@@ -2,6 +2,7 @@
 
 
 rule demo:
+    localrule: True
     output:
         train=local(directory("resources/demo/train")),
         query=local(directory("resources/demo/query_images")),

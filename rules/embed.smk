@@ -15,9 +15,9 @@ rule embed_shard:
         "<results>/logs/{model}/embed_{split}.{scatteritem}.log",
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.{scatteritem}.tsv"
-    threads: workflow.cores or 8
+    threads: CORES
     resources:
-        gpu=gpus,
+        gpu=gpus(),
         mem_mb=4000,
         runtime=240,
     params:
@@ -47,9 +47,9 @@ rule embed:
         "<results>/logs/{model}/embed_{split}.log",
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.tsv"
-    threads: workflow.cores or 8
+    threads: CORES
     resources:
-        gpu=gpus,
+        gpu=gpus(),
         mem_mb=4000,
         runtime=240,
     params:

@@ -14,7 +14,7 @@ rule metrics:
     benchmark:
         "<results>/benchmarks/{model}/metrics.tsv"
     # Half of them: a run and its untrained twin are scored side by side.
-    threads: max(1, (workflow.cores or 4) // 2)
+    threads: max(1, CORES // 2)
     resources:
         mem_mb=4000,
         runtime=120,
@@ -31,6 +31,7 @@ rule metrics:
 
 
 rule compare:
+    localrule: True
     input:
         trained=expand("<results>/{run}/metrics.json", run=RUNS),
         untrained=expand("<results>/{run}/untrained/metrics.json", run=RUNS),

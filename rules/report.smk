@@ -1,4 +1,5 @@
 rule report:
+    localrule: True
     input:
         comparison="<results>/comparison.parquet",
         data_report="<results>/data_report.json",

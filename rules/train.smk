@@ -14,9 +14,12 @@ rule train:
     # For `--cache train`. Snakemake allows no benchmark beside it; history.parquet has the times.
     cache: True
     # All cores: two trainings side by side on one CPU would only slow each other down.
-    threads: workflow.cores or 8
+    threads: CORES
     resources:
-        gpu=gpus,
+        gpu=gpus(gpus_of_recipe),
+        # A training is on one node, with a task for each GPU.
+        nodes=1,
+        tasks=1,
         mem_mb=8000,
         runtime=720,
     params:

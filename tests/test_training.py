@@ -1,4 +1,7 @@
+import copy
 import logging
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,25 +10,24 @@ import pytest
 import torch
 
 from lookalike.augmentation import augment, build_augmentation
-from lookalike.checkpoints import Checkpoint
+from lookalike.checkpoints import Checkpoint, Position
 from lookalike.config import read_yaml, resolve
+from lookalike.distributed import fabric_for
 from lookalike.embedding import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings
+from lookalike.interruption import Interrupted
 from lookalike.models import build_model
-from lookalike.training import (
-    TrainingData,
-    fabric_precision,
-    learning_rate,
-    relative_spread,
-    train,
-)
+from lookalike.optimization import fabric_precision, learning_rate
+from lookalike.training import TrainingData, train
 from lookalike.validation import leave_one_out_map
+from lookalike.watch import Watch, relative_spread
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 IMAGE = ImageSettings(16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast")
 CPU = torch.device("cpu")
+ALONE = fabric_for(CPU, "32-true")
 
 
 def recipe(**changes: Any) -> dict[str, Any]:
@@ -50,12 +52,17 @@ def run(
     torch.manual_seed(seed)
     model = build_model(settings["model"], IMAGE.size)
     checkpoint = Checkpoint(folder, "run")
-    history = train(model, data or blobs(), settings, seed, CPU, checkpoint)
+    history = train(model, data or blobs(), settings, seed, ALONE, checkpoint)
     return model.state_dict(), history
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    times = {"seconds", "images_per_second"}
+    return [{key: epoch[key] for key in epoch.keys() - times} for epoch in history]
 
 
 def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> None:
@@ -64,43 +71,121 @@ def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> No
     torch.rand(7)
     again, history_again = run(tmp_path / "b", recipe())
     assert same(first, again)
-    times = {"seconds", "images_per_second"}
-    for one, two in zip(history, history_again, strict=True):
-        assert {k: v for k, v in one.items() if k not in times} == {
-            k: v for k, v in two.items() if k not in times
-        }
+    assert without_times(history) == without_times(history_again)
     other, _ = run(tmp_path / "c", recipe(), seed=1)
     assert not same(first, other)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_a_training_stopped_after_any_epoch_ends_the_same(
+def test_a_training_stopped_after_each_step_ends_the_same(
     tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe(optimizer={"name": optimizer})
-    whole, _ = run(tmp_path / "whole", settings)
+    whole, history = run(tmp_path / "whole", settings)
 
     class StoppedError(Exception):
         pass
 
-    save = Checkpoint.save
+    save, kept = Checkpoint.save, list[Position]()
 
-    def stop_after(epochs: int) -> None:
-        def save_then_stop(self: Checkpoint, *state: Any) -> None:
-            save(self, *state)
-            if len(state[-1]) == epochs:
-                raise StoppedError
+    def save_then_stop(self: Checkpoint, *state: Any) -> None:
+        save(self, *state)
+        kept.append(copy.deepcopy(state[-1]))
+        raise StoppedError
 
-        monkeypatch.setattr(Checkpoint, "save", save_then_stop)
-
-    for epochs in (1, 2):
-        stop_after(epochs)
+    monkeypatch.setattr(Checkpoint, "save", save_then_stop)
+    monkeypatch.setattr("lookalike.training.SAVE_EVERY", -1.0)
+    steps = sum(int(epoch["steps"]) for epoch in history)
+    # The last state kept is that of the last epoch: there is nothing left to do.
+    for _ in range(steps + len(history)):
         with pytest.raises(StoppedError):
             run(tmp_path / "parts", settings)
-    monkeypatch.setattr(Checkpoint, "save", save)
-    resumed, history = run(tmp_path / "parts", settings)
+    resumed, history_of_parts = run(tmp_path / "parts", settings)
     assert same(whole, resumed)
-    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
+    assert without_times(history_of_parts) == without_times(history)
+    places = [(len(position.history), position.step) for position in kept]
+    assert places == sorted(set(places))
+    assert len(places) == steps + len(history) > 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_training_after_its_step_and_it_goes_on(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(tmp_path / "whole", recipe())
+    before = signal.getsignal(number)
+    see, seen = Watch.see, 0
+
+    def see_then_signal(self: Watch, *noted: Any) -> None:
+        nonlocal seen
+        see(self, *noted)
+        seen += 1
+        if seen == 6:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Watch, "see", see_then_signal)
+    with pytest.raises(Interrupted) as stopped:
+        run(tmp_path / "parts", recipe())
+    assert stopped.value.code == 128 + number
+    assert seen == 6
+    assert signal.getsignal(number) == before
+    resumed, history = run(tmp_path / "parts", recipe())
+    assert same(whole, resumed)
+    # The six steps were not done again.
+    assert seen == sum(int(epoch["steps"]) for epoch in history)
+
+
+def test_a_warning_keeps_the_state_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, kept = Checkpoint.save, list[tuple[int, int]]()
+
+    def note(self: Checkpoint, *state: Any) -> None:
+        save(self, *state)
+        kept.append((len(state[-1].history), state[-1].step))
+
+    see = Watch.see
+
+    def see_then_warn(self: Watch, *noted: Any) -> None:
+        see(self, *noted)
+        if (self.epoch, self.seen) == (2, 3):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(Checkpoint, "save", note)
+    monkeypatch.setattr(Watch, "see", see_then_warn)
+    run(tmp_path, recipe())
+    assert kept == [(1, 0), (1, 3), (2, 0), (3, 0)]
+
+
+def test_a_signal_in_a_validation_keeps_the_epochs_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(validation={"classes": 0.25})
+    whole, history = run(tmp_path / "whole", settings)
+    asked = 0
+
+    def interrupted(*arguments: Any) -> float | None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return leave_one_out_map(*arguments)
+
+    monkeypatch.setattr("lookalike.training.leave_one_out_map", interrupted)
+    steps, see = 0, Watch.see
+
+    def count(self: Watch, *noted: Any) -> None:
+        nonlocal steps
+        steps += 1
+        see(self, *noted)
+
+    monkeypatch.setattr(Watch, "see", count)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "parts", settings)
+    resumed, history_of_parts = run(tmp_path / "parts", settings)
+    assert same(whole, resumed)
+    assert without_times(history_of_parts) == without_times(history)
+    assert steps == sum(int(epoch["steps"]) for epoch in history)
 
 
 def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: Path) -> None:
@@ -118,7 +203,7 @@ def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: 
 
     untrained = score()
     part = TrainingData(data.pixels[seen], data.labels[seen], IMAGE)
-    history = train(model, part, settings, 0, CPU, Checkpoint(tmp_path, "run"))
+    history = train(model, part, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
     assert score() > untrained + 0.1
     losses = [float(row["loss"] or 0) for row in history]
     assert losses[-1] < losses[0]

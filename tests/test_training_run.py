@@ -25,8 +25,8 @@ from lookalike.pixels import DecodedRows, training_pixels, write_pixels
 from lookalike.rows import RowSource, Selected
 from lookalike.store import Store
 from lookalike.training import TrainingData, train
-from lookalike.training_run import ModelFiles, train_run
-from test_training import CPU, recipe
+from lookalike.training_run import TrainingJob, train_run
+from test_training import ALONE, recipe
 
 IMAGE = ImageSettings(16, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "fast")
 CLASSES, EACH = 12, 4
@@ -88,33 +88,36 @@ def test_any_rows_are_those_of_the_array(made: Data, tmp_path: Path, gb: float) 
     assert few.shape == (20, 16, 16, 3)
 
 
+def job(made: Data, here: Path, **changes: Any) -> TrainingJob:
+    """A short training of these images, with all that it makes in `here`."""
+    told: dict[str, Any] = {
+        "manifest": str(made.manifest),
+        "folder": str(made.folder),
+        "trained": str(here / "trained"),
+        "untrained": str(here / "untrained"),
+        "history": str(here / "history.parquet"),
+        "recipe_name": "small",
+        "recipe": recipe(validation={"classes": 0.25}),
+        "image": IMAGE.to_dict(),
+        "seed": 0,
+        "device": "cpu",
+        "cache": str(here / "cache"),
+        "pixel_store_gb": 1.0,
+        "code": "",
+        "software": {},
+        "threads": torch.get_num_threads(),
+    }
+    return TrainingJob(**(told | changes))
+
+
 def run(made: Data, here: Path, gb: float, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
     """Run the step; returns the digest of its weights and history, and what it said."""
-    trained, untrained = (
-        ModelFiles(here / f"{name}.safetensors", here / f"{name}.json") for name in ("a", "b")
-    )
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        train_run(
-            made.manifest,
-            made.folder,
-            trained,
-            untrained,
-            here / "history.parquet",
-            recipe_name="small",
-            recipe=recipe(validation={"classes": 0.25}),
-            image=IMAGE.to_dict(),
-            seed=0,
-            device="cpu",
-            cache=here / "cache",
-            pixel_store_gb=gb,
-            code="",
-            software={},
-            threads=torch.get_num_threads(),
-        )
+        train_run(job(made, here, pixel_store_gb=gb))
     history = pq.read_table(here / "history.parquet")
     told = history.drop_columns(["seconds", "images_per_second"]).to_pylist()
-    content = trained.weights.read_bytes() + repr(told).encode()
+    content = (here / "trained" / "model.safetensors").read_bytes() + repr(told).encode()
     return hashlib.sha256(content).hexdigest(), caplog.text
 
 
@@ -135,7 +138,7 @@ def test_weights_do_not_depend_on_where_the_pixels_are(
         torch.manual_seed(0)
         model = build_model(settings["model"], IMAGE.size)
         data = TrainingData(pixels, labels, IMAGE)
-        train(model, data, settings, 0, CPU, Checkpoint(tmp_path / str(len(states)), "run"))
+        train(model, data, settings, 0, ALONE, Checkpoint(tmp_path / str(len(states)), "run"))
         states.append(model.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
@@ -149,7 +152,7 @@ def test_an_image_that_changed_stops_the_training(made: Data, tmp_path: Path) ->
     )
     model = build_model(recipe()["model"], IMAGE.size)
     with pytest.raises(LookalikeError, match="changed since the manifest was made"):
-        train(model, data, recipe(), 0, CPU, Checkpoint(tmp_path, "run"))
+        train(model, data, recipe(), 0, ALONE, Checkpoint(tmp_path, "run"))
 
 
 def test_the_limit_is_the_store_and_no_less(
@@ -213,7 +216,7 @@ def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path
 
         def work(data: TrainingData = data) -> None:
             model = build_model(settings["model"], 64)
-            train(model, data, settings, 0, CPU, Checkpoint(tmp_path, "run"))
+            train(model, data, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
             (tmp_path / "run.safetensors").unlink()
 
         peaks.append(peak(work))

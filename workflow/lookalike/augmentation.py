@@ -8,6 +8,7 @@ from typing import Any
 
 import kornia.augmentation as K
 import torch
+from kornia.augmentation.container.params import ParamItem
 from torch import Tensor, nn
 
 
@@ -40,21 +41,43 @@ def build_augmentation(settings: Mapping[str, Any], size: int) -> nn.Module | No
     return K.AugmentationSequential(*steps) if steps else None
 
 
-def augment(images: Tensor, transform: nn.Module | None, seed: int) -> Tensor:
+def augment(
+    images: Tensor, transform: nn.Module | None, seed: int, part: slice | None = None, n: int = 0
+) -> Tensor:
     """Change each image of a batch in its own way.
 
     Args:
-        images: float32 [n, 3, size, size] in 0..1, on any device.
+        images: float32 [own, 3, size, size] in 0..1, on any device.
         transform: from `build_augmentation`.
         seed: the changes depend on it and on nothing else; torch's random state is left alone.
+        part: where `images` stand in a batch of `n`, if they are not all of it: they change as
+            they would in the whole batch.
+        n: see `part`.
 
     Returns:
-        float32 [n, 3, size, size] in 0..1.
+        float32 [own, 3, size, size] in 0..1.
     """
-    if transform is None:
+    if transform is None or not len(images):
         return images
+    size = torch.Size([n if part else len(images), *images.shape[1:]])
     devices = [] if images.device.type == "cpu" else [images.device]
     with torch.random.fork_rng(devices=devices, device_type=images.device.type), torch.no_grad():
         torch.manual_seed(seed)
-        changed: Tensor = transform(images)
+        drawn = transform.forward_parameters(size)  # type: ignore[operator]
+        changed: Tensor = transform(images, params=drawn if part is None else _rows(drawn, part))
     return changed.clamp(0, 1)
+
+
+def _rows(drawn: list[ParamItem], part: slice) -> list[ParamItem]:
+    """Of kornia's parameters for a batch, those of some of its images.
+
+    Each tensor has a row an image, but for two: the order of ColorJitter's changes is the batch's.
+    """
+    whole = {"order", "forward_input_shape"}
+
+    def of_part(item: ParamItem) -> ParamItem:
+        assert isinstance(item.data, dict)  # nothing here is a chain within the chain
+        rows = {key: value if key in whole else value[part] for key, value in item.data.items()}
+        return ParamItem(item.name, rows)
+
+    return [of_part(item) for item in drawn]

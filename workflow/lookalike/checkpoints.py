@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,32 @@ from lookalike.files import whole
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Position:
+    """How far a training has come.
+
+    All chance in training is a function of seed, epoch and step, and so is the learning rate: this
+    is the state of the sampler, of the schedule and of every random generator.
+
+    Attributes:
+        history: a mapping per finished epoch.
+        step: steps done of the epoch after these.
+        seconds: spent on these steps.
+        sums: of these steps, see `lookalike.watch`.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        epoch = f"epoch {len(self.history)}"
+        return f"step {self.step} after {epoch}" if self.step else epoch
+
+
 class Checkpoint:
-    """Weights, optimizer state and history of the last finished epoch, in one safetensors file.
+    """Weights, optimizer state and position of an unfinished training, in one safetensors file.
 
     The file's name is a digest of everything that decides the training (recipe, seed, data, code),
     so that no other training goes on from it.
@@ -27,30 +52,28 @@ class Checkpoint:
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.safetensors"
 
-    def save(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, Any]]
-    ) -> None:
-        """Replace the state by that of the last epoch in `history`."""
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+        """Replace the state that was kept."""
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for number, state in optimizer.state_dict()["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         with whole(self.path) as beside:
-            save_file(tensors, beside, metadata={"history": json.dumps(history)})
+            save_file(tensors, beside, metadata={"position": json.dumps(asdict(position))})
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
         """Bring model and optimizer to the state kept, if there is one.
 
         Returns:
-            The history so far, a mapping per finished epoch; empty where there is nothing kept.
+            How far the training had come; the beginning where nothing is kept.
         """
         try:
             with safe_open(self.path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-                history: list[dict[str, Any]] = json.loads(stored.metadata()["history"])
+                position = Position(**json.loads(stored.metadata()["position"]))
         except FileNotFoundError:
-            return []
+            return Position()
         weights, state = {}, dict[int, dict[str, torch.Tensor]]()
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
@@ -62,8 +85,8 @@ class Checkpoint:
         model.load_state_dict(weights)
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
-        log.info("going on after epoch %d, from %s", len(history), self.path)
-        return history
+        log.info("going on after %s, from %s", position, self.path)
+        return position
 
     def remove(self) -> None:
         """Forget the state: the training is done."""

@@ -10,23 +10,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import LookalikeError
+from lookalike.interruption import Interrupted
 
 log = logging.getLogger("lookalike")
 
 
 @contextmanager
-def step(log_file: str | Path | None = None) -> Iterator[None]:
+def step(
+    log_file: str | Path | None = None, *, add: bool = False, only_errors: bool = False
+) -> Iterator[None]:
     """Run a step: log to `log_file` and standard error, and end errors in one clear way.
 
     A `LookalikeError` prints its message alone and exits with status 1; any other exception is a
     defect and its traceback goes to both places.
+
+    Args:
+        log_file: begun anew.
+        add: what stands in it stays.
+        only_errors: nothing else is logged.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+        handlers.append(logging.FileHandler(log_file, mode="a" if add else "w", encoding="utf-8"))
     logging.basicConfig(
-        level=logging.INFO,
+        level=logging.ERROR if only_errors else logging.INFO,
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
         handlers=handlers,
@@ -35,6 +43,9 @@ def step(log_file: str | Path | None = None) -> Iterator[None]:
     logging.captureWarnings(True)
     try:
         yield
+    except Interrupted as stopped:
+        log.error("stopped by %s; the same command goes on from here", stopped.signal.name)
+        raise
     except LookalikeError as error:
         log.error("error: %s", error)
         sys.exit(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,31 +11,36 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lookalike.augmentation import augment, build_augmentation
-from lookalike.checkpoints import Checkpoint
+from lookalike.checkpoints import Checkpoint, Position
+from lookalike.distributed import gathered, part_of, with_global_batch_norm
 from lookalike.embedding import embed_pixels, for_device
-from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings
+from lookalike.interruption import Interrupted, Interruption
 from lookalike.lookahead import map_ahead
-from lookalike.losses import LossValue, build_loss
+from lookalike.losses import build_loss
 from lookalike.models import score_of
 from lookalike.normalisation import scale, standardise
+from lookalike.optimization import build_optimizer, learning_rate
 from lookalike.progress import Progress
 from lookalike.rows import RowSource, Selected
 from lookalike.sampling import epoch_batches, hold_out_classes
 from lookalike.validation import leave_one_out_map
+from lookalike.watch import Watch
 
 log = logging.getLogger(__name__)
 
-# The spread of a batch's embeddings (see `relative_spread`) below which all images look the same.
-COLLAPSED = 1e-4
-# Steps between two looks at the loss: each look makes a GPU wait.
-LOOK_EVERY = 50
 VALIDATION_K = 10
+# Seconds between two times that the state is kept in the middle of an epoch: what a kill without
+# warning costs at most.
+SAVE_EVERY = 300.0
+# Steps between two times that several processes ask each other whether to stop: a GPU waits then.
+AGREE_EVERY = 10
 
 Epoch = dict[str, float | int | None]
 
@@ -61,13 +65,14 @@ def train(
     data: TrainingData,
     recipe: Mapping[str, Any],
     seed: int,
-    device: torch.device,
+    fabric: Fabric,
     checkpoint: Checkpoint,
 ) -> list[Epoch]:
     """Train `model` in place, by a recipe.
 
     All chance (batches, augmentation, held-out classes) is a function of seed, epoch and step, so
-    a run that goes on from its checkpoint ends as one that was never stopped.
+    a run that goes on from its checkpoint ends as one that was never stopped; several processes
+    share the work of each batch and come to what one would, but for rounding.
 
     While the network works on a batch, the next one is read. So two batches are in memory, however
     many images there are; a validation holds the embeddings of the held-out images beside.
@@ -77,8 +82,9 @@ def train(
         data: the training images.
         recipe: a complete recipe from the settings.
         seed: of the run.
-        device: to train on.
-        checkpoint: where the state after each epoch is kept until the run is done.
+        fabric: device, precision and processes, from `lookalike.distributed.fabric_for`.
+        checkpoint: where the state is kept until the run is done: after each epoch, now and then
+            in its middle, and when a signal asks for it.
 
     Returns:
         One mapping per epoch: the columns of history.parquet.
@@ -86,188 +92,158 @@ def train(
     Raises:
         LookalikeError: the loss is not finite, the embeddings collapsed to a point, or an image
             cannot be read.
+        Interrupted: a signal asked to end; the state is kept.
     """
-    chosen, held_out = hold_out_classes(data.labels, recipe["validation"]["classes"], seed)
-    labels = np.unique(data.labels[chosen], return_inverse=True)[1]
-    log_plan(len(chosen), len(held_out), data.labels, recipe)
-
-    fabric = Fabric(accelerator=device.type, devices=1, precision=fabric_precision(recipe, device))
-    bare = model.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(bare, recipe["optimizer"])
-    network, optimizer = fabric.setup(bare, optimizer)
-    loss_of = build_loss(recipe["loss"])
-    transform = build_augmentation(recipe["augment"], data.image.size)
-
-    kind = score_of(recipe["model"])
-    validation = Selected(data.pixels, held_out)
-
-    def load(batch: NDArray[np.int64]) -> Tensor:
-        return for_device(data.pixels[chosen[batch]], fabric.device)
-
-    history = checkpoint.load(bare, optimizer)
-    for epoch in range(len(history) + 1, recipe["epochs"] + 1):
-        started = time.monotonic()
-        batches = epoch_batches(labels, recipe["batch"], seed, epoch)
-        watch = Watch(epoch, len(batches))
-        network.train()
-        with (
-            Progress(f"epoch {epoch}/{recipe['epochs']}", len(batches), "steps") as progress,
-            closing(map_ahead(load, batches, threads=1, ahead=1)) as loaded,
-        ):
-            for step, (batch, waiting) in enumerate(zip(batches, loaded, strict=True)):
-                lr = learning_rate(recipe, epoch - 1 + step / len(batches))
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                pixels = waiting.to(fabric.device, non_blocking=waiting.is_pinned())
-                images = augment(scale(pixels), transform, hash_seed(seed, epoch, step))
-                classes = torch.from_numpy(labels[batch]).to(fabric.device)
-
-                embeddings = network(standardise(images, data.image))
-                value = loss_of(embeddings, classes)
-                optimizer.zero_grad()
-                fabric.backward(value.loss)
-                optimizer.step()
-
-                watch.see(value, embeddings.detach())
-                progress.update(1, watch.note())
-        seconds = time.monotonic() - started
-        images_seen = sum(len(batch) for batch in batches)
-        score = None
-        if len(held_out) and epoch % recipe["validation"]["every"] == 0:
-            vectors = embed_pixels(bare, validation, data.image)
-            score = leave_one_out_map(vectors, data.labels[held_out], kind, VALIDATION_K)
-        history.append(
-            {
-                "epoch": epoch,
-                "steps": len(batches),
-                "images": images_seen,
-                **watch.means(),
-                "lr": lr,
-                f"validation_mAP@{VALIDATION_K}": score,
-                "images_per_second": images_seen / seconds,
-                "seconds": seconds,
-            }
-        )
-        log.info("%s", describe(history[-1], recipe["epochs"]))
-        checkpoint.save(bare, optimizer, history)
+    training = Training(model, data, recipe, seed, fabric, checkpoint)
+    interruption = Interruption()
+    with interruption.noted():
+        history = training.run(interruption)
     model.cpu()
     return history
 
 
-class Watch:
-    """Keeps an eye on one epoch: its means, and the two ways in which training goes wrong."""
+class Training:
+    """A network, its data and its optimizer, in the midst of a training; see `train`."""
 
-    def __init__(self, epoch: int, steps: int) -> None:
-        self.epoch, self.steps = epoch, steps
-        self._seen = 0
-        self._since: dict[str, list[Tensor]] = {}
-        self._sums: dict[str, float] = {}
-        self._last_loss: float | None = None
+    def __init__(
+        self,
+        model: nn.Module,
+        data: TrainingData,
+        recipe: Mapping[str, Any],
+        seed: int,
+        fabric: Fabric,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.fabric, self.checkpoint = fabric, checkpoint
+        chosen, held_out = hold_out_classes(data.labels, recipe["validation"]["classes"], seed)
+        self.chosen, self.held_out = chosen, held_out
+        self.labels = np.unique(data.labels[chosen], return_inverse=True)[1]
+        log_plan(len(chosen), len(held_out), data.labels, recipe)
 
-    def see(self, value: LossValue, embeddings: Tensor) -> None:
-        """Take note of a step; every so many steps, look whether all is well."""
-        self._seen += 1
-        noted = {"loss": value.loss.detach(), "spread": relative_spread(embeddings)}
-        if value.active_negatives is not None:
-            noted["active_negatives"] = value.active_negatives.detach()
-        for name, number in noted.items():
-            self._since.setdefault(name, []).append(number)
-        if len(self._since["loss"]) == LOOK_EVERY or self._seen == self.steps:
-            self._look()
+        self.bare = model.to(memory_format=torch.channels_last)
+        if fabric.world_size > 1:
+            with_global_batch_norm(self.bare)
+        optimizer = build_optimizer(self.bare, recipe["optimizer"])
+        self.network, self.optimizer = fabric.setup(self.bare, optimizer)
+        self.loss_of = build_loss(recipe["loss"])
+        self.transform = build_augmentation(recipe["augment"], data.image.size)
 
-    def _look(self) -> None:
-        since = {name: torch.stack(some).cpu() for name, some in self._since.items()}
-        losses = since["loss"]
-        if not bool(torch.isfinite(losses).all()):
-            at = int((~torch.isfinite(losses)).nonzero()[0])
-            raise LookalikeError(
-                f"training stopped: the loss is {float(losses[at])} at epoch {self.epoch}, "
-                f"step {self._seen - len(losses) + at + 1}; a lower optimizer.lr or precision "
-                "float32 may help"
-            )
-        spread = float(since["spread"].mean())
-        if not spread > COLLAPSED:
-            raise LookalikeError(
-                f"training stopped: in epoch {self.epoch} the embeddings collapsed to one point "
-                f"(their spread is {spread:.1e} of their length), so every image looks alike to "
-                "the network; a smaller loss.margin, a lower optimizer.lr, balanced batches or "
-                "batch_norm may help"
-            )
-        for name, some in since.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(some.double().sum())
-        self._since = {}
-        self._last_loss = float(losses[-1])
+    def run(self, interruption: Interruption) -> list[Epoch]:
+        """Go on from where the checkpoint is, to the end."""
+        position = self.checkpoint.load(self.bare, self.optimizer)
+        while len(position.history) < self.recipe["epochs"]:
+            self._epoch(position, interruption)
+        return position.history
 
-    def note(self) -> str:
-        """The last loss looked at, for the progress bar."""
-        return "" if self._last_loss is None else f"loss {self._last_loss:.4f}"
+    def _epoch(self, position: Position, interruption: Interruption) -> None:
+        """Go on to the end of the epoch that `position` is in, and keep the state there."""
+        epoch, epochs = len(position.history) + 1, self.recipe["epochs"]
+        batches = epoch_batches(self.labels, self.recipe["batch"], self.seed, epoch)
+        left = batches[position.step :]
+        watch = Watch(epoch, position.step, position.sums)
+        started = time.monotonic() - position.seconds
+        kept = time.monotonic()
 
-    def means(self) -> Epoch:
-        """Means over the steps: loss, share of active negatives (or None), spread."""
-        means = {name: total / self._seen for name, total in self._sums.items()}
-        return {"active_negatives": None, **means}
+        def keep() -> None:
+            watch.look()
+            position.sums, position.seconds = watch.sums, time.monotonic() - started
+            if self.fabric.is_global_zero:
+                self.checkpoint.save(self.bare, self.optimizer, position)
 
+        self.network.train()
+        with (
+            Progress(f"epoch {epoch}/{epochs}", len(left), "steps") as progress,
+            closing(map_ahead(self._load, left, threads=1, ahead=1)) as loaded,
+        ):
+            for batch, waiting in zip(left, loaded, strict=True):
+                lr = self._learning_rate(epoch, position.step, len(batches))
+                self._step(batch, waiting, lr, hash_seed(self.seed, epoch, position.step), watch)
+                position.step += 1
+                progress.update(1, watch.note())
+                stop = self._asked_to_stop(interruption, position.step)
+                if stop or interruption.save or time.monotonic() - kept > SAVE_EVERY:
+                    keep()
+                    interruption.save, kept = False, time.monotonic()
+                    log.info("the state after %s is kept", position)
+                if stop:
+                    raise Interrupted(stop)
+        watch.look()
+        seconds = time.monotonic() - started
+        try:
+            with interruption.at_once():
+                score = self._validate(epoch)
+        except Interrupted:
+            keep()
+            log.info("the state after %s is kept", position)
+            raise
+        images = sum(len(batch) for batch in batches)
+        done: Epoch = {
+            "epoch": epoch,
+            "steps": len(batches),
+            "images": images,
+            **watch.means(),
+            "lr": self._learning_rate(epoch, len(batches) - 1, len(batches)),
+            f"validation_mAP@{VALIDATION_K}": score,
+            "images_per_second": images / seconds,
+            "seconds": seconds,
+        }
+        log.info("%s", describe(done, epochs))
+        position.history.append(done)
+        position.step, position.seconds, position.sums = 0, 0.0, {}
+        if self.fabric.is_global_zero:
+            self.checkpoint.save(self.bare, self.optimizer, position)
 
-def relative_spread(embeddings: Tensor) -> Tensor:
-    """Root mean square distance from the mean embedding, over the root mean square length.
+    def _load(self, batch: NDArray[np.int64]) -> Tensor:
+        """This process's images of a batch: uint8 [own, size, size, 3]."""
+        own = batch[part_of(len(batch), self.fabric)]
+        return for_device(self.data.pixels[self.chosen[own]], self.fabric.device)
 
-    0 where all embeddings are one point, near 1 where they point in all directions.
+    def _step(
+        self, batch: NDArray[np.int64], waiting: Tensor, lr: float, seed: int, watch: Watch
+    ) -> None:
+        """One step, with this process's images of the batch."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        pixels = waiting.to(self.fabric.device, non_blocking=waiting.is_pinned())
+        part = part_of(len(batch), self.fabric)
+        images = augment(scale(pixels), self.transform, seed, part, len(batch))
+        classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
 
-    Args:
-        embeddings: float32 [n, d].
+        own = self.network(standardise(images, self.data.image))
+        embeddings = gathered(own, len(batch), self.fabric)
+        value = self.loss_of(embeddings, classes)
+        self.optimizer.zero_grad()
+        self.fabric.backward(value.loss)
+        self.optimizer.step()
+        watch.see(value, embeddings.detach())
 
-    Returns:
-        Scalar tensor.
-    """
-    away = (embeddings - embeddings.mean(dim=0)).square().sum(dim=1).mean()
-    length = embeddings.square().sum(dim=1).mean()
-    return (away / length.clamp(min=torch.finfo(length.dtype).tiny)).sqrt()
+    def _learning_rate(self, epoch: int, step: int, steps: int) -> float:
+        return learning_rate(self.recipe, epoch - 1 + step / steps)
 
+    def _asked_to_stop(self, interruption: Interruption, step: int) -> int:
+        """The signal to stop for, 0 where there is none; all processes get the same answer."""
+        stop = interruption.stop or 0
+        if self.fabric.world_size == 1:
+            return stop
+        if step % AGREE_EVERY:
+            return 0
+        asked = torch.tensor(float(stop), device=self.fabric.device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return int(asked)
 
-def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Make the optimizer that a recipe's `optimizer` settings name."""
-    lr, weight_decay = settings["lr"], settings["weight_decay"]
-    match settings["name"]:
-        case "adam":
-            return torch.optim.Adam(model.parameters(), lr, weight_decay=weight_decay)
-        case "adamw":
-            return torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
-        case "sgd":
-            return torch.optim.SGD(
-                model.parameters(), lr, momentum=settings["momentum"], weight_decay=weight_decay
-            )
-        case name:
-            raise LookalikeError(f"optimizer.name: there is no optimizer {name!r}")
-
-
-def learning_rate(recipe: Mapping[str, Any], epochs_done: float) -> float:
-    """Learning rate after `epochs_done` epochs (a step is a fraction of one).
-
-    It rises linearly over `warmup_epochs`, then stays, or falls along half a cosine to 0 at the
-    end (Loshchilov and Hutter 2017, without restarts).
-    """
-    settings = recipe["optimizer"]
-    warmup = min(settings["warmup_epochs"], recipe["epochs"])
-    if epochs_done < warmup:
-        # Not 0 in the first step, which would be a step for nothing.
-        return float(settings["lr"] * max(epochs_done, 0.01) / warmup)
-    if settings["schedule"] == "constant" or warmup >= recipe["epochs"]:
-        return float(settings["lr"])
-    part = (epochs_done - warmup) / (recipe["epochs"] - warmup)
-    return float(settings["lr"] * (1 + math.cos(math.pi * part)) / 2)
-
-
-def fabric_precision(recipe: Mapping[str, Any], device: torch.device) -> Any:
-    """Fabric's name for the recipe's precision; `auto` is bfloat16 where the device is fast at it.
-
-    A CPU trains in float32. One with AMX takes half the time in bfloat16, as repeatably, but the
-    held-out classes scored lower where it was tried; one without measured 5 to 20 times slower.
-    """
-    wanted = recipe["precision"]
-    if wanted == "auto":
-        fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        wanted = "bfloat16" if fast else "float32"
-    return {"bfloat16": "bf16-mixed", "float32": "32-true"}[wanted]
+    def _validate(self, epoch: int) -> float | None:
+        """The score of the held-out classes, where it is time for it; the first process's work."""
+        score = None
+        if len(self.held_out) and epoch % self.recipe["validation"]["every"] == 0:
+            if self.fabric.is_global_zero:
+                pixels = Selected(self.data.pixels, self.held_out)
+                vectors = embed_pixels(self.bare, pixels, self.data.image)
+                kind = score_of(self.recipe["model"])
+                labels = self.data.labels[self.held_out]
+                score = leave_one_out_map(vectors, labels, kind, VALIDATION_K)
+            self.fabric.barrier()
+        return score
 
 
 def hash_seed(*parts: int) -> int:

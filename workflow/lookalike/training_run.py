@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import nn
 
 from lookalike import __version__
 from lookalike.allocation import keep_freed_memory
 from lookalike.checkpoints import Checkpoint
 from lookalike.digests import digest_of
+from lookalike.distributed import fabric_for, leave
 from lookalike.files import write_parquet
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
+from lookalike.optimization import fabric_precision
 from lookalike.pixels import training_pixels
-from lookalike.training import VALIDATION_K, TrainingData, fabric_precision, train
+from lookalike.training import VALIDATION_K, TrainingData, train
 
 log = logging.getLogger(__name__)
 
@@ -43,38 +46,14 @@ HISTORY = pa.schema(
 
 
 @dataclass(frozen=True)
-class ModelFiles:
-    """The two files from which a model can be rebuilt; they are in one folder."""
+class TrainingJob:
+    """All that the train step is told.
 
-    weights: Path
-    description: Path
-
-
-def train_run(
-    manifest: Path,
-    folder: Path,
-    trained: ModelFiles,
-    untrained: ModelFiles,
-    history: Path,
-    *,
-    recipe_name: str,
-    recipe: Mapping[str, Any],
-    image: Mapping[str, Any],
-    seed: int,
-    device: str,
-    cache: Path,
-    pixel_store_gb: float,
-    code: str,
-    software: Mapping[str, str],
-    threads: int,
-) -> None:
-    """Train one run, and keep its network from before the first step beside it.
-
-    Args:
+    Attributes:
         manifest: manifest/train.parquet.
         folder: of the training images; opened only where their pixels are not in the cache.
-        trained: where the model goes.
-        untrained: where the same network before its first step goes.
+        trained: folder that the model goes to.
+        untrained: folder that the same network before its first step goes to.
         history: history.parquet, a row an epoch.
         recipe_name: name under `recipes`.
         recipe: its settings, complete.
@@ -86,44 +65,103 @@ def train_run(
             is decoded as it is needed.
         code: digest of the code that trains.
         software: versions of the libraries it uses.
-        threads: of the CPU.
+        threads: of the CPU, of all processes together.
+        processes: that share each batch; more than one must be started by `lookalike.launch`.
     """
+
+    manifest: str
+    folder: str
+    trained: str
+    untrained: str
+    history: str
+    recipe_name: str
+    recipe: Mapping[str, Any]
+    image: Mapping[str, Any]
+    seed: int
+    device: str
+    cache: str
+    pixel_store_gb: float
+    code: str
+    software: Mapping[str, str]
+    threads: int
+    processes: int = 1
+
+
+def train_run(job: TrainingJob) -> None:
+    """Train one run, and keep its network from before the first step beside it.
+
+    Raises:
+        LookalikeError: see `lookalike.training.train`.
+        Interrupted: a signal asked to end; the state is kept.
+    """
+    threads = max(1, job.threads // job.processes)
     torch.set_num_threads(threads)
     repeatable()
     keep_freed_memory()
-    target = choose_device(device)
-    log.info("run %s, seed %d, on %s with %d threads", recipe_name, seed, target.type, threads)
+    target = choose_device(job.device)
+    precision = fabric_precision(job.recipe, target)
+    fabric = fabric_for(target, precision, job.processes)
+    log.info(
+        "run %s, seed %d, on %s by %d processes with %d threads each",
+        job.recipe_name,
+        job.seed,
+        target.type,
+        job.processes,
+        threads,
+    )
 
-    table = usable(read_manifest(manifest))
+    table = usable(read_manifest(Path(job.manifest)))
     labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
     hashes = table["sha256"].to_pylist()
-    settings = ImageSettings.from_dict(dict(image))
-    pixels = training_pixels(table, folder, settings, cache, threads, pixel_store_gb)
-    data = TrainingData(pixels, labels, settings)
+    image, cache = ImageSettings.from_dict(dict(job.image)), Path(job.cache)
+    for first in (True, False):
+        # One process decodes what the cache lacks; the others find it there.
+        if fabric.is_global_zero == first:
+            pixels = training_pixels(
+                table, Path(job.folder), image, cache, threads, job.pixel_store_gb
+            )
+        fabric.barrier()
+    data = TrainingData(pixels, labels, image)
 
-    torch.manual_seed(seed)
-    model = build_model(recipe["model"], settings.size)
-    facts = {"recipe": recipe_name, "settings": dict(recipe), "seed": seed, "version": __version__}
-
-    def save(files: ModelFiles, state: str) -> None:
-        digest = save_model(
-            model,
-            files.weights,
-            files.description,
-            settings=recipe["model"],
-            image=settings.to_dict(),
-            facts={**facts, "state": state, "device": target.type},
-        )
-        log.info("%s model %s: %s", state, digest[:12], files.weights)
-
-    save(untrained, "untrained")
-    decides = [dict(recipe), settings.digest, seed, hashes, labels.tolist()]
-    works = [code, dict(software), target.type, fabric_precision(recipe, target), threads]
+    torch.manual_seed(job.seed)
+    model = build_model(job.recipe["model"], image.size)
+    if fabric.is_global_zero:
+        _save(job, model, Path(job.untrained), "untrained", target)
+    decides = [dict(job.recipe), image.digest, job.seed, hashes, labels.tolist()]
+    works = [job.code, dict(job.software), target.type, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
-    epochs = train(model, data, recipe, seed, target, checkpoint)
-    save(trained, "trained")
-    write_parquet(history, pa.Table.from_pylist(epochs, schema=HISTORY))
-    checkpoint.remove()
+    epochs = train(model, data, job.recipe, job.seed, fabric, checkpoint)
+    if fabric.is_global_zero:
+        _save(job, model, Path(job.trained), "trained", target)
+        write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
+        checkpoint.remove()
+    leave()
+
+
+def processes_for(device: str, gpus: int) -> int:
+    """How many processes train on a job's GPUs: one each, and one alone on anything else."""
+    return max(1, gpus) if choose_device(device).type == "cuda" else 1
+
+
+def _save(
+    job: TrainingJob, model: nn.Module, folder: Path, state: str, device: torch.device
+) -> None:
+    digest = save_model(
+        model,
+        folder / "model.safetensors",
+        folder / "model.json",
+        settings=job.recipe["model"],
+        image=ImageSettings.from_dict(dict(job.image)).to_dict(),
+        facts={
+            "recipe": job.recipe_name,
+            "settings": dict(job.recipe),
+            "seed": job.seed,
+            "version": __version__,
+            "state": state,
+            "device": device.type,
+        },
+    )
+    log.info("%s model %s: %s", state, digest[:12], folder)
 
 
 def repeatable() -> None:

@@ -1,26 +1,32 @@
 from pathlib import Path
 
 from lookalike.devices import device_for
+from lookalike.launch import launch
 from lookalike.logs import step
-from lookalike.training_run import ModelFiles, train_run
+from lookalike.training_run import TrainingJob, processes_for, train_run
 
-made = {name: Path(path) for name, path in snakemake.output.items()}
-
-with step(snakemake.log[0]):
-    train_run(
-        Path(snakemake.input.manifest),
-        Path(snakemake.params.folder),
-        ModelFiles(made["weights"], made["model"]),
-        ModelFiles(made["untrained_weights"], made["untrained_model"]),
-        made["history"],
+log, gpus = snakemake.log[0], snakemake.resources.gpu
+device = device_for(snakemake.params.device, gpus)
+with step(log):
+    job = TrainingJob(
+        manifest=snakemake.input.manifest,
+        folder=snakemake.params.folder,
+        trained=str(Path(snakemake.output.weights).parent),
+        untrained=str(Path(snakemake.output.untrained_weights).parent),
+        history=snakemake.output.history,
         recipe_name=snakemake.params.recipe_name,
         recipe=snakemake.params.recipe,
         image=snakemake.params.image,
         seed=snakemake.params.seed,
-        device=device_for(snakemake.params.device, snakemake.resources.gpu),
-        cache=Path(snakemake.params.cache),
+        device=device,
+        cache=snakemake.params.cache,
         pixel_store_gb=snakemake.params.pixel_store_gb,
         code=snakemake.params.code,
-        software=snakemake.params.software,
+        software=dict(snakemake.params.software),
         threads=snakemake.threads,
+        processes=processes_for(device, gpus),
     )
+    if job.processes > 1:
+        launch(job, log)
+    else:
+        train_run(job)
