@@ -2,7 +2,6 @@
 
 
 rule demo:
-    localrule: True
     output:
         train=local(directory("resources/demo/train")),
         query=local(directory("resources/demo/query_images")),
@@ -14,6 +13,7 @@ rule demo:
         "<results>/logs/demo.log",
     benchmark:
         "<results>/benchmarks/demo.tsv"
+    localrule: True
     threads: 1
     resources:
         mem_mb=500,

@@ -49,7 +49,8 @@ rule embed:
         "<results>/benchmarks/{model}/embed_{split}.tsv"
     threads: CORES
     resources:
-        gpu=gpus(),
+        # Divided, the parts have done the work.
+        gpu=gpus() if config["embed"]["shards"] == 1 else 0,
         mem_mb=4000,
         runtime=240,
     params:

@@ -31,7 +31,6 @@ rule metrics:
 
 
 rule compare:
-    localrule: True
     input:
         trained=expand("<results>/{run}/metrics.json", run=RUNS),
         untrained=expand("<results>/{run}/untrained/metrics.json", run=RUNS),
@@ -48,6 +47,7 @@ rule compare:
         "<results>/logs/compare.log",
     benchmark:
         "<results>/benchmarks/compare.tsv"
+    localrule: True
     resources:
         mem_mb=1000,
         runtime=10,

@@ -1,5 +1,4 @@
 rule report:
-    localrule: True
     input:
         comparison="<results>/comparison.parquet",
         data_report="<results>/data_report.json",
@@ -20,6 +19,7 @@ rule report:
         "<results>/logs/report.log",
     benchmark:
         "<results>/benchmarks/report.tsv"
+    localrule: True
     resources:
         mem_mb=2000,
         runtime=20,

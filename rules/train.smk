@@ -17,9 +17,7 @@ rule train:
     threads: CORES
     resources:
         gpu=gpus(gpus_of_recipe),
-        # A training is on one node, with a task for each GPU.
         nodes=1,
-        tasks=1,
         mem_mb=8000,
         runtime=720,
     params:

@@ -31,7 +31,7 @@ from lookalike.data_layout import DataSettings
 from lookalike.embedding import embed_batches, embed_pixels
 from lookalike.embedding_split import EmbedSettings, embed_files, embed_shard, embed_split
 from lookalike.errors import LookalikeError
-from lookalike.files import read_json, write_parquet
+from lookalike.files import read_json, write_json, write_parquet
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.manifest import write_manifest
 from lookalike.manifest_table import read_manifest, usable
@@ -472,3 +472,24 @@ def test_a_job_may_be_killed_at_any_moment(
     assert summary["embedded"] == len(here.hashes() - known)
     if (tmp_path / "killed.embeddings").exists():
         assert (tmp_path / "killed.embeddings").read_bytes() == whole
+
+
+def test_the_table_needs_no_device_where_the_parts_had_one(
+    made: Split, whole: bytes, tmp_path: Path
+) -> None:
+    here = replace(made, folder=tmp_path)
+    shards = (tmp_path / "1.json", tmp_path / "2.json")
+    for number, told in enumerate(shards, 1):
+        embed_shard(here.manifest, here.images, here.weights, told, f"{number}-of-2", here.how)
+        assert read_json(told)["device"] == "cpu"
+        write_json(told, read_json(told) | {"device": "cuda"})
+    # As GPUs leave it, for a job on a machine without one.
+    [folder] = (tmp_path / "cache" / "embeddings").glob("*/cpu-*")
+    there = folder.rename(folder.with_name(folder.name.replace("cpu-", "cuda-")))
+    made_by_parts = len(here.hashes())
+    output, summary = here.embed(shards=shards)
+    assert output == whole
+    assert counts(summary) == (ROWS, 0, made_by_parts, made_by_parts)
+    next(there.glob("*.arrow")).unlink()
+    with pytest.raises(LookalikeError, match=r"\d+ embeddings are not in the cache.*embed_shard"):
+        here.embed(shards=shards)

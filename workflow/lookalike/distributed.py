@@ -21,6 +21,8 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lookalike.errors import LookalikeError
+
 # The first process validates and writes while the others wait for it.
 PATIENCE = timedelta(hours=2)
 
@@ -33,6 +35,9 @@ def fabric_for(device: torch.device, precision: Any, processes: int = 1) -> Fabr
         precision: Fabric's name for it.
         processes: how many there are. More than one must have been started by
             `lookalike.launch`: the environment tells this one its place.
+
+    Raises:
+        LookalikeError: other processes than these met.
     """
     if processes == 1:
         # Named, for Fabric would take a Slurm job for several processes.
@@ -56,6 +61,11 @@ def fabric_for(device: torch.device, precision: Any, processes: int = 1) -> Fabr
             plugins=[environment],
         )
     fabric.launch()
+    if fabric.world_size != processes:
+        raise LookalikeError(
+            f"{processes} processes were to share this training, but {fabric.world_size} met: the "
+            "batch system did not start them together"
+        )
     return fabric
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -23,11 +24,12 @@ from lookalike.allocation import keep_freed_memory
 from lookalike.code import modules_digest
 from lookalike.digests import digest_of
 from lookalike.embedding import embed_batches, for_device, padded, require_finite
+from lookalike.errors import LookalikeError
 from lookalike.files import read_json, write_json
 from lookalike.images import ImageSettings
 from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable
-from lookalike.models import choose_device, load_model, score_of
+from lookalike.models import choose_device, is_present, load_model, score_of
 from lookalike.pixels import decoded, names_by_content
 from lookalike.progress import Progress
 from lookalike.shards import part_of, read_item
@@ -89,11 +91,18 @@ def embed_split(
         shards: summaries of the parts, whose images are in the store. What was done since the last
             table is part of what was done for this one.
         settings: how to do it.
+
+    Raises:
+        LookalikeError: the store lacks what the parts made, and their kind of device is not here.
     """
     started = time.monotonic()
     table = usable(read_manifest(manifest))
     hashes: list[str] = table["sha256"].to_pylist()
-    store, description, work = _fill_store(table, folder, weights, settings)
+    parts = [read_json(path) for path in shards]
+    kinds = Counter(part["device"] for part in parts).most_common()
+    store, description, work = _fill_store(
+        table, folder, weights, settings, made_on=kinds[0][0] if kinds else None
+    )
 
     image = ImageSettings.from_dict(description["image"])
     metadata = {
@@ -108,7 +117,9 @@ def embed_split(
     # A part that did not change keeps the summary of the job that embedded it long ago.
     counted = summary.with_name(f".{summary.stem}.counted")
     last = counted.stat().st_mtime_ns if counted.exists() else 0
-    done = [read_json(path) for path in shards if path.stat().st_mtime_ns > last]
+    done = [
+        part for path, part in zip(shards, parts, strict=True) if path.stat().st_mtime_ns > last
+    ]
     embedded = work.embedded + sum(shard["embedded"] for shard in done)
     seconds = time.monotonic() - started + sum(shard["seconds"] for shard in done)
     # What was pruned between a part and the table was embedded twice.
@@ -142,21 +153,31 @@ def embed_shard(
     mine = [part_of(sha256, parts) == number for sha256 in table["sha256"].to_pylist()]
     table = table.filter(pa.array(mine, pa.bool_()))
     _, description, work = _fill_store(table, folder, weights, settings)
-    _write_summary(summary, len(table), work, time.monotonic() - started, description)
+    seconds = time.monotonic() - started
+    kind = choose_device(settings.device).type
+    _write_summary(summary, len(table), work, seconds, description, device=kind)
 
 
 def _fill_store(
-    table: pa.Table, folder: Path, weights: Path, settings: EmbedSettings
+    table: pa.Table,
+    folder: Path,
+    weights: Path,
+    settings: EmbedSettings,
+    made_on: str | None = None,
 ) -> tuple[Store, dict[str, Any], Work]:
-    """Embed what the store lacks of a manifest's rows; returns it and the model's description."""
+    """Embed what the store lacks of a manifest's rows; returns it and the model's description.
+
+    made_on: the kind of device that other jobs have embedded them on. Where they have, this one
+    needs none of it.
+    """
     keep_freed_memory()
     model, description = load_model(weights)
-    target = choose_device(settings.device)
+    kind = made_on or choose_device(settings.device).type
     image = ImageSettings.from_dict(description["image"])
 
     # Two kinds of device differ in the last bits, and so may two versions of the code.
     embedder = [modules_digest(*EMBEDDER), torch.__version__, PIL.__version__]
-    place = f"{target.type}-{digest_of(embedder)}"
+    place = f"{kind}-{digest_of(embedder)}"
     folder_of_model = settings.cache / "embeddings" / description["digest"]
     store = Store(
         folder_of_model / place, (description["model"]["embedding_dim"],), np.dtype(np.float32)
@@ -165,12 +186,20 @@ def _fill_store(
     missing = store.missing(names)
     log.info(
         "embedding on %s: %d images, %d of distinct content, %d of these not yet embedded",
-        target.type,
+        kind,
         len(table),
         len(names),
         len(missing),
     )
+    target = torch.device("cpu")
     if missing:
+        if made_on is not None and not is_present(made_on):
+            raise LookalikeError(
+                f"{len(missing)} embeddings are not in the cache where the parts made theirs, on "
+                f"{made_on}: they were pruned, or made on another kind of device; run again with "
+                f"--forcerun embed_shard, and with `device: {made_on}` where some jobs found none"
+            )
+        target = torch.device(kind)
         model.to(target).to(memory_format=torch.channels_last)
     files = [(key, folder / names[key]) for key in missing]
     at_once = settings.batch_size * STORE_BATCHES
@@ -227,7 +256,12 @@ def embed_files(
 
 
 def _write_summary(
-    path: Path, images: int, work: Work, seconds: float, description: dict[str, Any]
+    path: Path,
+    images: int,
+    work: Work,
+    seconds: float,
+    description: dict[str, Any],
+    **more: str,
 ) -> None:
     counts = {"images": images, **asdict(work), "seconds": round(seconds, 3)}
-    write_json(path, counts | {"model_digest": description["digest"]})
+    write_json(path, counts | {"model_digest": description["digest"], **more})

@@ -75,7 +75,10 @@ def commands(
     if "SLURM_JOB_ID" in environment and shutil.which("srun", path=environment.get("PATH")):
         # Within the step that this process is of; all see all GPUs and take each their own.
         share = max(1, threads // processes)
-        step = ["--nodes=1", f"--ntasks={processes}", f"--cpus-per-task={share}"]
+        # Both: Slurm goes by the first, where the environment has that of an outer step, and Fabric
+        # asks for the second.
+        tasks = [f"--ntasks={processes}", f"--ntasks-per-node={processes}"]
+        step = ["--nodes=1", *tasks, f"--cpus-per-task={share}"]
         return [(["srun", "--overlap", "--kill-on-bad-exit=1", *step, *worker], {})]
     meeting = {
         "MASTER_ADDR": "127.0.0.1",

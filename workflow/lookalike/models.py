@@ -167,20 +167,22 @@ def _model_digest(
     return digest_of(parts, length=32)
 
 
+def is_present(kind: str) -> bool:
+    """Whether this machine has a device that torch calls `cuda`, `mps` or `cpu`."""
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or torch.backends.mps.is_available()
+
+
 def choose_device(wanted: str) -> torch.device:
     """The device to work on: `auto` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         LookalikeError: the device named is not there.
     """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
     if wanted == "auto":
-        wanted = next(name for name, there in present.items() if there)
-    if not present[wanted]:
+        wanted = next(kind for kind in ("cuda", "mps", "cpu") if is_present(kind))
+    if not is_present(wanted):
         raise LookalikeError(
             f"device: {wanted} was asked for, but torch finds none on this machine; "
             "set `device: auto` or `device: cpu`"
