@@ -7,9 +7,10 @@ from pathlib import Path
 from lookalike.code import code_digest, software
 from lookalike.config import image_settings, read_yaml, resolve
 from lookalike.data_layout import DataSettings, explain_missing, fingerprint
-from lookalike.devices import has_gpu
+from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
+from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -143,18 +144,78 @@ def aside(value):
 
 # Of a heavy job: all of this machine's. What another machine has is not known: profiles say it.
 CORES = (None if workflow.remote_exec else workflow.cores) or 8
+# GPUs of this machine, where the jobs will run on it.
+GPUS_HERE = gpu_count() if workflow.local_exec and not workflow.remote_exec else None
 
 
 def gpus(count=lambda wildcards: 1):
-    """Resource function: how many GPUs a job asks for, `count` of its wildcards.
-
-    None where it will run on this machine and there is none.
-    """
-    here = workflow.local_exec and not workflow.remote_exec
-    none = config["device"] == "cpu" or (here and not has_gpu())
+    """Resource function: how many GPUs a job asks for, `count` of its wildcards; none on a CPU."""
+    none = config["device"] == "cpu" or GPUS_HERE == 0
     return lambda wildcards: 0 if none else count(wildcards)
+
+
+def cores(count=lambda wildcards: 1):
+    """Threads function: all cores on a CPU, so that one heavy job runs at a time.
+
+    With several GPUs here, the share of the job's: so as many run side by side as there are GPUs.
+    """
+    if config["device"] == "cpu" or not GPUS_HERE:
+        return lambda wildcards: CORES
+    return lambda wildcards: max(
+        1, CORES * min(count(wildcards), GPUS_HERE) // GPUS_HERE
+    )
 
 
 def gpus_of_recipe(wildcards):
     """How many GPUs a run's training asks for."""
     return config["recipes"][recipe_of(wildcards.run)]["gpus"]
+
+
+def memory(step, work):
+    """Resource function: MB of memory that a job of `step` asks for, by its `work`."""
+    return lambda wildcards, input, attempt: memory_mb(
+        step, work(wildcards, input), attempt
+    )
+
+
+def runtime(step, work):
+    """Resource function: minutes that a job of `step` asks for, by its `work`."""
+    return lambda wildcards, input, attempt: minutes(
+        step, work(wildcards, input), attempt
+    )
+
+
+def reading(wildcards, input):
+    """Work function: a job that reads images, or as many labels."""
+    return Work(images_in([input.manifest] if "manifest" in input.keys() else input))
+
+
+def training(wildcards, input):
+    """Work function: a training."""
+    recipe = config["recipes"][recipe_of(wildcards.run)]
+    batch = recipe["batch"]
+    return Work(
+        images_in([input.manifest]),
+        passes=recipe["epochs"],
+        image_size=IMAGES[recipe_of(wildcards.run)]["size"],
+        batch=batch.get("size") or batch["classes"] * batch["images_per_class"],
+        gpus=gpus(gpus_of_recipe)(wildcards),
+    )
+
+
+def embedding(wildcards, input):
+    """Work function: the embedding of a split, or of a part of it."""
+    return Work(
+        images_in([input.manifest]) // config["embed"]["shards"],
+        image_size=IMAGES[recipe_of(wildcards.model.partition("/")[0])]["size"],
+        batch=32,
+        gpus=gpus()(wildcards),
+    )
+
+
+def scoring(wildcards, input):
+    """Work function: the scores of all queries with the whole gallery."""
+    queries, gallery = (
+        images_in([path]) for path in (input.query_manifest, input.gallery_manifest)
+    )
+    return Work(queries + gallery, scores=queries * gallery)

@@ -15,11 +15,11 @@ rule embed_shard:
         "<results>/logs/{model}/embed_{split}.{scatteritem}.log",
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.{scatteritem}.tsv"
-    threads: CORES
+    threads: cores()
     resources:
         gpu=gpus(),
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("embed", embedding),
+        runtime=runtime("embed", embedding),
     params:
         contents=contents_of_shard,
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
@@ -47,12 +47,12 @@ rule embed:
         "<results>/logs/{model}/embed_{split}.log",
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.tsv"
-    threads: CORES
+    threads: cores()
     resources:
         # Divided, the parts have done the work.
         gpu=gpus() if config["embed"]["shards"] == 1 else 0,
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("embed", embedding),
+        runtime=runtime("embed", embedding),
     params:
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
         batch_size=aside(config["embed"]["batch_size"]),

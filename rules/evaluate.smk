@@ -16,8 +16,8 @@ rule metrics:
     # Half of them: a run and its untrained twin are scored side by side.
     threads: max(1, CORES // 2)
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("metrics", scoring),
+        runtime=runtime("metrics", scoring),
     params:
         metrics=lookup(dpath="metrics", within=config),
         query_folder=str(DATA.folder("query")),

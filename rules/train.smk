@@ -13,13 +13,12 @@ rule train:
         "<results>/logs/{run}/train.log",
     # For `--cache train`. Snakemake allows no benchmark beside it; history.parquet has the times.
     cache: True
-    # All cores: two trainings side by side on one CPU would only slow each other down.
-    threads: CORES
+    threads: cores(gpus_of_recipe)
     resources:
         gpu=gpus(gpus_of_recipe),
         nodes=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory("train", training),
+        runtime=runtime("train", training),
     params:
         folder=aside(str(DATA.folder("train"))),
         # All that decides the weights must be a param: `--cache` does not look at wildcards.

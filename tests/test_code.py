@@ -10,7 +10,7 @@ import torch
 from lookalike import code
 
 # They change what is said or where it is done, not what is made; `code` makes the digests.
-LEFT_OUT = {"code", "devices", "errors", "interruption", "launch", "logs", "progress"}
+LEFT_OUT = {"code", "devices", "errors", "gpu_slots", "interruption", "launch", "logs", "progress"}
 SCRIPTS = code.PACKAGE.parent / "scripts"
 # Libraries that numbers and pictures come from, by the name they import as.
 SHAPING = {

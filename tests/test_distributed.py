@@ -202,7 +202,13 @@ def test_in_a_slurm_job_the_processes_are_one_srun(tmp_path: Path) -> None:
     worker = ["python", "-m", "lookalike.worker", "job.json"]
     [(command, added)] = commands(worker, 4, 10, here | {"SLURM_JOB_ID": "7"})
     assert command[0] == "srun"
-    assert {"--ntasks=4", "--ntasks-per-node=4", "--cpus-per-task=2", "--nodes=1", "--overlap"} <= set(command)
+    assert {
+        "--ntasks=4",
+        "--ntasks-per-node=4",
+        "--cpus-per-task=2",
+        "--nodes=1",
+        "--overlap",
+    } <= set(command)
     assert command[-4:] == worker
     assert added == {}
     several = commands(worker, 4, 10, here)

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-# What the drivers show: NVIDIA's, NVIDIA's or AMD's under Windows' Linux, AMD's.
-DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd")
+DEVICES = Path("/dev")
+# What the drivers show beside NVIDIA's files: NVIDIA's or AMD's under Windows' Linux, AMD's.
+OTHER_FILES = ("dxg", "kfd")
 
 
-def has_gpu(device_folder: Path = Path("/dev")) -> bool:
-    """Whether this machine seems to have a GPU that torch could use."""
+def visible_gpus(
+    environment: Mapping[str, str] = os.environ, device_folder: Path = DEVICES
+) -> list[str]:
+    """The GPUs that CUDA would use here, as CUDA_VISIBLE_DEVICES names them.
+
+    That variable decides where it is set: numbers, UUIDs or MIG names, up to the first that is
+    negative, as CUDA reads it. Else NVIDIA's device files are counted; of what other drivers show,
+    one is known to be there.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        names: list[str] = []
+        for name in map(str.strip, named.split(",")):
+            if not name or name.startswith("-") or name in names:
+                break
+            names.append(name)
+        return names
+    files = len(list(device_folder.glob("nvidia[0-9]*")))
+    if not files and any((device_folder / name).exists() for name in OTHER_FILES):
+        files = 1
+    return [str(number) for number in range(files)]
+
+
+def gpu_count(environment: Mapping[str, str] = os.environ, device_folder: Path = DEVICES) -> int:
+    """How many GPUs this machine seems to have that torch could use; Apple's counts as one."""
     if sys.platform == "darwin":
-        return platform.machine() == "arm64"
-    return any(path for pattern in DEVICE_FILES for path in device_folder.glob(pattern))
+        return int(platform.machine() == "arm64")
+    return len(visible_gpus(environment, device_folder))
 
 
 def device_for(wanted: str, gpus: int) -> str:

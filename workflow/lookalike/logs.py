@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +43,10 @@ def step(
         force=True,
     )
     logging.captureWarnings(True)
+    started = time.monotonic()
     try:
         yield
+        log.info("done in %.1f s%s", time.monotonic() - started, _peak_memory())
     except Interrupted as stopped:
         log.error("stopped by %s; the same command goes on from here", stopped.signal.name)
         raise
@@ -55,3 +59,12 @@ def step(
     finally:
         for handler in handlers:
             handler.flush()
+
+
+def _peak_memory() -> str:
+    """For the log, where Linux tells: what a job of this step should ask a batch system for."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return ""
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    return f", {int(peak[1]) / 1024:.0f} MB of memory at most" if peak else ""

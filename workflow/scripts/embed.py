@@ -4,10 +4,11 @@ import torch
 
 from lookalike.devices import device_for
 from lookalike.embedding_split import EmbedSettings, embed_split
+from lookalike.gpu_slots import gpu_slots
 from lookalike.logs import step
 
 torch.set_num_threads(snakemake.threads)
-with step(snakemake.log[0]):
+with step(snakemake.log[0]), gpu_slots(snakemake.resources.gpu):
     embed_split(
         Path(snakemake.input.manifest),
         Path(snakemake.params.folder),

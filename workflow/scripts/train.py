@@ -1,13 +1,14 @@
 from pathlib import Path
 
 from lookalike.devices import device_for
+from lookalike.gpu_slots import gpu_slots
 from lookalike.launch import launch
 from lookalike.logs import step
 from lookalike.training_run import TrainingJob, processes_for, train_run
 
 log, gpus = snakemake.log[0], snakemake.resources.gpu
 device = device_for(snakemake.params.device, gpus)
-with step(log):
+with step(log), gpu_slots(gpus) as slots:
     job = TrainingJob(
         manifest=snakemake.input.manifest,
         folder=snakemake.params.folder,
@@ -27,6 +28,6 @@ with step(log):
         processes=processes_for(device, gpus),
     )
     if job.processes > 1:
-        launch(job, log)
+        launch(job, log, slots.fds)
     else:
         train_run(job)

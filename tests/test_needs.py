@@ -1,0 +1,73 @@
+"""What jobs ask for grows with their work and with each attempt, and is enough."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drawings import write_data
+from lookalike.needs import NEEDS, Work, images_in, memory_mb, minutes
+from snakemake_runs import QUICK, snakemake, write_settings
+
+works = st.builds(
+    Work,
+    images=st.integers(0, 10**7),
+    passes=st.integers(1, 100),
+    image_size=st.integers(0, 512),
+    batch=st.integers(0, 512),
+    gpus=st.integers(0, 8),
+    scores=st.integers(0, 10**12),
+)
+
+
+@settings(derandomize=True)
+@given(st.sampled_from(sorted(NEEDS)), works, st.integers(1, 5))
+def test_more_work_and_another_attempt_ask_for_more(step: str, work: Work, attempt: int) -> None:
+    for ask in (memory_mb, minutes):
+        asked = ask(step, work, attempt)
+        assert isinstance(asked, int)
+        assert 0 < asked < ask(step, work, attempt + 1)
+        # A second attempt gets twice as much, but for rounding.
+        assert ask(step, work, 2) == pytest.approx(2 * ask(step, work), abs=100)
+        for more in ("images", "passes", "image_size", "batch", "scores"):
+            assert ask(step, replace(work, **{more: 2 * getattr(work, more)}), attempt) >= asked
+
+
+def test_a_real_run_stays_within_what_it_asked_for(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "images", train_classes=6, test_classes=4)
+    write_settings(tmp_path, {**QUICK, "data": {"root": str(data)}})
+    run = snakemake(tmp_path)
+    assert run.status == 0, run.output
+    manifests = tmp_path / "results" / "manifest"
+    train, query, gallery = (
+        images_in([manifests / f"{split}.parquet"]) for split in ("train", "query", "gallery")
+    )
+    assert train > 0
+    works = {
+        "manifest": Work(train + query + gallery),
+        "pixels": Work(train),
+        "train": Work(train, image_size=32, batch=12),
+        "embed": Work(gallery, image_size=32, batch=32),
+        "metrics": Work(query + gallery, scores=query * gallery),
+    }
+    used: dict[str, float] = {}
+    for log in (tmp_path / "results" / "logs").rglob("*.log"):
+        [peak] = re.findall(r"done in [\d.]+ s, (\d+) MB", log.read_text())
+        rule = "pixels" if log.parent.name == "pixels" else log.stem.partition("_")[0]
+        used[rule] = max(used.get(rule, 0.0), float(peak))
+    for step, work in works.items():
+        # Not an empty promise either: a few times what is used.
+        assert used[step] < memory_mb(step, work) < 5 * used[step] + 500, step
+        assert minutes(step, work) >= 15
+
+
+def test_images_are_counted(tmp_path: Path) -> None:
+    assert images_in([tmp_path / "missing.parquet"]) == 0
+    labels = {f"{number:06d}_name.jpg": f"the label {number % 9}" for number in range(1000)}
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(labels))
+    assert 500 < images_in([path]) < 2000
