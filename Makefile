@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= all
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-long lint format bench bench-large bench-incremental lock clean
+.PHONY: .venv demo test test-long test-slurm lint format bench bench-large bench-incremental lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -28,6 +28,11 @@ test: .venv/.test
 # The full counts: takes far longer.
 test-long: .venv/.test
 	$(BIN)/python -m pytest
+
+# The workflow on a real Slurm, which it starts: as root, on Debian or Ubuntu.
+test-slurm: .venv/.test
+	command -v slurmctld && command -v munged || (apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge)
+	LOOKALIKE_REQUIRE_SLURM=1 $(BIN)/python -m pytest -s tests/slurm
 
 lint: .venv/.test
 	$(BIN)/ruff check .

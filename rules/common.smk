@@ -2,6 +2,7 @@
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from lookalike.code import code_digest, software
@@ -13,6 +14,7 @@ from lookalike.errors import LookalikeError
 from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
 from snakemake.exceptions import WorkflowError
+from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
 # Slurm's warning before a job's time limit goes to every process of the job. Training saves its
@@ -84,13 +86,33 @@ def label_files(wildcards):
     }
 
 
+def here(file):
+    """Path on this machine of a file that jobs are decided by; where it lies in storage, a copy."""
+    path, stored = Path(str(file)), get_flag_value(file, "storage_object")
+    # In a dry run it may not be made yet.
+    if stored is not None and stored.exists():
+        # A copy may be left from a run that had nothing to do, and be an old one.
+        if not path.exists() or path.stat().st_mtime < stored.mtime():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stored.retrieve_object()
+        # Snakemake may remember that it was not here; then it would not compare the bytes.
+        workflow.iocache.exists_local[file] = True
+    return path
+
+
 def manifest_of(split):
     """Input function: the manifest of `split`.
 
     Asking the checkpoint makes Snakemake look at the job again after the manifests were made anew:
     where their bytes are equal, the job is not run.
     """
-    return lambda wildcards: checkpoints.manifest.get().output[split]
+
+    def manifest(wildcards):
+        file = checkpoints.manifest.get().output[split]
+        here(file)
+        return file
+
+    return manifest
 
 
 def training_images(wildcards):
@@ -98,12 +120,12 @@ def training_images(wildcards):
 
     For `--cache`, which would go by what the manifest was made from: the files' times.
     """
-    return digest_of_file(checkpoints.manifest.get().output.train)
+    return digest_of_file(here(checkpoints.manifest.get().output.train))
 
 
 def manifest_of_split(wildcards):
     """Input function: the manifest of the split that the wildcards name."""
-    return checkpoints.manifest.get().output[wildcards.split]
+    return manifest_of(wildcards.split)(wildcards)
 
 
 def contents_of_shard(wildcards):
@@ -113,7 +135,7 @@ def contents_of_shard(wildcards):
     split makes anew, is an ancient input there.
     """
     item = wildcards.scatteritem
-    return shard_digest(checkpoints.manifest.get().output[wildcards.split], item)
+    return shard_digest(here(checkpoints.manifest.get().output[wildcards.split]), item)
 
 
 def shards_of(wildcards):
@@ -143,15 +165,25 @@ def aside(value):
 
 
 # Of a heavy job: all of this machine's. What another machine has is not known: profiles say it.
-CORES = (None if workflow.remote_exec else workflow.cores) or 8
-# GPUs of this machine, where the jobs will run on it.
-GPUS_HERE = gpu_count() if workflow.local_exec and not workflow.remote_exec else None
+CORES = (None if workflow.remote_exec else workflow.resource_settings.cores) or 8
+
+
+def gpus_here():
+    """GPUs of this machine where the jobs will run on it, or None where they run on another.
+
+    Known when jobs are looked at, not yet when this is parsed.
+    """
+    return None if workflow.remote_exec or not workflow.local_exec else gpu_count()
 
 
 def gpus(count=lambda wildcards: 1):
     """Resource function: how many GPUs a job asks for, `count` of its wildcards; none on a CPU."""
-    none = config["device"] == "cpu" or GPUS_HERE == 0
-    return lambda wildcards: 0 if none else count(wildcards)
+
+    def asked(wildcards):
+        none = config["device"] == "cpu" or gpus_here() == 0
+        return 0 if none else count(wildcards)
+
+    return asked
 
 
 def cores(count=lambda wildcards: 1):
@@ -159,11 +191,14 @@ def cores(count=lambda wildcards: 1):
 
     With several GPUs here, the share of the job's: so as many run side by side as there are GPUs.
     """
-    if config["device"] == "cpu" or not GPUS_HERE:
-        return lambda wildcards: CORES
-    return lambda wildcards: max(
-        1, CORES * min(count(wildcards), GPUS_HERE) // GPUS_HERE
-    )
+
+    def share(wildcards):
+        there = gpus_here()
+        if config["device"] == "cpu" or not there:
+            return CORES
+        return max(1, CORES * min(count(wildcards), there) // there)
+
+    return share
 
 
 def gpus_of_recipe(wildcards):
@@ -173,21 +208,23 @@ def gpus_of_recipe(wildcards):
 
 def memory(step, work):
     """Resource function: MB of memory that a job of `step` asks for, by its `work`."""
-    return lambda wildcards, input, attempt: memory_mb(
-        step, work(wildcards, input), attempt
+    return lambda wildcards, input, attempt, threads: memory_mb(
+        step, replace(work(wildcards, input), threads=threads), attempt
     )
 
 
 def runtime(step, work):
     """Resource function: minutes that a job of `step` asks for, by its `work`."""
-    return lambda wildcards, input, attempt: minutes(
-        step, work(wildcards, input), attempt
+    return lambda wildcards, input, attempt, threads: minutes(
+        step, replace(work(wildcards, input), threads=threads), attempt
     )
 
 
 def reading(wildcards, input):
     """Work function: a job that reads images, or as many labels."""
-    return Work(images_in([input.manifest] if "manifest" in input.keys() else input))
+    return Work(
+        images_in(map(here, [input.manifest] if "manifest" in input.keys() else input))
+    )
 
 
 def training(wildcards, input):
@@ -195,7 +232,7 @@ def training(wildcards, input):
     recipe = config["recipes"][recipe_of(wildcards.run)]
     batch = recipe["batch"]
     return Work(
-        images_in([input.manifest]),
+        images_in([here(input.manifest)]),
         passes=recipe["epochs"],
         image_size=IMAGES[recipe_of(wildcards.run)]["size"],
         batch=batch.get("size") or batch["classes"] * batch["images_per_class"],
@@ -206,16 +243,23 @@ def training(wildcards, input):
 def embedding(wildcards, input):
     """Work function: the embedding of a split, or of a part of it."""
     return Work(
-        images_in([input.manifest]) // config["embed"]["shards"],
-        image_size=IMAGES[recipe_of(wildcards.model.partition("/")[0])]["size"],
+        images_in([here(input.manifest)]) // config["embed"]["shards"],
+        image_size=IMAGES[recipe_of(Path(wildcards.model).parts[0])]["size"],
         batch=32,
         gpus=gpus()(wildcards),
     )
 
 
+def assembling(wildcards, input):
+    """Work function: the table of a split, which is embedded for it or already in parts."""
+    whole = config["embed"]["shards"] == 1
+    return (embedding if whole else reading)(wildcards, input)
+
+
 def scoring(wildcards, input):
     """Work function: the scores of all queries with the whole gallery."""
     queries, gallery = (
-        images_in([path]) for path in (input.query_manifest, input.gallery_manifest)
+        images_in([here(path)])
+        for path in (input.query_manifest, input.gallery_manifest)
     )
     return Work(queries + gallery, scores=queries * gallery)

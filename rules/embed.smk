@@ -51,8 +51,8 @@ rule embed:
     resources:
         # Divided, the parts have done the work.
         gpu=gpus() if config["embed"]["shards"] == 1 else 0,
-        mem_mb=memory("embed", embedding),
-        runtime=runtime("embed", embedding),
+        mem_mb=memory("embed", assembling),
+        runtime=runtime("embed", assembling),
     params:
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
         batch_size=aside(config["embed"]["batch_size"]),

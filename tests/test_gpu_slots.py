@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,19 +27,26 @@ def hold(count: int, here: Path, seconds: float) -> None:
         assert visible["CUDA_VISIBLE_DEVICES"] == ",".join(slots.devices)
         markers = [here / f"{device}.held" for device in slots.devices]
         for marker in markers:
-            if marker.exists():
+            if marker.is_symlink():
                 # Only a killed one leaves its marker behind.
-                pid = int(marker.read_text())
-                with pytest.raises(ProcessLookupError):
-                    os.kill(pid, 0)
+                assert (here / f"{marker.readlink()}.killed").exists()
                 marker.unlink()
-            with marker.open("x") as file:
-                file.write(str(os.getpid()))
+            # A link is there whole at once, and refuses to replace another.
+            marker.symlink_to(str(os.getpid()))
         time.sleep(seconds)
         for marker in markers:
             marker.unlink()
     assert visible["CUDA_VISIBLE_DEVICES"] == FOUR
     (here / f"{os.getpid()}.done").touch()
+
+
+def holders(here: Path) -> list[str]:
+    """The process ids in all markers there are."""
+    found = []
+    for marker in here.glob("*.held"):
+        with suppress(FileNotFoundError):
+            found.append(str(marker.readlink()))
+    return found
 
 
 def test_no_device_is_anothers_and_all_have_their_turn(tmp_path: Path) -> None:
@@ -56,12 +64,11 @@ def test_killed_jobs_leave_their_devices_to_others(tmp_path: Path) -> None:
     for _ in range(8):
         victim = processes.start(hold, rng.randint(1, 3), tmp_path, 60.0)
         limit = time.monotonic() + 30
-        while not any(
-            path.exists() and path.read_text() == str(victim.pid)
-            for path in tmp_path.glob("*.held")
-        ):
+        while str(victim.pid) not in holders(tmp_path):
+            assert victim.is_alive()
             assert time.monotonic() < limit
             time.sleep(0.005)
+        (tmp_path / f"{victim.pid}.killed").touch()
         os.kill(int(victim.pid or 0), signal.SIGKILL)
         killed += processes.exit_code(victim) == -signal.SIGKILL
         others.append(processes.start(hold, rng.randint(1, 4), tmp_path, 0.01))
@@ -92,7 +99,8 @@ def wait_for_five(locks: Path) -> None:
 def test_what_waits_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     job = processes.start(hold, 4, tmp_path, 0.5)
-    while not list(tmp_path.glob("*.held")):
+    while not holders(tmp_path):
+        assert job.is_alive()
         time.sleep(0.005)
     hold(2, tmp_path, 0.0)
     assert processes.exit_code(job) == 0
@@ -112,12 +120,14 @@ def test_batch_jobs_do_not_wait_for_each_other(
     [folder] = tmp_path.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.rename(tmp_path / "elsewhere")
-    folder.symlink_to(tmp_path / "elsewhere")
-    with (
-        pytest.raises(LookalikeError, match="is not a folder of yours"),
-        gpu_slots(1, environment=first),
-    ):
-        pass
+    for target in ("elsewhere", "nowhere"):
+        folder.symlink_to(tmp_path / target)
+        with (
+            pytest.raises(LookalikeError, match="is not a folder of yours"),
+            gpu_slots(1, environment=first),
+        ):
+            pass
+        folder.unlink()
 
 
 def test_more_than_there_are_is_an_error(tmp_path: Path) -> None:
@@ -128,6 +138,17 @@ def test_more_than_there_are_is_an_error(tmp_path: Path) -> None:
         gpu_slots(3, folder=tmp_path, environment={"CUDA_VISIBLE_DEVICES": "4,6"}),
     ):
         pass
+
+
+def test_numbers_of_device_files_are_those_of_the_bus(tmp_path: Path) -> None:
+    for name in ("nvidia0", "nvidia1"):
+        (tmp_path / name).touch()
+    order = {"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
+    for given, expected in (({}, "PCI_BUS_ID"), (order, "FASTEST_FIRST")):
+        environment: dict[str, str] = dict(given)
+        with gpu_slots(1, folder=tmp_path, environment=environment, device_folder=tmp_path):
+            assert environment == {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": expected}
+        assert environment == given
 
 
 @pytest.mark.parametrize("count", [0, 2])

@@ -1,16 +1,20 @@
 """What jobs ask for grows with their work and with each attempt, and is enough."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawings import write_data
-from lookalike.needs import NEEDS, Work, images_in, memory_mb, minutes
+from lookalike.needs import NEEDS, SNAKEMAKE_MB, Work, images_in, memory_mb, minutes
 from snakemake_runs import QUICK, snakemake, write_settings
 
 works = st.builds(
@@ -21,6 +25,7 @@ works = st.builds(
     batch=st.integers(0, 512),
     gpus=st.integers(0, 8),
     scores=st.integers(0, 10**12),
+    threads=st.integers(1, 64),
 )
 
 
@@ -35,6 +40,9 @@ def test_more_work_and_another_attempt_ask_for_more(step: str, work: Work, attem
         assert ask(step, work, 2) == pytest.approx(2 * ask(step, work), abs=100)
         for more in ("images", "passes", "image_size", "batch", "scores"):
             assert ask(step, replace(work, **{more: 2 * getattr(work, more)}), attempt) >= asked
+    threads = replace(work, threads=2 * work.threads)
+    assert memory_mb(step, threads, attempt) >= memory_mb(step, work, attempt)
+    assert minutes(step, threads, attempt) <= minutes(step, work, attempt)
 
 
 def test_a_real_run_stays_within_what_it_asked_for(tmp_path: Path) -> None:
@@ -48,21 +56,43 @@ def test_a_real_run_stays_within_what_it_asked_for(tmp_path: Path) -> None:
     )
     assert train > 0
     works = {
-        "manifest": Work(train + query + gallery),
-        "pixels": Work(train),
-        "train": Work(train, image_size=32, batch=12),
-        "embed": Work(gallery, image_size=32, batch=32),
+        "manifest": Work(train + query + gallery, threads=2),
+        "pixels": Work(train, threads=2),
+        "train": Work(train, image_size=32, batch=12, threads=2),
+        "embed": Work(gallery, image_size=32, batch=32, threads=2),
         "metrics": Work(query + gallery, scores=query * gallery),
     }
+    used = peaks(tmp_path)
+    for step, work in works.items():
+        # Not an empty promise either: a few times what is used.
+        assert used[step] + SNAKEMAKE_MB < memory_mb(step, work) < 5 * used[step] + 500, step
+        assert minutes(step, work) >= 15
+
+
+def test_a_large_batch_stays_within_what_it_asked_for(tmp_path: Path) -> None:
+    # One batch, of which the activations are what counts.
+    data = write_data(tmp_path / "images", train_classes=9)
+    recipe = {"epochs": 1, "batch": {"classes": 8, "images_per_class": 4}}
+    settings: dict[str, Any] = {
+        "data": {"root": str(data)},
+        "image": {"size": 224},
+        "recipes": {"default": {**recipe, "validation": {"classes": 0.0}}},
+    }
+    write_settings(tmp_path, settings)
+    run = snakemake(tmp_path, "results/default.0/model.safetensors")
+    assert run.status == 0, run.output
+    asked = memory_mb("train", Work(36, image_size=224, batch=32, threads=2))
+    assert peaks(tmp_path)["train"] + SNAKEMAKE_MB < asked
+
+
+def peaks(folder: Path) -> dict[str, float]:
+    """The most memory that a job of each step used, in MB, as the logs tell."""
     used: dict[str, float] = {}
-    for log in (tmp_path / "results" / "logs").rglob("*.log"):
+    for log in (folder / "results" / "logs").rglob("*.log"):
         [peak] = re.findall(r"done in [\d.]+ s, (\d+) MB", log.read_text())
         rule = "pixels" if log.parent.name == "pixels" else log.stem.partition("_")[0]
         used[rule] = max(used.get(rule, 0.0), float(peak))
-    for step, work in works.items():
-        # Not an empty promise either: a few times what is used.
-        assert used[step] < memory_mb(step, work) < 5 * used[step] + 500, step
-        assert minutes(step, work) >= 15
+    return used
 
 
 def test_images_are_counted(tmp_path: Path) -> None:
@@ -71,3 +101,10 @@ def test_images_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "labels.json"
     path.write_text(json.dumps(labels))
     assert 500 < images_in([path]) < 2000
+
+    manifest = tmp_path / "manifest.parquet"
+    for number, rows in enumerate((3, 70_000)):
+        pq.write_table(pa.table({"image_id": range(rows)}), manifest)
+        os.utime(manifest, ns=(number, number))
+        assert images_in([manifest]) == rows
+    assert images_in([manifest, path]) == 70_000 + images_in([path])

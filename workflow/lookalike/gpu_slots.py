@@ -15,7 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +56,14 @@ def gpu_slots(
     """Take `count` of the GPUs that this process may use, and show torch no others in the block.
 
     It waits while too few are free. All are taken at once or none, so jobs that want several do not
-    wait for each other for ever.
+    wait for each other for ever. Jobs of other users are not seen, and a device that one job knows
+    by its number and another by its UUID is two here.
 
     Args:
         count: of GPUs; with 0, or where there are no NVIDIA or AMD devices, nothing is done.
         folder: of the lock files; the default is this user's and this batch job's.
-        environment: its CUDA_VISIBLE_DEVICES is respected, and set in the block.
+        environment: its CUDA_VISIBLE_DEVICES is respected, and set in the block. Where it was not
+            set, CUDA_DEVICE_ORDER is too, unless it was: numbers are then those of nvidia-smi.
         device_folder: where the drivers show devices.
         poll: seconds between two looks.
 
@@ -81,16 +83,20 @@ def gpu_slots(
     locks = _own_folder(environment) if folder is None else folder
     locks.mkdir(parents=True, exist_ok=True)
     with _taken(devices, count, locks, poll) as slots:
-        before = environment.get("CUDA_VISIBLE_DEVICES")
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(slots.devices)
+        shown = {"CUDA_VISIBLE_DEVICES": ",".join(slots.devices)}
+        if "CUDA_VISIBLE_DEVICES" not in environment:
+            shown["CUDA_DEVICE_ORDER"] = environment.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        before = {name: environment.get(name) for name in shown}
+        environment.update(shown)
         log.info("GPU %s of %s", ", ".join(slots.devices), ", ".join(devices))
         try:
             yield slots
         finally:
-            if before is None:
-                del environment["CUDA_VISIBLE_DEVICES"]
-            else:
-                environment["CUDA_VISIBLE_DEVICES"] = before
+            for name, value in before.items():
+                if value is None:
+                    environment.pop(name, None)
+                else:
+                    environment[name] = value
 
 
 @contextmanager
@@ -140,7 +146,8 @@ def _try(devices: list[str], count: int, locks: Path) -> Slots | None:
 def _own_folder(environment: MutableMapping[str, str]) -> Path:
     """The folder of this user's locks, and of this batch job's."""
     mine = Path(tempfile.gettempdir()) / f"lookalike-gpus-{os.getuid()}"
-    mine.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        mine.mkdir(mode=0o700)
     found = mine.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise LookalikeError(f"{mine}: is not a folder of yours; remove it, or set TMPDIR")

@@ -78,7 +78,8 @@ def commands(
         # Both: Slurm goes by the first, where the environment has that of an outer step, and Fabric
         # asks for the second.
         tasks = [f"--ntasks={processes}", f"--ntasks-per-node={processes}"]
-        step = ["--nodes=1", *tasks, f"--cpus-per-task={share}"]
+        # As much memory as the job has, whatever it was asked for by.
+        step = ["--nodes=1", *tasks, f"--cpus-per-task={share}", "--mem=0"]
         return [(["srun", "--overlap", "--kill-on-bad-exit=1", *step, *worker], {})]
     meeting = {
         "MASTER_ADDR": "127.0.0.1",

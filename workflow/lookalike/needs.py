@@ -20,23 +20,36 @@ class Need:
     Attributes:
         mb: of memory with few images: its libraries, mostly.
         mb_per_1000: of memory for each 1,000 images more.
-        per_second: images a second, on slow disks and few cores.
+        per_second: images a second on one core; where a network sees them, at 224 pixels.
+        mb_per_thread: of memory for each image that is decoded beside others.
+        bytes_per_pixel: of memory for each pixel of a batch in the network, on a CPU.
+        cores_a_gpu: how many cores a GPU is worth, at the least.
     """
 
     mb: float
     mb_per_1000: float
     per_second: float
+    mb_per_thread: float = 0.0
+    bytes_per_pixel: float = 0.0
+    cores_a_gpu: float = 0.0
 
 
-# Peaks (VmHWM, as each step's log tells) of 500, 5,000 and 30,000 training and gallery images, on a
-# CPU with 2 cores, at 32 pixels; docs/performance.md has metrics of a million. What pixels, embed
-# and train need for larger images is added below.
+# Measured on a CPU with 2 busy cores, as each step's log tells (VmHWM):
+# - peaks of 500, 5,000 and 30,000 training and gallery images of 32 pixels: manifest 139 to 271 MB,
+#   pixels 145 to 293, train 1,077 to 1,240, embed 654 to 752, metrics 737 to 885 (of a million
+#   images: docs/performance.md);
+# - scanning 600 photos of 24 megapixels: 218 MB with 1 thread, 489 with 4, 796 with 8, and 8 of
+#   them a second on one core; decoding them with 8 threads: 391 MB and 12 a second on both cores
+#   (fast), 1,136 MB and 7 a second (exact);
+# - at 224 pixels: training 2,564 MB with batches of 24 and 9,502 with 128 (1,240 and 1,310 bytes a
+#   pixel), 10 to 16 images a second on one core; embedding in passes of 32 1,423 MB (480 bytes).
+# That a GPU trains as fast as 50 cores is a guess.
 NEEDS = {
-    "manifest": Need(150, 3.0, 100),
-    "pixels": Need(250, 3.0, 30),
-    "train": Need(1100, 3.0, 100),
-    "embed": Need(700, 3.0, 30),
-    "metrics": Need(800, 2.0, 1000),
+    "manifest": Need(150, 3.0, per_second=8, mb_per_thread=90),
+    "pixels": Need(150, 5.0, per_second=6, mb_per_thread=120),
+    "train": Need(1100, 6.0, per_second=10, bytes_per_pixel=1320, cores_a_gpu=50),
+    "embed": Need(700, 3.0, per_second=6, mb_per_thread=120, bytes_per_pixel=480),
+    "metrics": Need(800, 2.0, per_second=500),
 }
 # Two Snakemakes run beside a job's own process on a cluster.
 SNAKEMAKE_MB = 500.0
@@ -47,14 +60,12 @@ MARGIN = 1.5
 LEAST_MINUTES = 15
 # Scores a second of metrics: a tenth of what two cores did (docs/performance.md).
 SCORES_PER_SECOND = 3e7
-# How much faster a GPU trains and embeds than the rates above, at the least: not measured here.
-GPU_FACTOR = 5.0
 USUAL_PIXELS = 224**2
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a job has to do.
+    """What a job has to do, and by what.
 
     Attributes:
         images: that it reads.
@@ -63,6 +74,7 @@ class Work:
         batch: images in one pass of the network.
         gpus: that the job asks for.
         scores: that it computes.
+        threads: that the job asks for.
     """
 
     images: int
@@ -71,6 +83,7 @@ class Work:
     batch: int = 0
     gpus: int = 0
     scores: int = 0
+    threads: int = 1
 
 
 def memory_mb(step: str, work: Work, attempt: int = 1) -> int:
@@ -82,11 +95,11 @@ def memory_mb(step: str, work: Work, attempt: int = 1) -> int:
         attempt: 1 at first.
     """
     need = NEEDS[step]
-    mb = need.mb + need.mb_per_1000 * work.images / 1000 + work.gpus * CUDA_MB
-    if not work.gpus:
-        # Activations of the four-layer network in float32: 32 channels at full size, about as much
-        # again in what follows, and the gradients of both.
-        mb += work.batch * work.image_size**2 * 32 * 4 * 4 / 1e6
+    mb = need.mb + need.mb_per_1000 * work.images / 1000 + need.mb_per_thread * work.threads
+    if work.gpus:
+        mb += work.gpus * CUDA_MB
+    else:
+        mb += need.bytes_per_pixel * work.batch * work.image_size**2 / 1e6
     return math.ceil((SNAKEMAKE_MB + MARGIN * mb) * attempt / 100) * 100
 
 
@@ -98,9 +111,10 @@ def minutes(step: str, work: Work, attempt: int = 1) -> int:
         work: what it has to do.
         attempt: 1 at first.
     """
+    need = NEEDS[step]
     larger = max(1.0, work.image_size**2 / USUAL_PIXELS)
-    faster = GPU_FACTOR * work.gpus if work.gpus else 1.0
-    seconds = work.images * work.passes * larger / (NEEDS[step].per_second * faster)
+    cores = work.threads + need.cores_a_gpu * work.gpus
+    seconds = work.images * work.passes * larger / (need.per_second * cores)
     seconds += work.scores / SCORES_PER_SECOND
     return math.ceil((LEAST_MINUTES + MARGIN * seconds / 60) * attempt)
 
