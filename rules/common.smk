@@ -206,16 +206,12 @@ def gpus_of_recipe(wildcards):
     return config["recipes"][recipe_of(wildcards.run)]["gpus"]
 
 
-def memory(step, work):
-    """Resource function: MB of memory that a job of `step` asks for, by its `work`."""
-    return lambda wildcards, input, attempt, threads: memory_mb(
-        step, replace(work(wildcards, input), threads=threads), attempt
-    )
+def need(asked, step, work):
+    """Resource function: what a job of `step` asks for, by its `work`; see lookalike.needs.
 
-
-def runtime(step, work):
-    """Resource function: minutes that a job of `step` asks for, by its `work`."""
-    return lambda wildcards, input, attempt, threads: minutes(
+    asked: memory_mb or minutes.
+    """
+    return lambda wildcards, input, attempt, threads: asked(
         step, replace(work(wildcards, input), threads=threads), attempt
     )
 

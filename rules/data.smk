@@ -12,8 +12,8 @@ checkpoint manifest:
         "<results>/benchmarks/manifest.tsv"
     threads: CORES
     resources:
-        mem_mb=memory("manifest", reading),
-        runtime=runtime("manifest", reading),
+        mem_mb=need(memory_mb, "manifest", reading),
+        runtime=need(minutes, "manifest", reading),
     params:
         data=lookup(dpath="data", within=config),
         # Computed when the job is looked at: the demo's images are made after parsing.
@@ -38,8 +38,8 @@ rule pixels:
         "<results>/benchmarks/pixels/{image_digest}.tsv"
     threads: CORES
     resources:
-        mem_mb=memory("pixels", reading),
-        runtime=runtime("pixels", reading),
+        mem_mb=need(memory_mb, "pixels", reading),
+        runtime=need(minutes, "pixels", reading),
     params:
         folder=aside(str(DATA.folder("train"))),
         image=lambda wildcards: IMAGES_BY_DIGEST[wildcards.image_digest],

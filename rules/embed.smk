@@ -18,8 +18,8 @@ rule embed_shard:
     threads: cores()
     resources:
         gpu=gpus(),
-        mem_mb=memory("embed", embedding),
-        runtime=runtime("embed", embedding),
+        mem_mb=need(memory_mb, "embed", embedding),
+        runtime=need(minutes, "embed", embedding),
     params:
         contents=contents_of_shard,
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
@@ -51,8 +51,8 @@ rule embed:
     resources:
         # Divided, the parts have done the work.
         gpu=gpus() if config["embed"]["shards"] == 1 else 0,
-        mem_mb=memory("embed", assembling),
-        runtime=runtime("embed", assembling),
+        mem_mb=need(memory_mb, "embed", assembling),
+        runtime=need(minutes, "embed", assembling),
     params:
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
         batch_size=aside(config["embed"]["batch_size"]),

@@ -16,8 +16,8 @@ rule metrics:
     # Half of them: a run and its untrained twin are scored side by side.
     threads: max(1, CORES // 2)
     resources:
-        mem_mb=memory("metrics", scoring),
-        runtime=runtime("metrics", scoring),
+        mem_mb=need(memory_mb, "metrics", scoring),
+        runtime=need(minutes, "metrics", scoring),
     params:
         metrics=lookup(dpath="metrics", within=config),
         query_folder=str(DATA.folder("query")),

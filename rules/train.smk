@@ -17,8 +17,8 @@ rule train:
     resources:
         gpu=gpus(gpus_of_recipe),
         nodes=1,
-        mem_mb=memory("train", training),
-        runtime=runtime("train", training),
+        mem_mb=need(memory_mb, "train", training),
+        runtime=need(minutes, "train", training),
     params:
         folder=aside(str(DATA.folder("train"))),
         # All that decides the weights must be a param: `--cache` does not look at wildcards.

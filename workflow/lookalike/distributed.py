@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -77,8 +78,13 @@ def leave() -> None:
 
 def part_of(n: int, fabric: Fabric) -> slice:
     """Which of a batch's `n` images are this process's: all belong to exactly one."""
-    before = [share * n // fabric.world_size for share in range(fabric.world_size + 1)]
-    return slice(before[fabric.global_rank], before[fabric.global_rank + 1])
+    return _parts(n, fabric.world_size)[fabric.global_rank]
+
+
+def _parts(n: int, processes: int) -> list[slice]:
+    """A batch's `n` images in as many pieces, in order, their sizes one apart at most."""
+    before = [share * n // processes for share in range(processes + 1)]
+    return [slice(*ends) for ends in pairwise(before)]
 
 
 class _Gather(torch.autograd.Function):
@@ -122,10 +128,7 @@ def gathered(embeddings: Tensor, n: int, fabric: Fabric) -> Tensor:
     """
     if fabric.world_size == 1:
         return embeddings
-    counts = [
-        (rank + 1) * n // fabric.world_size - rank * n // fabric.world_size
-        for rank in range(fabric.world_size)
-    ]
+    counts = [part.stop - part.start for part in _parts(n, fabric.world_size)]
     # Processes exchange tensors of one size.
     filled = F.pad(embeddings, (0, 0, 0, max(counts) - len(embeddings)))
     parts = all_gather(filled)

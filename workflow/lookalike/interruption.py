@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -21,6 +21,17 @@ class Interrupted(SystemExit):
         super().__init__(128 + number)
 
 
+@contextmanager
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let `handler` have these signals in the block; in the main thread only, as Python wants."""
+    before = {number: signal.signal(number, handler) for number in (*STOP, *WARN)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
 class Interruption:
     """What signals have asked for since `noted` began.
 
@@ -36,13 +47,9 @@ class Interruption:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note signals while the block runs; in the main thread only, as Python wants it."""
-        before = {number: signal.signal(number, self._note) for number in (*STOP, *WARN)}
-        try:
+        """Note signals while the block runs; see `handled_by`."""
+        with handled_by(self._note):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number in WARN:

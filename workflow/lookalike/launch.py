@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from lookalike.errors import LookalikeError
-from lookalike.interruption import STOP, WARN, Interrupted
+from lookalike.interruption import STOP, Interrupted, handled_by
 from lookalike.training_run import TrainingJob
 
 # Seconds that the other processes have to end by themselves when one has failed.
@@ -113,15 +112,13 @@ def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[
         for child in children:
             child.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in (*STOP, *WARN)}
-    try:
-        yield children, asked
-    finally:
-        for child in children:
-            if child.poll() is None:
-                child.kill()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled_by(pass_on):
+        try:
+            yield children, asked
+        finally:
+            for child in children:
+                if child.poll() is None:
+                    child.kill()
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int:
