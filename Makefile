@@ -4,7 +4,7 @@ BIN := .venv/bin
 CORES ?= all
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-long test-slurm lint format bench bench-large bench-incremental lock clean
+.PHONY: .venv demo test test-long test-slurm fuzz lint format docs bench bench-large bench-incremental lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -34,6 +34,11 @@ test-slurm: .venv/.test
 	command -v slurmctld && command -v munged || (apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge)
 	LOOKALIKE_REQUIRE_SLURM=1 $(BIN)/python -m pytest -s tests/slurm
 
+# Random inputs that follow the code's branches, FUZZ_SECONDS (60) for each target.
+fuzz: .venv/.test
+	$(INSTALL) --editable '.[demo,test,fuzz]'
+	$(BIN)/python tests/fuzz/run.py
+
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,6 +50,10 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules workflow/Snakefile
+
+# docs/data-quality.md, from the list of inputs that the tests run.
+docs: .venv/.test
+	PYTHONPATH=tests $(BIN)/python tests/hostile_page.py
 
 bench: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/run.py

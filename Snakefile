@@ -35,6 +35,10 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    begin()
+
+
 # Snakemake makes a missing file again only where something asks for it: so this asks for all.
 rule all:
     default_target: True

@@ -2,6 +2,7 @@ rule report:
     input:
         comparison="<results>/comparison.parquet",
         data_report="<results>/data_report.json",
+        train_manifest=manifest_of("train"),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
         metrics=expand("<results>/{model}/metrics.json", model=MODELS),
@@ -27,8 +28,7 @@ rule report:
         runs=RECIPES_AND_SEEDS,
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
-        query_folder=str(DATA.folder("query")),
-        gallery_folder=str(DATA.folder("gallery")),
+        folders={split: str(DATA.folder(split)) for split in SPLITS},
         template=aside(workflow.source_path("../workflow/report/report.html.j2")),
         code=code_of("report", "../workflow/report/report.html.j2"),
         software=software("report"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from lookalike.comparison import write_comparison
+from lookalike.data_layout import SPLITS
 from lookalike.files import sha256_of_file, write_json, write_parquet
 from lookalike.report import write_report
 from lookalike.retrieval import Protocol, evaluate
@@ -43,10 +45,8 @@ class Made:
             "comparison": comparison,
             "data_report": self.root / "results" / "data_report.json",
             "runs": folders,
-            "query_folder": self.root / "query",
-            "gallery_folder": self.root / "gallery",
-            "query_manifest": self.root / "results" / "query.parquet",
-            "gallery_manifest": self.root / "results" / "gallery.parquet",
+            "folders": {split: self.root / split for split in SPLITS},
+            "manifests": {split: self.root / "results" / f"{split}.parquet" for split in SPLITS},
             "title": f"Title of {EVIL}",
             "note": f"Licence {EVIL}: https://example.org/licence",
             "k": K,
@@ -129,7 +129,7 @@ def make_run(folder: Path, queries: pa.Table, gallery: pa.Table, noise: float, r
     )
 
 
-def make_data_report(path: Path) -> None:
+def make_data_report(path: Path, near: Sequence[dict[str, Any]] = ()) -> None:
     facts = {
         "entries": 31,
         "ok": 30,
@@ -148,6 +148,7 @@ def make_data_report(path: Path) -> None:
     write_json(
         path,
         {
+            "near_duplicates": {"bits": 4, "across": list(near)},
             "splits": dict.fromkeys(("train", "query", "gallery"), facts),
             "duplicates": {
                 "within": {

@@ -10,11 +10,25 @@ import torch
 from lookalike import code
 
 # They change what is said or where it is done, not what is made; `code` makes the digests.
-LEFT_OUT = {"code", "devices", "errors", "gpu_slots", "interruption", "launch", "logs", "progress"}
+LEFT_OUT = {
+    "code",
+    "devices",
+    "errors",
+    "gpu_slots",
+    "guard",
+    "interruption",
+    "launch",
+    "lifeline",
+    "logs",
+    "progress",
+    "quoting",
+    "seals",
+}
 SCRIPTS = code.PACKAGE.parent / "scripts"
 # Libraries that numbers and pictures come from, by the name they import as.
 SHAPING = {
     "PIL": "pillow",
+    "imagehash": "imagehash",
     "jinja2": "jinja2",
     "kornia": "kornia",
     "lightning_fabric": "lightning-fabric",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -26,6 +27,10 @@ LEAVE_ONE_OUT = {
 }
 
 
+def _none() -> None:
+    return None
+
+
 class Row(NamedTuple):
     image_id: str
     label: str
@@ -37,13 +42,16 @@ def report_of(
     rows: dict[str, list[Row]],
     folders: dict[str, Path] = APART,
     unlisted: dict[str, list[str]] | None = None,
+    links: dict[str, list[str]] | None = None,
+    looks: dict[str, dict[str, bytes | None]] | None = None,
 ) -> dict[str, Any]:
     tables = {
         split: pa.Table.from_pylist([row._asdict() for row in sorted(rows.get(split, []))], SCHEMA)
         for split in SPLITS
     }
     names = {split: (unlisted or {}).get(split, []) for split in SPLITS}
-    report = data_report(tables, names, folders)
+    nothing: dict[str, dict[str, bytes | None]] = {split: defaultdict(_none) for split in SPLITS}
+    report = data_report(tables, names, folders, links or {}, looks or nothing, 4)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     return report
 

@@ -261,7 +261,7 @@ def test_no_relevant_zero(tmp_path: Path, lonely: tuple[Path, Path]) -> None:
 
 
 def test_no_relevant_error(tmp_path: Path, lonely: tuple[Path, Path]) -> None:
-    with pytest.raises(LookalikeError, match=r"1 of 3 queries.*q1 \(none\)"):
+    with pytest.raises(LookalikeError, match=r'1 of 3 queries.*q1 \("none"\)'):
         run(*lonely, tmp_path / "out", no_relevant="error")
     assert not (tmp_path / "out").exists()
 
@@ -380,7 +380,7 @@ def broken_tables() -> dict[str, tuple[Callable[[Path], Path], str]]:
     return {
         "not finite": (lambda path: table(path, nan, ["a", "b", "c"], "x"), r"1 image.*x1\b"),
         "beyond float32": (written(huge), r"1 image.*\ba\b"),
-        "id twice": (written(twice), "'a' is there twice"),
+        "id twice": (written(twice), '"a" is there twice'),
         "empty": (lambda path: table(path, np.empty((0, 3)), [], "x"), "no rows"),
         "other width": (lambda path: table(path, np.eye(4), list("abcd"), "x"), "of 3.* of 4"),
     }

@@ -24,6 +24,18 @@ from lookalike.metrics import metric_keys
 from lookalike.thumbnails import SIDE, Thumbnails
 from report_folder import EVIL, LABELS, RUNS, Made, make_data_report, make_images, make_run
 
+NEAR = [
+    {
+        "splits": ["train", "gallery"],
+        "images": 7,
+        "of_another_label": 1,
+        "first": [
+            {"train": "0_0<b>&.png", "gallery": "1_0<b>&.png", "bits": 0},
+            {"train": "0_1<b>&.png", "gallery": "3_0<b>&.png", "bits": 3},
+        ],
+    }
+]
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
@@ -34,7 +46,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         make_run(root / "results" / f"{recipe}.{seed}", queries, gallery, noise, recipe)
     write_parquet(root / "results" / "query.parquet", queries)
     write_parquet(root / "results" / "gallery.parquet", gallery)
-    make_data_report(root / "results" / "data_report.json")
+    train = make_images(root, "train", {"plain": 2})
+    write_parquet(root / "results" / "train.parquet", train)
+    make_data_report(root / "results" / "data_report.json", NEAR)
     return Made(root)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from lookalike import scan as scanning
 from lookalike.decoding import open_rgb
+from lookalike.looks import look_of
 from lookalike.scan import Counters, Scanned, scan
 
 LONG_AGO = 1_600_000_000_000_000_000
@@ -58,7 +59,9 @@ def test_says_what_a_plain_reader_finds(root: Path) -> None:
     seen, counters = scan(["1.png"], root, cache=None, threads=1)
     content = (root / "1.png").read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    assert seen == {"1.png": Scanned(sha256, len(content), 6, 4, "PNG", "ok", None)}
+    look = look_of(open_rgb(content, "white"))
+    assert look
+    assert seen == {"1.png": Scanned(sha256, len(content), 6, 4, "PNG", "ok", None, look)}
     assert counters == Counters(files=1, hashed=1, decoded=1, from_cache=0)
 
 

@@ -104,11 +104,11 @@ def test_half_precision_and_pandas_tables_are_read(tmp_path: Path) -> None:
         (columns(label=None), "no column 'label'.*image_id, embedding"),
         (columns(embedding=[1.0] * 5), "'embedding' is of type double"),
         (columns(embedding=[["a"]] * 5), "'embedding' is of type list<.*string>"),
-        (columns(embedding=[[1.0, 2.0]] * 4 + [[1.0]]), "'folder/é 4.png' has 1 values.*2"),
-        (columns(embedding=[[1.0, 2.0]] * 4 + [None]), "'folder/é 4.png' has no embedding"),
+        (columns(embedding=[[1.0, 2.0]] * 4 + [[1.0]]), '"folder/é 4.png" has 1 values.*2'),
+        (columns(embedding=[[1.0, 2.0]] * 4 + [None]), '"folder/é 4.png" has no embedding'),
         (
             columns(embedding=[[1.0, None]] * 5),
-            "empty values inside the embeddings of 5 image.*'folder/é 0.png'",
+            'empty values inside the embeddings of 5 image.*"folder/é 0.png"',
         ),
         (columns(embedding=pa.array([[]] * 5, pa.list_(pa.float32()))), "length 0"),
         (columns(label=["a", None, "b", "c", "d"]), "'label' has empty values"),
@@ -128,7 +128,7 @@ def test_a_table_that_cannot_be_used_says_why(
 
 def test_lengths_are_compared_across_blocks(tmp_path: Path) -> None:
     path = saved(tmp_path / "bad.parquet", columns(embedding=[[1.0, 2.0]] * 3 + [[1.0]] * 2))
-    with pytest.raises(LookalikeError, match=r"'folder/é 3.png' has 1 values where others have 2"):
+    with pytest.raises(LookalikeError, match=r'"folder/é 3.png" has 1 values where others have 2'):
         read(path, rows=3)
 
 

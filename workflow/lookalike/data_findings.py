@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from lookalike.quoting import shown
 
 Report = dict[str, Any]
 
+TINY = 16
+"""Pixels: images with a shorter side are pointed out."""
+
 
 def findings(
-    report: Report, *, labelled_twice: Report, nearly_equal_labels: Report, queries_in_gallery: int
+    report: Report,
+    *,
+    labelled_twice: Report,
+    nearly_equal_labels: Report,
+    nearly_equal_names: Report,
+    links: Report,
+    tiny: Report,
+    queries_in_gallery: int,
 ) -> list[dict[str, str]]:
     """What the report's counts mean, as `{"level": "warning" | "note", "text": sentence}`.
 
-    labelled_twice, nearly_equal_labels: {count, first} of what has no key of its own in the report;
-    queries_in_gallery: queries whose very file is a gallery item. Warnings come first, the gravest
-    at the top.
+    Warnings come first, the gravest at the top. Given as {count, first} is what has no key of its
+    own in the report.
+
+    Args:
+        report: data_report.json but for its findings.
+        labelled_twice: contents under two labels.
+        nearly_equal_labels: labels that differ in what is hardly seen.
+        nearly_equal_names: image names that do.
+        links: images that lie outside of their folder.
+        tiny: images of a few pixels.
+        queries_in_gallery: queries whose very file is a gallery item.
     """
     warnings = [
         *_leakage(report),
+        *_near_leakage(report),
         *_left_out(report),
         *_two_labels(labelled_twice),
         *_unscored(report),
@@ -27,8 +48,10 @@ def findings(
     ]
     notes = [
         *_leave_one_out(report, queries_in_gallery),
+        *_near_in_gallery(report),
         *_copies(report),
         *_classes(report, nearly_equal_labels),
+        *_files(nearly_equal_names, links, tiny),
         *_unlisted(report),
     ]
     return [
@@ -55,7 +78,7 @@ def summary(report: Report) -> str:
 def named(counted: Mapping[str, Any]) -> str:
     """The first names of a {count, first} pair, and how many more there are."""
     more = counted["count"] - len(counted["first"])
-    return ", ".join(counted["first"]) + (f" and {more:,} more" if more else "")
+    return ", ".join(map(shown, counted["first"])) + (f" and {more:,} more" if more else "")
 
 
 def _leakage(report: Report) -> Iterator[str]:
@@ -66,9 +89,43 @@ def _leakage(report: Report) -> Iterator[str]:
             yield (
                 f"LEAKAGE: {_n(pair['groups'], 'image')} of the training set "
                 f"{_is(pair['groups'])} also in the {other} set, byte for byte: "
-                f"{one}/{first[one][0]} is {other}/{first[other][0]}. Scores that include what was "
+                f"{_image(one, first)} is {_image(other, first)}. Scores that include what was "
                 "learnt by heart are too good; take such images out of one of the two."
             )
+
+
+def _near_leakage(report: Report) -> Iterator[str]:
+    for pair in report["near_duplicates"]["across"]:
+        one, other = pair["splits"]
+        if one == "train":
+            yield (
+                f"NEAR-DUPLICATES: {_n(pair['images'], 'image')} of the {other} set "
+                f"{'looks' if pair['images'] == 1 else 'look'} the same as a training image, "
+                f"though {'its' if pair['images'] == 1 else 'their'} bytes differ: "
+                f"{_pair(pair)}. Copies, resized or saved again, make scores too good; their "
+                "pictures are in the report."
+            )
+
+
+def _near_in_gallery(report: Report) -> Iterator[str]:
+    for pair in report["near_duplicates"]["across"]:
+        if pair["splits"][0] != "train":
+            differing = pair["of_another_label"]
+            yield (
+                f"{_n(pair['images'], 'gallery image')} "
+                f"{'looks' if pair['images'] == 1 else 'look'} the same as a query, though "
+                f"{'its' if pair['images'] == 1 else 'their'} bytes differ: {_pair(pair)}. "
+                "Copies, resized or saved again, are easy to find; their pictures are in the "
+                "report."
+                + (f" {differing:,} {_is(differing)} under another label." if differing else "")
+            )
+
+
+def _pair(pair: Report) -> str:
+    """The first two images of a pair of splits that look the same."""
+    one, other = pair["splits"]
+    first = pair["first"][0]
+    return f"{shown(f'{one}/{first[one]}')} and {shown(f'{other}/{first[other]}')}, for one"
 
 
 def _left_out(report: Report) -> Iterator[str]:
@@ -111,8 +168,8 @@ def _equal_in_gallery(report: Report) -> Iterator[str]:
             first = pair["first"][0]
             yield (
                 f"{_n(pair['groups'], 'image')} {_is(pair['groups'])} both query and gallery "
-                f"item, as different files of equal bytes: query/{first['query'][0]} and "
-                f"gallery/{first['gallery'][0]}. Finding it proves nothing; metrics.exclude: "
+                f"item, as different files of equal bytes: {_image('query', first)} and "
+                f"{_image('gallery', first)}. Finding it proves nothing; metrics.exclude: "
                 "same_content leaves it out."
             )
 
@@ -140,10 +197,10 @@ def _leave_one_out(report: Report, queries_in_gallery: int) -> Iterator[str]:
 def _copies(report: Report) -> Iterator[str]:
     for split, within in report["duplicates"]["within"].items():
         if within["groups"]:
+            names = " = ".join(map(shown, within["first"][0]))
             yield (
                 f"{within['images']:,} files of the {split} set hold only "
-                f"{_n(within['groups'], 'different image')}: {' = '.join(within['first'][0])}, "
-                "for one."
+                f"{_n(within['groups'], 'different image')}: {names}, for one."
             )
 
 
@@ -169,6 +226,24 @@ def _classes(report: Report, nearly_equal_labels: Report) -> Iterator[str]:
         )
 
 
+def _files(nearly_equal_names: Report, links: Report, tiny: Report) -> Iterator[str]:
+    if nearly_equal_names["count"]:
+        yield (
+            "Names that differ in case, blanks or Unicode form only are different files here, and "
+            f"may be one file on another computer: {'; '.join(nearly_equal_names['first'])}."
+        )
+    if links["count"]:
+        yield (
+            f"{_n(links['count'], 'image')} {_is(links['count'])} read through links that lead out "
+            f"of the image folder: {named(links)}."
+        )
+    if tiny["count"]:
+        yield (
+            f"{_n(tiny['count'], 'image')} {_is(tiny['count'])} less than {TINY} pixels wide or "
+            f"high, likely placeholders: {named(tiny)}."
+        )
+
+
 def _unlisted(report: Report) -> Iterator[str]:
     for split, facts in report["splits"].items():
         unlisted = facts["unlisted_files"]
@@ -177,6 +252,11 @@ def _unlisted(report: Report) -> Iterator[str]:
                 f"{_n(unlisted['count'], 'file')} in the {split} folder {_is(unlisted['count'])} "
                 f"in no label file and left aside: {named(unlisted)}."
             )
+
+
+def _image(split: str, group: Mapping[str, Sequence[str]]) -> str:
+    """The first image of `split` in a group of {split: image ids}."""
+    return shown(f"{split}/{group[split][0]}")
 
 
 def _n(count: int, one: str, many: str = "") -> str:

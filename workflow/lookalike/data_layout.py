@@ -20,7 +20,8 @@ class DataSettings:
 
     The five paths are relative to root (an absolute one stands for itself). on_bad_image: `skip`
     leaves out what cannot be used, `fail` stops with the list. watch_images: look at the stats of
-    all images at each start; without, only the label files are.
+    all images at each start; without, only the label files are. near_duplicates: bits of a
+    perceptual hash in which images of two splits may differ and still count as the same picture.
     """
 
     root: Path
@@ -31,6 +32,7 @@ class DataSettings:
     test_labels: str
     on_bad_image: str = "skip"
     watch_images: bool = True
+    near_duplicates: int = 4
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSettings:
@@ -58,12 +60,13 @@ class DataSettings:
 
 def explain_missing(data: DataSettings) -> str | None:
     """What is missing, where it was looked for and what to do; None if all is there."""
+    # These, unlike a Path's own, take a name that no file can have for one that is not there.
     wanted = {
-        "training images": (data.folder("train"), Path.is_dir),
-        "query images": (data.folder("query"), Path.is_dir),
-        "gallery images": (data.folder("gallery"), Path.is_dir),
-        "training labels": (data.train_labels_path, Path.is_file),
-        "query and gallery labels": (data.test_labels_path, Path.is_file),
+        "training images": (data.folder("train"), os.path.isdir),
+        "query images": (data.folder("query"), os.path.isdir),
+        "gallery images": (data.folder("gallery"), os.path.isdir),
+        "training labels": (data.train_labels_path, os.path.isfile),
+        "query and gallery labels": (data.test_labels_path, os.path.isfile),
     }
     lines = [
         f"  {what}: {path.absolute()}"

@@ -8,15 +8,21 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lookalike.data_findings import Report, findings
+from lookalike.data_findings import TINY, Report, findings
+from lookalike.looks import Looks, nearest
+from lookalike.manifest_table import usable
+from lookalike.quoting import quoted, shown
 
 FIRST = 5  # names given as examples
+NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
 
 
 class _Image(NamedTuple):
@@ -29,12 +35,21 @@ def data_report(
     tables: Mapping[str, pa.Table],
     unlisted: Mapping[str, Sequence[str]],
     folders: Mapping[str, Path],
+    links: Mapping[str, Sequence[str]],
+    looks: Mapping[str, Mapping[str, bytes | None]],
+    near_duplicates: int,
 ) -> Report:
     """The content of data_report.json.
 
-    tables: the manifest of `train`, `query`, `gallery`; unlisted: per split, the files that no
-    label names; folders: per split, the image folder, which tells one file met twice from two equal
-    files. Only usable images (status ok) count as images, classes and duplicates.
+    Only usable images (status ok) count as images, classes and duplicates.
+
+    Args:
+        tables: the manifest of `train`, `query`, `gallery`.
+        unlisted: per split, the files that no label names.
+        folders: per split, the image folder, which tells one file met twice from two equal files.
+        links: per split, the images that lie outside of the folder.
+        looks: per split and image, see `lookalike.looks`.
+        near_duplicates: bits of a perceptual hash in which two images may differ and count as one.
     """
     images = {split: _usable_images(table) for split, table in tables.items()}
     labels = {split: Counter(image.label for image in images[split]) for split in images}
@@ -48,6 +63,10 @@ def data_report(
         "duplicates": {
             "within": {split: _within(images[split]) for split in images},
             "across": _across(images, own),
+        },
+        "near_duplicates": {
+            "bits": near_duplicates,
+            "across": _near(images, looks, near_duplicates),
         },
         "shared_classes": _counted(
             sorted(labels["train"].keys() & (labels["query"].keys() | labels["gallery"].keys()))
@@ -63,6 +82,15 @@ def data_report(
         report,
         labelled_twice=_counted(_labelled_twice(images)),
         nearly_equal_labels=_counted(_nearly_equal(chain.from_iterable(labels.values()))),
+        nearly_equal_names=_counted(
+            [
+                group
+                for split in images
+                for group in _nearly_equal(f"{split}/{image.image_id}" for image in images[split])
+            ]
+        ),
+        links=_counted([f"{split}/{name}" for split in links for name in links[split]]),
+        tiny=_counted([f"{split}/{name}" for split in tables for name in _tiny(tables[split])]),
         queries_in_gallery=len(own),
     )
     return report
@@ -147,6 +175,54 @@ def _across(images: Mapping[str, list[_Image]], own: Mapping[str, frozenset[str]
     return found
 
 
+def _near(
+    images: Mapping[str, list[_Image]],
+    looks: Mapping[str, Mapping[str, bytes | None]],
+    bits: int,
+) -> list[Report]:
+    """Per pair of splits, images of the second that look like one of the first, bytes aside."""
+    hashes = (image.sha256 for members in images.values() for image in members)
+    contents = {sha256: number for number, sha256 in enumerate(dict.fromkeys(hashes))}
+    clear = {split: [x for x in images[split] if looks[split][x.image_id]] for split in images}
+    looks_of = {
+        split: Looks(
+            [looks[split][image.image_id] or b"" for image in clear[split]],
+            np.array([contents[image.sha256] for image in clear[split]], np.int64),
+        )
+        for split in images
+    }
+    found = []
+    for one, other in combinations(images, 2):
+        places, far = nearest(looks_of[other], looks_of[one], bits)
+        pairs = sorted(
+            (
+                (int(far[row]), clear[one][places[row]], clear[other][row])
+                for row in np.flatnonzero(places >= 0).tolist()
+            ),
+            key=itemgetter(0),
+        )
+        if not pairs:
+            continue
+        found.append(
+            {
+                "splits": [one, other],
+                "images": len(pairs),
+                "of_another_label": sum(a.label != b.label for _, a, b in pairs),
+                "first": [
+                    {one: a.image_id, other: b.image_id, "bits": distance}
+                    for distance, a, b in pairs[:NEAR_SHOWN]
+                ],
+            }
+        )
+    return found
+
+
+def _tiny(table: pa.Table) -> list[str]:
+    rows = table.filter(pc.less(pc.min_element_wise(table["width"], table["height"]), TINY))
+    names: list[str] = usable(rows)["image_id"].to_pylist()
+    return names
+
+
 def _own_files(
     images: Mapping[str, list[_Image]], folders: Mapping[str, Path]
 ) -> dict[str, frozenset[str]]:
@@ -188,16 +264,16 @@ def _labelled_twice(images: Mapping[str, list[_Image]]) -> list[str]:
         for image in members:
             by_label[image.sha256].setdefault(image.label, f"{split}/{image.image_id}")
     return [
-        " and ".join(f'{name} ("{label}")' for label, name in names.items())
+        " and ".join(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
         for names in by_label.values()
         if len(names) > 1
     ]
 
 
-def _nearly_equal(labels: Iterable[str]) -> list[str]:
-    """Labels that differ in case, blanks or Unicode form only, a string per group."""
+def _nearly_equal(texts: Iterable[str]) -> list[str]:
+    """Labels or names that differ in case, blanks or Unicode form only, a string per group."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for label in sorted(set(labels)):
-        folded = unicodedata.normalize("NFKC", label).casefold()
-        groups[" ".join(folded.split())].append(label)
-    return [" and ".join(f'"{x}"' for x in group) for group in groups.values() if len(group) > 1]
+    for text in sorted(set(texts)):
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        groups[" ".join(folded.split())].append(text)
+    return [" and ".join(map(quoted, group)) for group in groups.values() if len(group) > 1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,11 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedIm
 from PIL.JpegImagePlugin import JpegImageFile
 
 from lookalike.errors import LookalikeError
+from lookalike.quoting import shown
+
+# Pillow warns of files that it reads all the same, and cannot name them: a block of EXIF that is
+# damaged, say. What cannot be read is refused here, by name.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -28,8 +35,9 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 
-# Pillow's own warning threshold: 256 MiB as RGB. A small file can claim far more than that.
+# The most that is read: 256 MiB as RGB. A small file can claim far more than that.
 MAX_PIXELS = 89_478_485
+_TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are read"
 
 # First bytes of formats that people do have among their images and that are not read here.
 _OTHER_FORMATS = (
@@ -43,9 +51,13 @@ _OTHER_FORMATS = (
     (0, b"8BPS", "Photoshop"),
     (0, b"%PDF", "PDF"),
     (0, b"%!PS", "PostScript"),
-    (0, b"<svg", "SVG"),
     (0, b"\x00\x00\x01\x00", "ICO"),
 )
+_SNIFFED = 1024
+_MARKUP = re.compile(rb"<(svg|html|!doctype html)\b", re.IGNORECASE)
+
+# What Pillow says of PNG chunks beside the pixels that inflate beyond its limits.
+_PILLOW_INFLATED = ("Decompressed data too large", "Too much memory used in text chunks")
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -72,7 +84,7 @@ class BadImageError(LookalikeError):
     """
 
     def __init__(self, status: str, detail: str, name: str = "") -> None:
-        super().__init__(f"{name}: {detail}" if name else detail)
+        super().__init__(f"{shown(name)}: {detail}" if name else detail)
         self.status, self.detail = status, detail
 
 
@@ -139,8 +151,8 @@ def open_reduced(
         raise BadImageError(error.status, error.detail, name) from None
     except UnidentifiedImageError:
         raise BadImageError(*_what_it_is(source), name) from None
-    except Image.DecompressionBombError:
-        raise BadImageError("too_large", f"more than {MAX_PIXELS:,} pixels", name) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # its limit is ours
+        raise BadImageError("too_large", _TOO_MANY, name) from None
     except MemoryError as error:
         raise BadImageError(
             "unreadable", "there is not enough memory to decode it", name
@@ -173,10 +185,7 @@ def _decode(
         file_format = image.format
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise BadImageError(
-                "too_large",
-                f"{width} x {height} is more than the {MAX_PIXELS:,} pixels that are read",
-            )
+            raise BadImageError("too_large", f"{width} x {height}: {_TOO_MANY}")
         if "transparency" in image.info:
             _scale_transparent_colour(image)
         # MPO is a JPEG too. No other format has a decoder that can leave out detail.
@@ -302,6 +311,8 @@ def _to_rgb(image: Image.Image, background: str) -> Image.Image:
 def _damaged(error: Exception, name: str) -> BadImageError:
     if "truncated" in str(error).lower():
         return BadImageError("truncated", "the file ends before the image does", name)
+    if str(error).startswith(_PILLOW_INFLATED):
+        return BadImageError("too_large", "a text or a profile in it inflates to too much", name)
     reason = str(error) or type(error).__name__
     return BadImageError("damaged", f"cannot be decoded: {reason}", name)
 
@@ -309,13 +320,13 @@ def _damaged(error: Exception, name: str) -> BadImageError:
 def _what_it_is(source: str | Path | bytes | IO[bytes]) -> tuple[str, str]:
     """Status and detail of a file that Pillow could not identify, by its first bytes."""
     if isinstance(source, bytes):
-        start = source[:16]
+        start = source[:_SNIFFED]
     elif isinstance(source, str | Path):
         with Path(source).open("rb") as stream:
-            start = stream.read(16)
+            start = stream.read(_SNIFFED)
     else:
         source.seek(0)
-        start = source.read(16)
+        start = source.read(_SNIFFED)
     if not start:
         return "empty_file", "the file has no bytes"
     for file_format in FORMATS:
@@ -328,4 +339,9 @@ def _what_it_is(source: str | Path | bytes | IO[bytes]) -> tuple[str, str]:
     for offset, signature, kind in _OTHER_FORMATS:
         if start.startswith(signature, offset):
             return "unsupported_format", f"{kind} is not read here; convert it to PNG or JPEG"
+    markup = _MARKUP.search(start)
+    if markup and markup[1].lower() == b"svg":
+        return "unsupported_format", "SVG is not read here; convert it to PNG or JPEG"
+    if markup:
+        return "not_an_image", "it is a web page, likely an error message saved under this name"
     return "not_an_image", f"its first bytes are of none of {', '.join(FORMATS)}"

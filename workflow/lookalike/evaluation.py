@@ -17,6 +17,7 @@ from lookalike.errors import LookalikeError
 from lookalike.files import write_json, write_parquet
 from lookalike.links import resolved_files
 from lookalike.progress import Progress
+from lookalike.quoting import quoted
 from lookalike.relevance import Texts, as_texts, repeated
 from lookalike.retrieval import Protocol, evaluate, table_of
 from lookalike.streams import Items, require_finite
@@ -109,7 +110,9 @@ def _items(path: Path, exclude: str, folder: Path | None) -> Items:
     if len(ids) == 0:
         raise LookalikeError(f"{path}: the table has no rows; there is nothing to evaluate")
     if (twice := repeated(ids)) is not None:
-        raise LookalikeError(f"{path}: image_id '{twice}' is there twice; each id names one row")
+        raise LookalikeError(
+            f"{path}: image_id {quoted(twice)} is there twice; each id names one row"
+        )
     return Items(
         ids=ids,
         labels=names["label"],

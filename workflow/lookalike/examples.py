@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +36,16 @@ class Query:
     n_gallery: int
     thumbnail: Thumbnail | None
     hits: Sequence[Hit]
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """Two images, of two splits, that look the same; `bits` of their hashes differ."""
+
+    names: tuple[str, str]
+    labels: tuple[str, str]
+    thumbnails: tuple[Thumbnail | None, Thumbnail | None]
+    bits: int
 
 
 class Images:
@@ -91,3 +102,23 @@ def examples(
         )
         for name in names
     ]
+
+
+def look_alikes(
+    across: Sequence[Mapping[str, Any]], images: Mapping[str, Images]
+) -> list[tuple[Sequence[str], int, list[LookAlikes]]]:
+    """Near-duplicates as in data_report.json: two splits, how many images, the first pairs."""
+    found = []
+    for pair in across:
+        one, other = splits = pair["splits"]
+        shown = [
+            LookAlikes(
+                (f"{one}/{first[one]}", f"{other}/{first[other]}"),
+                (images[one].labels[first[one]], images[other].labels[first[other]]),
+                (images[one].thumbnail(first[one]), images[other].thumbnail(first[other])),
+                first["bits"],
+            )
+            for first in pair["first"]
+        ]
+        found.append((splits, pair["images"], shown))
+    return found

@@ -1,30 +1,47 @@
-"""Files that appear whole or not at all, and digests of what is in them."""
+"""Files that appear whole or not at all, and digests of what is in them.
+
+Imports nothing heavy at once: the Snakefile uses it.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from lookalike.errors import LookalikeError
+from lookalike.guard import HALF_WRITTEN
+from lookalike.quoting import shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# A full disk, a quota, a limit of the process, a disk that became read-only: none comes of reading.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_OS_ERROR = re.compile(r"os error (\d+)")  # safetensors has it in words only
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it there when the block ends without error.
 
-    A reader sees the old file or the new one, never a part. The folder is made if need be.
+    A reader sees the old file or the new one, never a part. The folder is made if need be. Raises
+    LookalikeError where there is no room, or no permission.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(HALF_WRITTEN, f".{target.name[:100]}.", target.parent)
+    except OSError as error:
+        raise _cannot_write(target, error.strerror) from error
     os.close(handle)
     beside = Path(name)
     try:
@@ -36,8 +53,21 @@ def whole(path: str | Path) -> Iterator[Path]:
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(target)
+    except Exception as error:
+        in_words = _OS_ERROR.search(str(error))
+        number = getattr(error, "errno", None) or (int(in_words[1]) if in_words else None)
+        if number not in _NO_ROOM:
+            raise
+        raise _cannot_write(target, os.strerror(number)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _cannot_write(target: Path, why: str | None) -> LookalikeError:
+    return LookalikeError(
+        f"{shown(str(target))}: cannot be written: {why}. Nothing is lost: mend that, and the same "
+        "command goes on from here"
+    )
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -58,8 +88,26 @@ def read_json(path: str | Path) -> Any:
 
 def write_parquet(path: str | Path, table: pa.Table, **options: Any) -> None:
     """Write an Arrow table as zstd parquet; equal tables give equal bytes."""
+    import pyarrow.parquet as pq
+
     with whole(path) as beside:
         pq.write_table(table, beside, compression="zstd", **options)
+
+
+def write_checked(path: str | Path, content: bytes) -> None:
+    """Write bytes and their SHA-256, whole or not at all."""
+    with whole(path) as beside, beside.open("wb") as stream:
+        stream.write(content)
+        stream.write(hashlib.sha256(content).digest())
+
+
+def read_checked(path: str | Path) -> bytes:
+    """Read what `write_checked` wrote; ValueError where it is not what it was then."""
+    both = Path(path).read_bytes()
+    content, digest = both[:-32], both[-32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its content is not what it was when it was written")
+    return content
 
 
 def sha256_of_file(path: str | Path) -> str:

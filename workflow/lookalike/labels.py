@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lookalike.errors import LookalikeError
+from lookalike.quoting import quoted
 
 _EXPECTED = 'expected one object {"file name": label, ...}, each label a string or an integer'
 
@@ -69,8 +69,9 @@ def _text(path: Path) -> str:
             f"{path} cannot be read: {error.strerror}. It is the JSON file that labels the images; "
             "config.yaml says where it is (data.root, data.train_labels, data.test_labels)."
         ) from None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise LookalikeError(f"{path} is UTF-16 text; save it as UTF-8.")
+    encoding = json.detect_encoding(content)
+    if not encoding.startswith("utf-8"):
+        raise LookalikeError(f"{path} is {encoding[:6].upper()} text; save it as UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -108,9 +109,7 @@ def _entry(name: str, labels: list[Any]) -> Entry:
     if not usable:
         return Entry(name, None, "unusable_label", faults[0])
     if label is None:
-        given = [f'"{_shortened(text)}"' for text in usable] + ["one that is unusable"][
-            : len(faults)
-        ]
+        given = [quoted(text, 40) for text in usable] + ["one that is unusable"][: len(faults)]
         return Entry(name, None, "conflicting_labels", f"given as {' and '.join(given)}")
     return Entry(name, label, "ok", None)
 
@@ -152,7 +151,3 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "a single value"
     return json.dumps(value)  # null, true, false, or a number with a fraction or an exponent
-
-
-def _shortened(text: str, longest: int = 40) -> str:
-    return text if len(text) <= longest else text[: longest - 3] + "..."

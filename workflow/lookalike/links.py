@@ -23,6 +23,17 @@ def resolved_files(folder: Path, image_ids: Iterable[str]) -> list[str]:
     return paths
 
 
+def leading_out(folder: Path, image_ids: Iterable[str]) -> list[str]:
+    """The images of `folder` that lie outside of it, through links."""
+    ids = list(image_ids)
+    inside = os.path.realpath(folder) + os.sep
+    return [
+        image_id
+        for image_id, path in zip(ids, resolved_files(folder, ids), strict=True)
+        if not path.startswith(inside)
+    ]
+
+
 def same_files(
     query_folder: Path,
     query_ids: Sequence[str],

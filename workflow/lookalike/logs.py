@@ -7,19 +7,25 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lookalike import lifeline
 from lookalike.errors import LookalikeError
 from lookalike.interruption import Interrupted
+from lookalike.seals import seal, unseal
 
 log = logging.getLogger("lookalike")
 
 
 @contextmanager
 def step(
-    log_file: str | Path | None = None, *, add: bool = False, only_errors: bool = False
+    log_file: str | Path | None = None,
+    outputs: Iterable[str] = (),
+    *,
+    add: bool = False,
+    only_errors: bool = False,
 ) -> Iterator[None]:
     """Run a step: log to `log_file` and standard error, and end errors in one clear way.
 
@@ -28,13 +34,16 @@ def step(
 
     Args:
         log_file: begun anew.
+        outputs: files that the step writes; sealed when it is done, see `lookalike.seals`.
         add: what stands in it stays.
         only_errors: nothing else is logged.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="a" if add else "w", encoding="utf-8"))
+        # A full disk is no reason to do without the terminal.
+        with suppress(OSError):
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(log_file, "a" if add else "w", encoding="utf-8"))
     logging.basicConfig(
         level=logging.ERROR if only_errors else logging.INFO,
         format="%(asctime)s %(message)s",
@@ -43,9 +52,14 @@ def step(
         force=True,
     )
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # where the log cannot be written, the terminal has it
+    lifeline.follow()
+    outputs = list(outputs)
     started = time.monotonic()
     try:
+        unseal(outputs)
         yield
+        seal(outputs)
         log.info("done in %.1f s%s", time.monotonic() - started, _peak_memory())
     except Interrupted as stopped:
         log.error("stopped by %s; the same command goes on from here", stopped.signal.name)
@@ -58,7 +72,8 @@ def step(
         sys.exit(1)
     finally:
         for handler in handlers:
-            handler.flush()
+            with suppress(OSError):
+                handler.flush()
 
 
 def _peak_memory() -> str:

@@ -20,11 +20,14 @@ from lookalike.data_report import data_report
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.labels import Entry, read_labels, storable
-from lookalike.links import same_files
+from lookalike.links import leading_out, same_files
 from lookalike.manifest_table import SCHEMA, usable
+from lookalike.quoting import quoted
 from lookalike.scan import Scanned, scan
 
 log = logging.getLogger(__name__)
+
+_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "lost+found"}
 
 
 def write_manifest(
@@ -79,7 +82,19 @@ def build_manifest(
     tables = {
         split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
     }
-    report = data_report(tables, unlisted, folders)
+    looks = {
+        split: {
+            entry.name: scanned[f"{inside[split]}/{entry.name}"].look
+            for entry in entries[split]
+            if entry.status == "ok"
+        }
+        for split in SPLITS
+    }
+    links = {
+        split: leading_out(folders[split], usable(tables[split])["image_id"].to_pylist())
+        for split in SPLITS
+    }
+    report = data_report(tables, unlisted, folders, links, looks, data.near_duplicates)
     tables["query"] = _marked_with_same_files(tables, folders)
     return tables, report
 
@@ -117,15 +132,20 @@ def _is_in(folder: Path, entry: Entry) -> bool:
 
 
 def _unlisted(folder: Path, entries: Iterable[Entry]) -> list[str]:
-    """Files under `folder`, hidden ones aside, that no entry names; posix paths, sorted."""
+    """Files under `folder`, litter and hidden ones aside, that no entry names; sorted paths."""
     listed = {os.path.normpath(entry.name) for entry in entries}
     found = []
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not _is_litter(name)]
         inside = Path(place).relative_to(folder).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
-        found += [prefix + name for name in names if not name.startswith(".")]
+        found += [prefix + name for name in names if not _is_litter(name)]
     return sorted(storable(name) for name in found if name not in listed)
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that operating systems leave everywhere."""
+    return name.startswith(".") or name.casefold() in _LITTER
 
 
 def _loose(name: str) -> str:
@@ -163,7 +183,9 @@ def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[A
         return (entry.name, entry.label, *unknown, entry.status, entry.detail)
     detail = seen.detail
     if seen.status == "missing_file" and _loose(entry.name) in near:
-        detail = f'{detail}; "{near[_loose(entry.name)]}" is there (case or Unicode form differs)'
+        detail = (
+            f"{detail}; {quoted(near[_loose(entry.name)])} is there (case or Unicode form differs)"
+        )
     return (
         entry.name,
         entry.label,
@@ -207,8 +229,8 @@ def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: 
     if classes < 2:
         label = usable(tables["train"])["label"][0].as_py()
         raise LookalikeError(
-            f'All usable training images have one label, "{label}"; training needs two classes or '
-            f"more in {data.train_labels_path}."
+            f"All usable training images have one label, {quoted(label)}; training needs two "
+            f"classes or more in {data.train_labels_path}."
         )
     if report["classes_without_positive"]["count"] == classes:
         raise LookalikeError(

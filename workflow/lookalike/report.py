@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 from lookalike import __version__
 from lookalike.charts import colour_number, dash_of
 from lookalike.comparison import TRAINED, UNTRAINED, Run, number, signed
-from lookalike.examples import Images, examples
+from lookalike.data_layout import SPLITS
+from lookalike.examples import Images, examples, look_alikes
 from lookalike.figures import headline_figures, training_figures
 from lookalike.files import read_json, write_text
 from lookalike.glossary import explain
 from lookalike.inspection import class_scores, hardest, sample
 from lookalike.metrics import headline_keys
+from lookalike.quoting import shown
 from lookalike.results import Results, flat, read_results
 from lookalike.standings import Comparisons, best_run, differences, gain_of, seed_spreads
 from lookalike.thumbnails import Thumbnails
@@ -38,10 +40,8 @@ def write_report(
     comparison: Path,
     data_report: Path,
     runs: Sequence[Run],
-    query_folder: Path,
-    gallery_folder: Path,
-    query_manifest: Path,
-    gallery_manifest: Path,
+    folders: Mapping[str, Path],
+    manifests: Mapping[str, Path],
     title: str,
     note: str = "",
     k: Sequence[int],
@@ -54,10 +54,8 @@ def write_report(
         comparison: comparison.parquet over the same runs.
         data_report: data_report.json.
         runs: recipe, seed and results folder of each run.
-        query_folder: where the image paths of `query_manifest` begin.
-        gallery_folder: where the image paths of `gallery_manifest` begin.
-        query_manifest: the query split's manifest.
-        gallery_manifest: the gallery split's manifest.
+        folders: of the images of `train`, `query` and `gallery`.
+        manifests: of these splits.
         title: heading of the page, plain text.
         note: plain text shown at the end, the images' licence for example; its addresses
             become links.
@@ -74,20 +72,21 @@ def write_report(
     data = read_json(data_report)
 
     thumbnails = Thumbnails(best.model["image"]["background"])
-    queries = Images(query_folder, query_manifest, thumbnails)
-    gallery = Images(gallery_folder, gallery_manifest, thumbnails)
+    images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
+    gallery = images["gallery"]
     rankings = pd.read_parquet(runs[best.place][-1] / "rankings.parquet")
     per_query = best.trained.per_query
     places = min(PLACES, max(k))
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
     shown = [
-        examples(names, per_query, rankings, queries, gallery, key, places)
+        examples(names, per_query, rankings, images["query"], gallery, key, places)
         for names in (hard, others)
     ]
     classes = class_scores(
         per_query, best.untrained.per_query, rankings, gallery.labels, key, places
     )
+    near = look_alikes(data["near_duplicates"]["across"], images)
     page = _environment(template.parent).get_template(template.name)
     write_text(
         output,
@@ -113,6 +112,7 @@ def write_report(
             sampled=shown[1],
             places=places,
             data=data,
+            look_alikes=near,
             thumbnails=thumbnails.made,
         ),
     )
@@ -129,6 +129,7 @@ def _environment(folder: Path) -> jinja2.Environment:
     )
     environment.filters |= {
         "as": lambda value, key: number(key, value),
+        "shown": shown,
         "signed": lambda value, key: signed(key, value),
         "percent": "{:.1%}".format,
         "short": _short,

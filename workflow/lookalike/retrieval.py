@@ -17,6 +17,7 @@ from lookalike.chance import chance
 from lookalike.device_counting import accelerator_of
 from lookalike.errors import LookalikeError
 from lookalike.metrics import RANK_KEYS, headline_keys, metric_keys, per_query_metrics
+from lookalike.quoting import quoted, shown
 from lookalike.ranking import Ranked, rank
 from lookalike.relevance import as_texts
 from lookalike.scores import SCORES
@@ -202,7 +203,8 @@ class _Results:
         n, without = len(self.n_relevant), np.flatnonzero(self.n_relevant == 0)
         if len(without) and self.protocol.no_relevant == "error":
             names = [
-                f"{self.queries.ids[i]} ({self.queries.labels[i]})" for i in without[:5].tolist()
+                f"{shown(str(self.queries.ids[i]))} ({quoted(str(self.queries.labels[i]))})"
+                for i in without[:5].tolist()
             ]
             raise LookalikeError(
                 f"no_relevant: error, and {len(without)} of {n} queries have no gallery "

@@ -1,9 +1,9 @@
 """Every file looked at once: its hash, its size, whether it decodes; remembered by content.
 
-Two memories lie under `cache/scan/`. `files-*.parquet`, one per data root, maps a name with its
-size and modification time to the hash of the bytes: an untouched file is not even read.
-`images-*.parquet`, one per version of the decoders, maps a hash to what decoding gave: a touched,
-renamed or copied file is not decoded again. They only save work: one that is lost, damaged or
+Two memories lie under `cache/scan/`. `files-*`, one per data root, maps a name with its size and
+modification time to the hash of the bytes: an untouched file is not even read. `images-*`, one per
+version of the decoders, maps a hash to what decoding gave: a touched, renamed or copied file is not
+decoded again. They only save work: one that is lost, damaged (each carries a checksum) or
 overwritten by another run costs time, never correctness.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import logging
 import os
 import stat
@@ -30,6 +31,8 @@ from lookalike import files
 from lookalike.code import modules_digest
 from lookalike.decoding import BadImageError, open_rgb
 from lookalike.digests import digest_of
+from lookalike.errors import LookalikeError
+from lookalike.looks import N_BYTES, look_of
 from lookalike.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -50,13 +53,14 @@ class Stamp(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What decoding some bytes gave: pixels as shown, the format; `ok` or a reason."""
+    """What decoding some bytes gave: pixels as shown, the format; `ok` or a reason; its look."""
 
     width: int | None
     height: int | None
     format: str | None
     status: str
     detail: str | None
+    look: bytes | None = None
 
 
 class Scanned(NamedTuple):
@@ -69,6 +73,7 @@ class Scanned(NamedTuple):
     format: str | None
     status: str
     detail: str | None
+    look: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,7 @@ def _decoded(stream: IO[bytes]) -> Decoded:
         image = open_rgb(stream, background="white")
     except BadImageError as error:
         return Decoded(None, None, None, error.status, error.detail)
-    return Decoded(image.width, image.height, image.format, "ok", None)
+    return Decoded(image.width, image.height, image.format, "ok", None, look_of(image))
 
 
 def _kind(mode: int) -> str:
@@ -222,6 +227,7 @@ class _Memory:
             "format": pa.string(),
             "status": pa.string(),
             "detail": pa.string(),
+            "look": pa.binary(N_BYTES),
         }
     )
 
@@ -231,10 +237,10 @@ class _Memory:
         self.images: dict[str, Decoded] = {}
         self._paths: tuple[Path, Path] | None = None
         if cache is not None:
-            readers = digest_of([modules_digest("decoding"), PIL.__version__])
+            readers = digest_of([modules_digest("decoding", "looks"), PIL.__version__])
             self._paths = (
-                cache / "scan" / f"files-{digest_of(str(root.absolute()))}.parquet",
-                cache / "scan" / f"images-{readers}.parquet",
+                cache / "scan" / f"files-{digest_of(str(root.absolute()))}",
+                cache / "scan" / f"images-{readers}",
             )
             self.files = {row[0]: Stamp(*row[1:]) for row in _rows(self._paths[0], self._FILES)}
             self.images = self._read_images(self._paths[1])
@@ -260,19 +266,18 @@ class _Memory:
             if lasting:
                 # Another run may have written meanwhile: add to what lies there now.
                 _write(images_path, self._IMAGES, self._read_images(images_path) | lasting)
-        except OSError as error:
-            log.warning(
-                "warning: the scan cannot be remembered in %s: %s", files_path.parent, error
-            )
+        except LookalikeError as error:
+            log.warning("warning: the scan cannot be remembered: %s", error)
 
 
 def _rows(path: Path, schema: pa.Schema) -> Iterable[tuple[Any, ...]]:
     """The rows of a memory file; none if it is not there or not what it should be."""
     try:
-        table = pq.read_table(path, schema=schema)
+        content = files.read_checked(path)
+        table = pq.read_table(pa.BufferReader(content), schema=schema)
     except FileNotFoundError:
         return []
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         log.warning("warning: %s is left aside: %s", path, error)
         return []
     files.mark_used(path)
@@ -282,4 +287,7 @@ def _rows(path: Path, schema: pa.Schema) -> Iterable[tuple[Any, ...]]:
 def _write(path: Path, schema: pa.Schema, rows: Mapping[str, tuple[Any, ...]]) -> None:
     columns = zip(*((key, *row) for key, row in rows.items()), strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
-    files.write_parquet(path, pa.table(arrays or [[]] * len(schema), schema=schema))
+    content = io.BytesIO()
+    table = pa.table(arrays or [[]] * len(schema), schema=schema)
+    pq.write_table(table, content, compression="zstd")
+    files.write_checked(path, content.getvalue())

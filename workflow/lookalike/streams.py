@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lookalike.counting import divide, lengths
 from lookalike.errors import LookalikeError
+from lookalike.quoting import shown
 from lookalike.relevance import Names, Relevance, Texts
 from lookalike.scores import GALLERY_TILE
 
@@ -56,7 +57,7 @@ def require_finite(norms: NDArray[np.float64], items: Items) -> None:
     if np.isfinite(norms).all():
         return
     bad = np.concatenate([~np.isfinite(lengths(vectors)) for vectors in items.vectors()])
-    names = [str(items.ids[row]) for row in np.flatnonzero(bad)[:5].tolist()]
+    names = [shown(str(items.ids[row])) for row in np.flatnonzero(bad)[:5].tolist()]
     raise LookalikeError(
         f"{items.name}: the embeddings of {bad.sum()} image(s) hold NaN or infinity and cannot be "
         f"ranked: {', '.join(names)}{', ...' if bad.sum() > 5 else ''}. The model that made "

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
 from lookalike.files import whole
+from lookalike.quoting import quoted
 from lookalike.rows import RowSource
 
 METADATA_KEY = b"lookalike"
@@ -238,5 +239,5 @@ def _ragged(path: str | Path, row: int, length: int, expected: int) -> Lookalike
 def _name_of(path: str | Path, row: int) -> str:
     """What a message calls a row: its image, or its number where there is no such column."""
     if "image_id" in pq.read_schema(path).names:
-        return f"'{read_names(path, ['image_id'])['image_id'][row]}'"
+        return quoted(str(read_names(path, ["image_id"])["image_id"][row]))
     return f"row {row}"

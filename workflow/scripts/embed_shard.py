@@ -8,7 +8,7 @@ from lookalike.gpu_slots import gpu_slots
 from lookalike.logs import step
 
 torch.set_num_threads(snakemake.threads)
-with step(snakemake.log[0]), gpu_slots(snakemake.resources.gpu):
+with step(snakemake.log[0], snakemake.output), gpu_slots(snakemake.resources.gpu):
     embed_shard(
         Path(snakemake.input.manifest),
         Path(snakemake.params.folder),

@@ -4,7 +4,7 @@ from lookalike.data_layout import DataSettings
 from lookalike.logs import step
 from lookalike.manifest import write_manifest
 
-with step(snakemake.log[0]):
+with step(snakemake.log[0], snakemake.output):
     write_manifest(
         DataSettings.from_dict(snakemake.params.data),
         {split: Path(snakemake.output[split]) for split in ("train", "query", "gallery")},

@@ -6,7 +6,7 @@ from lookalike.evaluation import evaluate_files
 from lookalike.logs import step
 
 torch.set_num_threads(snakemake.threads)
-with step(snakemake.log[0]):
+with step(snakemake.log[0], snakemake.output):
     evaluate_files(
         Path(snakemake.input.query),
         Path(snakemake.input.gallery),

@@ -3,7 +3,7 @@ from pathlib import Path
 from lookalike.logs import step
 from lookalike.pixels import write_pixels
 
-with step(snakemake.log[0]):
+with step(snakemake.log[0], snakemake.output):
     write_pixels(
         Path(snakemake.input.manifest),
         Path(snakemake.params.folder),

@@ -1,9 +1,10 @@
 from pathlib import Path
 
+from lookalike.data_layout import SPLITS
 from lookalike.logs import step
 from lookalike.report import write_report
 
-with step(snakemake.log[0]):
+with step(snakemake.log[0], snakemake.output):
     write_report(
         Path(snakemake.output[0]),
         template=Path(snakemake.params.template),
@@ -15,10 +16,8 @@ with step(snakemake.log[0]):
                 snakemake.params.runs, snakemake.input.history, strict=True
             )
         ],
-        query_folder=Path(snakemake.params.query_folder),
-        gallery_folder=Path(snakemake.params.gallery_folder),
-        query_manifest=Path(snakemake.input.query_manifest),
-        gallery_manifest=Path(snakemake.input.gallery_manifest),
+        folders={split: Path(folder) for split, folder in snakemake.params.folders.items()},
+        manifests={split: Path(snakemake.input[f"{split}_manifest"]) for split in SPLITS},
         k=snakemake.params.k,
         **snakemake.params.report,
     )

@@ -8,7 +8,7 @@ from lookalike.training_run import TrainingJob, processes_for, train_run
 
 log, gpus = snakemake.log[0], snakemake.resources.gpu
 device = device_for(snakemake.params.device, gpus)
-with step(log), gpu_slots(gpus) as slots:
+with step(log, snakemake.output), gpu_slots(gpus) as slots:
     job = TrainingJob(
         manifest=snakemake.input.manifest,
         folder=snakemake.params.folder,

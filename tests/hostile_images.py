@@ -1,0 +1,353 @@
+"""Bad and odd image files and what happens to each; see hostile_data.py for all other inputs.
+
+Outcomes: USE, the image is used and looks as a viewer shows it; SKIP, its entry is left out,
+counted and named with a reason; REFUSE, the run stops before any training with one message; NOTE,
+it is used or left alone, and the data report says so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+USE, SKIP, REFUSE, NOTE = "USE", "SKIP", "REFUSE", "NOTE"
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)
+FOUR = (RED, GREEN, BLUE, WHITE)
+"""Colours of a picture's quarters: upper left and right, lower left and right."""
+BLACK, GREYS = (0, 0, 0), tuple((grey,) * 3 for grey in (76, 75, 29, 255))
+"""GREYS: the luminance of FOUR by ITU-R BT.601, as Pillow's mode L has it."""
+
+Quarters = tuple[tuple[int, ...], ...]
+
+
+def quarters(side: int = 32, colours: Quarters = FOUR) -> Image.Image:
+    """A picture of four flat quarters, RGB or, where a colour has four values, RGBA."""
+    values = np.array(colours, np.uint8).reshape(2, 2, -1)
+    half = side // 2
+    return Image.fromarray(values.repeat(half, axis=0).repeat(half, axis=1))
+
+
+def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    """The bytes of a file of `image`."""
+    stream = io.BytesIO()
+    image.save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def png(width: int, height: int, data: bytes, *chunks: tuple[bytes, bytes], mode: int = 2) -> bytes:
+    """A PNG of these compressed rows; mode: 0 is grey, 2 RGB; `chunks` come before the rows."""
+    header = struct.pack(">IIBBBBB", width, height, 8, mode, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+def zeros(n_bytes: int) -> bytes:
+    """`n_bytes` zeros, compressed, made without ever holding them."""
+    packer, step = zlib.compressobj(9), 1 << 24
+    parts = [packer.compress(bytes(min(step, n_bytes - at))) for at in range(0, n_bytes, step)]
+    return b"".join(parts) + packer.flush()
+
+
+def bomb(side: int) -> bytes:
+    """A whole, valid PNG of `side` x `side` black pixels, one bit each in effect."""
+    return png(side, side, zeros(side * (side + 1)), mode=0)
+
+
+def flipped(chunk: bytes, offset: int) -> bytes:
+    """A PNG with one bit changed, so many bytes after the name of a chunk."""
+    content = bytearray(saved(quarters(), "PNG"))
+    content[content.index(chunk) + len(chunk) + offset] ^= 0x04
+    return bytes(content)
+
+
+def oriented(value: int) -> bytes:
+    """A JPEG that its EXIF block turns to look like `quarters`, stored otherwise."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    exif = Image.Exif()
+    exif[0x0112] = value
+    stored = quarters(64).transpose(undo[value])
+    return saved(stored, "JPEG", quality=95, subsampling=0, exif=exif)
+
+
+def grey_16_bit() -> bytes:
+    """Grey of 16 bits: a quarter each of 0, 1/3, 2/3 and all of the span."""
+    values = np.array([[0, 21845], [43690, 65535]], np.uint16).repeat(16, 0).repeat(16, 1)
+    return saved(Image.fromarray(values), "PNG")
+
+
+def palette_with_transparency() -> bytes:
+    """A palette picture whose upper left quarter is transparent."""
+    image = quarters().quantize(4)
+    return saved(image, "PNG", transparency=image.getpixel((0, 0)))
+
+
+def animated(file_format: str) -> bytes:
+    """Two frames, `quarters` first."""
+    frames = [quarters(), Image.new("RGB", (32, 32), "black")]
+    options: dict[str, Any] = {"lossless": True} if file_format == "WEBP" else {}
+    return saved(frames[0], file_format, save_all=True, append_images=frames[1:], **options)
+
+
+def text_bomb() -> bytes:
+    """A PNG of `quarters` whose text chunk inflates to 70 MB."""
+    rows = np.asarray(quarters()).reshape(32, -1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return png(32, 32, data, (b"zTXt", b"comment\0\0" + zeros(70_000_000)))
+
+
+def with_text() -> bytes:
+    """A PNG with an ordinary comment."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "taken on a phone", zip=True)
+    return saved(quarters(), "PNG", pnginfo=text)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image file.
+
+    name: of the file, its ending included; what: in words; content: makes its bytes; outcome: USE
+    or SKIP; reason: the status where it is skipped; shows: the colours of its quarters where it is
+    used; costly: it would take much memory or time.
+    """
+
+    name: str
+    what: str
+    content: Callable[[], bytes]
+    outcome: str = USE
+    reason: str = ""
+    shows: Quarters = FOUR
+    costly: bool = False
+
+
+def _whole(file_format: str, **options: Any) -> Callable[[], bytes]:
+    return lambda: saved(quarters(), file_format, **options)
+
+
+def _cut(file_format: str) -> Callable[[], bytes]:
+    content = saved(Image.effect_noise((64, 64), 90).convert("RGB"), file_format)
+    return lambda: content[: len(content) * 2 // 3]
+
+
+def _as(mode: str, file_format: str, **options: Any) -> Callable[[], bytes]:
+    return lambda: saved(quarters().convert(mode), file_format, **options)
+
+
+_SEEN_THROUGH = ((255, 0, 0, 255), (0, 128, 0, 0), (0, 0, 255, 0), (255, 255, 255, 255))
+_PAGE = b"<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n"
+_SVG = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect/></svg>"
+_XML = b"<?xml version='1.0' encoding='UTF-8'?>\n<!-- drawn by hand -->\n"
+
+PICTURES = (
+    Picture("jpeg.jpg", "JPEG", _whole("JPEG", quality=95, subsampling=0)),
+    Picture(
+        "progressive.jpg",
+        "progressive JPEG",
+        _whole("JPEG", quality=95, subsampling=0, progressive=True),
+    ),
+    Picture("cmyk.jpg", "CMYK JPEG", _as("CMYK", "JPEG", quality=95)),
+    Picture("grey.jpg", "grey JPEG", _as("L", "JPEG", quality=95), shows=GREYS),
+    *(
+        Picture(
+            f"turned{value}.jpg",
+            f"JPEG with EXIF orientation {value}",
+            partial(oriented, value),
+        )
+        for value in range(2, 9)
+    ),
+    Picture(
+        "rubbish_after.jpg",
+        "JPEG followed by other bytes",
+        lambda: _whole("JPEG", quality=95)() + b"\xff\xd8junk" * 99,
+    ),
+    Picture(
+        "16_bit.png",
+        "16-bit grey PNG (scaled, not clipped)",
+        grey_16_bit,
+        shows=tuple((grey,) * 3 for grey in (0, 85, 170, 255)),
+    ),
+    Picture("palette.png", "palette PNG", lambda: saved(quarters().quantize(4), "PNG")),
+    Picture(
+        "palette_transparent.png",
+        "palette PNG with a transparent colour",
+        palette_with_transparency,
+        shows=(WHITE, GREEN, BLUE, WHITE),
+    ),
+    Picture(
+        "grey_alpha.png",
+        "grey PNG with alpha",
+        lambda: saved(quarters(colours=_SEEN_THROUGH).convert("LA"), "PNG"),
+        shows=(GREYS[0], WHITE, WHITE, WHITE),
+    ),
+    Picture(
+        "rgba.png",
+        "RGBA PNG whose transparent pixels have colours",
+        lambda: saved(quarters(colours=_SEEN_THROUGH), "PNG"),
+        shows=(RED, WHITE, WHITE, WHITE),
+    ),
+    Picture(
+        "1_bit.png",
+        "1-bit PNG",
+        lambda: saved(quarters(colours=(BLACK, WHITE, WHITE, BLACK)).convert("1"), "PNG"),
+        shows=(BLACK, WHITE, WHITE, BLACK),
+    ),
+    Picture("commented.png", "PNG with a comment", with_text),
+    Picture("animated.gif", "animated GIF (its first frame)", lambda: animated("GIF")),
+    Picture("animated.webp", "animated WebP (its first frame)", lambda: animated("WEBP")),
+    Picture("tiff.tif", "TIFF", _whole("TIFF")),
+    Picture("lzw.tiff", "TIFF, LZW-compressed", _whole("TIFF", compression="tiff_lzw")),
+    Picture("really_a_png.jpg", "PNG named .jpg", _whole("PNG")),
+    Picture("UPPER.JPG", "upper-case ending", _whole("JPEG", quality=95, subsampling=0)),
+    Picture("no_ending", "no ending", _whole("PNG")),
+    Picture(
+        "long_strip.png",
+        "20,000 x 1 pixels",
+        lambda: saved(Image.new("RGB", (20_000, 1), RED), "PNG"),
+        shows=(RED,) * 4,
+    ),
+    Picture(
+        "dot.png",
+        "1 x 1 pixel",
+        lambda: saved(Image.new("RGB", (1, 1), BLUE), "PNG"),
+        shows=(BLUE,) * 4,
+    ),
+    Picture("cut.jpg", "truncated JPEG", _cut("JPEG"), SKIP, "truncated"),
+    Picture("cut.png", "truncated PNG", _cut("PNG"), SKIP, "truncated"),
+    Picture("cut.gif", "truncated GIF", _cut("GIF"), SKIP, "truncated"),
+    Picture("cut.webp", "truncated WebP", _cut("WEBP"), SKIP, "damaged"),
+    Picture("empty.jpg", "file of zero bytes", lambda: b"", SKIP, "empty_file"),
+    Picture("text.jpg", "text named .jpg", lambda: b"see attached\n" * 50, SKIP, "not_an_image"),
+    Picture("page.jpg", "web page named .jpg", lambda: _PAGE, SKIP, "not_an_image"),
+    Picture(
+        "packed.png",
+        "compressed file named .png",
+        lambda: gzip.compress(_PAGE),
+        SKIP,
+        "not_an_image",
+    ),
+    Picture(
+        "header_crc.png",
+        "PNG with a wrong checksum of its header",
+        partial(flipped, b"IHDR", 13),
+        SKIP,
+        "damaged",
+    ),
+    Picture(
+        "bit.png",
+        "PNG with one wrong bit in its pixels",
+        partial(flipped, b"IDAT", 8),
+        SKIP,
+        "damaged",
+    ),
+    Picture("drawing.svg", "SVG", lambda: _SVG, SKIP, "unsupported_format"),
+    Picture(
+        "drawing.png",
+        "SVG with an XML head, named .png",
+        lambda: _XML + _SVG,
+        SKIP,
+        "unsupported_format",
+    ),
+    Picture(
+        "phone.heic",
+        "HEIC",
+        lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" * 3,
+        SKIP,
+        "unsupported_format",
+    ),
+    Picture(
+        "bomb_30000.png",
+        "PNG of 110 KB that claims 30,000 x 30,000 pixels",
+        lambda: png(30_000, 30_000, zeros(110_000_000)),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "bomb_13000.png",
+        "valid PNG of 13,000 x 13,000 pixels",
+        lambda: bomb(13_000),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "bomb.gif",
+        "GIF of 65,535 x 65,535 pixels",
+        lambda: (
+            b"GIF89a"
+            + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0)
+            + b","
+            + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
+            + b"\x02\x01\x00\x00;"
+        ),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "bomb.webp",
+        "WebP of 16,383 x 16,383 pixels",
+        lambda: _claiming(saved(quarters(), "WEBP", lossless=True)),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "bomb.bmp",
+        "BMP of 40,000 x 40,000 pixels",
+        lambda: (
+            b"BM"
+            + struct.pack(
+                "<IHHIIIIHHIIIIII", 54, 0, 0, 54, 40, 40_000, 40_000, 1, 24, 0, 0, 0, 0, 0, 0
+            )
+        ),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "text_bomb.png",
+        "PNG with a text that inflates to 70 MB",
+        text_bomb,
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+)
+
+
+def _claiming(webp: bytes) -> bytes:
+    """A lossless WebP with 16,383 for both sides in its header."""
+    at = webp.index(b"VP8L") + 9
+    bits = int.from_bytes(webp[at : at + 4], "little")
+    bits = (bits >> 28 << 28) | 16382 << 14 | 16382
+    return webp[:at] + bits.to_bytes(4, "little") + webp[at + 4 :]
+
+
+def fill(folder: Path, pictures: Iterable[Picture] = PICTURES) -> None:
+    """Write the picture files into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        (folder / picture.name).write_bytes(picture.content())

@@ -1,0 +1,18 @@
+"""Loops over many numbers, compiled to machine code by numba."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F, **options: Any) -> F:
+    """Compile at first use; keep the machine code beside the source for the next process."""
+    try:
+        return cast(F, njit(nogil=True, cache=True, error_model="numpy", **options)(function))
+    except RuntimeError:  # no folder to keep it in: neither beside the source nor at home
+        return cast(F, njit(nogil=True, error_model="numpy", **options)(function))

@@ -1,0 +1,101 @@
+"""What must be so before work begins: folders that can be written, room on the disk, no other run.
+
+Imports nothing heavy: the Snakefile uses it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from lookalike.errors import LookalikeError
+from lookalike.quoting import shown
+
+HALF_WRITTEN = ".part"
+"""Ending of files that are being written; see `lookalike.files.whole`."""
+LOCK = ".lock"
+
+_held: list[IO[str]] = []
+
+
+def require_writable(folder: Path, setting: str) -> None:
+    """Make `folder` if need be and see that files can be made in it.
+
+    Raises:
+        LookalikeError: they cannot; the message names the setting to change.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{os.getpid()}{HALF_WRITTEN}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LookalikeError(
+            f"{shown(str(folder.absolute()))}: cannot be written: {error.strerror}. Mend that, or "
+            f"name another folder: --config {setting}=..."
+        ) from error
+
+
+def hold(results: Path) -> None:
+    """Claim the results folder for this process until it ends.
+
+    Raises:
+        LookalikeError: another run, started from another folder, is at work there; Snakemake's own
+            lock knows only of runs that start from the same one.
+    """
+    try:
+        stream = (results / LOCK).open("a+")
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        owner = stream.read().strip() or "another process"
+        raise LookalikeError(
+            f"{shown(str(results.absolute()))}: another run is at work here ({owner}). Wait for "
+            "it, or give this one a folder of its own: --config results=..."
+        ) from None
+    except OSError:
+        return  # a file system without locks
+    stream.truncate(0)
+    stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    stream.flush()
+    _held.append(stream)
+
+
+def remove_half_written(results: Path, older_than: float) -> None:
+    """Remove what killed jobs left half written under `results` before a time, in seconds."""
+    for path in results.rglob(f".*{HALF_WRITTEN}"):
+        with suppress(OSError):
+            if path.lstat().st_mtime < older_than:
+                path.unlink()
+
+
+def require_room(folder: Path, n_bytes: float, what: str, remedy: str) -> None:
+    """See that the disk of `folder` has room.
+
+    Args:
+        folder: where it is to be written; it need not be there yet.
+        n_bytes: how much, as an estimate.
+        what: is to be written, for the message.
+        remedy: what to do beside freeing room, for the message.
+
+    Raises:
+        LookalikeError: there is too little.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < n_bytes:
+        raise LookalikeError(
+            f"{shown(str(folder.absolute()))}: {what} would take some {_size(n_bytes)}, and the "
+            f"disk has {_size(free)} left. Free some, or {remedy}"
+        )
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.1f} MB"
