@@ -13,7 +13,7 @@ from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
 from lookalike import lifeline
 from lookalike.errors import LookalikeError
-from lookalike.guard import hold, remove_half_written, require_writable
+from lookalike.guard import hold, remove_half_written, require_folder, require_writable
 from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
 from lookalike.seals import broken, unseal
@@ -86,6 +86,10 @@ def remove_damaged():
 
 # Before jobs are looked at: what is not there is made.
 if workflow.is_main_process and RESULTS_ARE_HERE:
+    try:
+        require_folder(Path(config["results"]), "results")
+    except LookalikeError as error:
+        raise WorkflowError(str(error)) from None
     remove_damaged()
 
 

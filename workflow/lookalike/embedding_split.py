@@ -26,6 +26,7 @@ from lookalike.digests import digest_of
 from lookalike.embedding import embed_batches, for_device, padded, require_finite
 from lookalike.errors import LookalikeError
 from lookalike.files import read_json, write_json
+from lookalike.guard import require_room
 from lookalike.images import ImageSettings
 from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable
@@ -112,6 +113,7 @@ def embed_split(
         "version": __version__,
     }
     ids, labels = table["image_id"].to_pylist(), table["label"].to_pylist()
+    require_room(output.parent, len(ids) * store.row_bytes, f"{len(ids):,} embeddings", "results")
     write_embeddings(output, ids, labels, hashes, store.rows(hashes), metadata)
 
     # A part that did not change keeps the summary of the job that embedded it long ago.
@@ -192,6 +194,9 @@ def _fill_store(
         len(missing),
     )
     target = torch.device("cpu")
+    require_room(
+        settings.cache, len(missing) * store.row_bytes, f"{len(missing):,} embeddings", "cache"
+    )
     if missing:
         if made_on is not None and not is_present(made_on):
             raise LookalikeError(

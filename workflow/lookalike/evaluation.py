@@ -95,9 +95,10 @@ def evaluate_files(
         result = evaluate(
             queries, items, score=score, protocol=protocol, seen=progress.update, device=device
         )
-    write_json(out / "metrics.json", result.summary)
     write_parquet(out / "per_query.parquet", result.per_query)
     write_parquet(out / "rankings.parquet", result.rankings)
+    # Last: where it is, all is.
+    write_json(out / "metrics.json", result.summary)
     log.info("%s", table_of(result.summary))
     return result.summary
 

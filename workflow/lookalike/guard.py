@@ -23,6 +23,19 @@ LOCK = ".lock"
 _held: list[IO[str]] = []
 
 
+def require_folder(folder: Path, setting: str) -> None:
+    """See that `folder` is one or can be made, as far as names go; nothing is made.
+
+    Raises:
+        LookalikeError: something on the way to it is no folder.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise _cannot_write(folder, f"{shown(str(place))} is not a folder", setting)
+
+
 def require_writable(folder: Path, setting: str) -> None:
     """Make `folder` if need be and see that files can be made in it.
 
@@ -35,10 +48,14 @@ def require_writable(folder: Path, setting: str) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise LookalikeError(
-            f"{shown(str(folder.absolute()))}: cannot be written: {error.strerror}. Mend that, or "
-            f"name another folder: --config {setting}=..."
-        ) from error
+        raise _cannot_write(folder, error.strerror, setting) from error
+
+
+def _cannot_write(folder: Path, why: str | None, setting: str) -> LookalikeError:
+    return LookalikeError(
+        f"{shown(str(folder.absolute()))}: cannot be written: {why}. Mend that, or name another "
+        f"folder: --config {setting}=..."
+    )
 
 
 def hold(results: Path) -> None:
@@ -74,14 +91,15 @@ def remove_half_written(results: Path, older_than: float) -> None:
                 path.unlink()
 
 
-def require_room(folder: Path, n_bytes: float, what: str, remedy: str) -> None:
+def require_room(folder: Path, n_bytes: float, what: str, setting: str, remedy: str = "") -> None:
     """See that the disk of `folder` has room.
 
     Args:
         folder: where it is to be written; it need not be there yet.
         n_bytes: how much, as an estimate.
         what: is to be written, for the message.
-        remedy: what to do beside freeing room, for the message.
+        setting: that names the folder, for the message.
+        remedy: what else can be done, for the message.
 
     Raises:
         LookalikeError: there is too little.
@@ -93,7 +111,8 @@ def require_room(folder: Path, n_bytes: float, what: str, remedy: str) -> None:
     if free < n_bytes:
         raise LookalikeError(
             f"{shown(str(folder.absolute()))}: {what} would take some {_size(n_bytes)}, and the "
-            f"disk has {_size(free)} left. Free some, or {remedy}"
+            f"disk has {_size(free)} left. Free some, {remedy}or name another folder: "
+            f"--config {setting}=..."
         )
 
 

@@ -19,6 +19,7 @@ from lookalike.code import modules_digest
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
+from lookalike.guard import require_room
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable
@@ -92,6 +93,14 @@ def filled_pixel_store(
     store = pixel_store(cache, settings)
     names = names_by_content(manifest)
     missing = store.missing(names)
+    n_bytes = len(missing) * store.row_bytes
+    require_room(
+        cache,
+        n_bytes,
+        f"{len(missing):,} decoded images",
+        "cache",
+        f"set image.pixel_store_gb below {n_bytes / 1e9:.2g} to decode them in each epoch, ",
+    )
     todo = decoded([(key, folder / names[key]) for key in missing], settings, threads)
     at_once = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (settings.size**2 * 3)))
     with Progress("decoding", len(missing)) as progress:

@@ -127,9 +127,13 @@ class Store:
         return out
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+    @property
     def _schema(self) -> pa.Schema:
-        width = self.dtype.itemsize * math.prod(self.shape)
-        return pa.schema({"sha256": pa.binary(32), "row": pa.binary(width)})
+        return pa.schema({"sha256": pa.binary(32), "row": pa.binary(self.row_bytes)})
 
     def _open(self, path: Path, name: str) -> tuple[list[str], Rows]:
         """The keys and rows of a chunk file; OSError or ValueError where it is damaged.

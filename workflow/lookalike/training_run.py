@@ -20,6 +20,7 @@ from lookalike.checkpoints import Checkpoint
 from lookalike.digests import digest_of
 from lookalike.distributed import fabric_for, leave
 from lookalike.files import write_parquet
+from lookalike.guard import require_room
 from lookalike.images import ImageSettings
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.models import build_model, choose_device, save_model
@@ -125,6 +126,10 @@ def train_run(job: TrainingJob) -> None:
 
     torch.manual_seed(job.seed)
     model = build_model(job.recipe["model"], image.size)
+    # Of weights and two moments, while the last state is still there; then twice the weights.
+    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    require_room(cache, 6 * weights, "the state of the training", "cache")
+    require_room(Path(job.trained), 2 * weights, "the weights", "results")
     if fabric.is_global_zero:
         _save(job, model, Path(job.untrained), "untrained", target)
     decides = [dict(job.recipe), image.digest, job.seed, hashes, labels.tolist()]

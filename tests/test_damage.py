@@ -1,0 +1,158 @@
+"""Damage, another run in the same place and a killed Snakemake, on the real workflow."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from drawings import write_data
+from lookalike import guard
+from lookalike.config import merge
+from snakemake_runs import QUICK, Run, repeatable, snakemake, start, write_settings
+
+pytestmark = pytest.mark.workflow
+
+RUN = "results/default.0"
+DAMAGED = (
+    "results/manifest/train.parquet",
+    "results/comparison.csv",
+    f"{RUN}/model.safetensors",
+    f"{RUN}/embeddings/gallery.parquet",
+    f"{RUN}/metrics.json",
+    f"{RUN}/untrained/rankings.parquet",
+    "results/report.html",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("images"), train_classes=6, test_classes=4)
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """A folder in which the workflow has run, and the bytes it made."""
+    folder = tmp_path_factory.mktemp("done")
+    write_settings(folder, merge(QUICK, {"data": {"root": str(data)}}))
+    run = snakemake(folder)
+    assert run.status == 0, run.output
+    return folder, {name: (folder / name).read_bytes() for name in repeatable("default.0")}
+
+
+def spoil(path: Path) -> None:
+    """Flip a bit in the middle; the file's time stays."""
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 8
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def warned(run: Run) -> list[str]:
+    return re.findall(r"^(\S+): is damaged", run.output, re.MULTILINE)
+
+
+def test_damaged_results_and_caches_are_found_and_made_anew(
+    done: tuple[Path, dict[str, bytes]],
+) -> None:
+    folder, made = done
+    for name in DAMAGED:
+        spoil(folder / name)
+    os.truncate(folder / DAMAGED[-1], 1000)
+    in_cache = [path for path in (folder / ".lookalike").rglob("*") if path.is_file()]
+    assert {path.relative_to(folder).parts[1] for path in in_cache} == {
+        "embeddings",
+        "pixels",
+        "scan",
+    }
+    for path in in_cache:
+        spoil(path)
+
+    plan = snakemake(folder, "-n")
+    assert sorted(warned(plan)) == sorted(DAMAGED)
+    assert all((folder / name).exists() for name in DAMAGED)
+
+    run = snakemake(folder)
+    assert run.status == 0, run.output
+    assert sorted(warned(run)) == sorted(DAMAGED)
+    assert {name: (folder / name).read_bytes() for name in made} == made
+    # What was used of the cache was found damaged: the scan, the pixels and the embeddings.
+    for kind in ("scan", "pixels", "embeddings"):
+        assert re.search(rf"warning: \S*{kind}\S* is left aside", run.output), kind
+    assert snakemake(folder).jobs == {}
+
+
+def test_another_run_in_the_same_results_folder_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_held", [])
+    results = tmp_path / "shared"
+    results.mkdir()
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "results": str(results)}))
+    guard.hold(results)
+    run = snakemake(tmp_path)
+    assert run.status != 0
+    assert f"another run is at work here (process {os.getpid()}" in run.output
+    assert "Traceback" not in run.output
+    assert run.jobs == {}
+
+
+def test_results_that_cannot_be_written_are_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "results": "file/x"}))
+    run = snakemake(tmp_path)
+    assert run.status != 0
+    assert "file is not a folder" in run.output
+    assert "Traceback" not in run.output
+    assert run.jobs == {}
+
+
+def test_a_gpu_that_is_not_there_stops_before_any_training(data: Path, tmp_path: Path) -> None:
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "device": "cuda"}))
+    run = snakemake(tmp_path)
+    assert run.status != 0
+    assert "error: device: cuda was asked for, but torch finds none" in run.output
+    assert "Traceback" not in run.output
+    assert not (tmp_path / RUN / "model.safetensors").exists()
+
+
+def processes_of(group: int) -> list[int]:
+    """The processes of a process group, as the kernel tells."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def wait_for(what: str, happened: object, seconds: float = 60) -> None:
+    assert callable(happened)
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, f"in vain for {what}"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_jobs_end_with_a_snakemake_that_is_killed_alone(
+    data: Path, tmp_path: Path, done: tuple[Path, dict[str, bytes]]
+) -> None:
+    _, made = done
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}}))
+    log = tmp_path / RUN.replace("results/", "results/logs/") / "train.log"
+    with start(tmp_path, own_group=True) as run:
+        wait_for("the training", lambda: log.exists() and "epoch 1" in log.read_text())
+        os.kill(run.pid, signal.SIGKILL)
+        wait_for("the jobs to end", lambda: not processes_of(run.pid), 20)
+    assert "stopped by SIGTERM" in log.read_text() or "done in" in log.read_text()
+    assert snakemake(tmp_path).status != 0  # locked
+    assert snakemake(tmp_path, "--unlock").status == 0
+    again = snakemake(tmp_path)
+    assert again.status == 0, again.output
+    assert {name: (tmp_path / name).read_bytes() for name in made} == made

@@ -1,0 +1,489 @@
+"""The disk fills up at any write: a clear error, nothing half-written, and the same bytes later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import processes
+from drawings import write_data
+from lookalike import embedding_split, pixels, seals
+from lookalike.comparison import write_comparison
+from lookalike.data_layout import SPLITS, DataSettings
+from lookalike.embedding_split import EmbedSettings, embed_shard, embed_split
+from lookalike.evaluation import evaluate_files
+from lookalike.files import write_parquet
+from lookalike.logs import step as logged
+from lookalike.manifest import write_manifest
+from lookalike.pixels import write_pixels
+from lookalike.report import write_report
+from lookalike.training_run import TrainingJob, train_run
+from report_folder import LABELS, RUNS, TEMPLATE, K, make_data_report, make_images, make_run
+from test_training import recipe
+from test_training_run import IMAGE
+
+NO_SPACE, TOO_LARGE = "No space left on device", "File too large"
+PAGE = 4096  # tmpfs gives room by the page
+DISK_MB, INODES = 64, 4000
+
+
+# What each step does, as its script calls it: from `inputs`, what an undisturbed run of each step
+# made in a folder of its name, to `place`.
+
+
+def manifest(inputs: Path, place: Path) -> None:
+    data = {
+        "root": str(inputs / "data"),
+        "train": "train",
+        "query": "query_images",
+        "gallery": "gallery",
+        "train_labels": "train_image_info.json",
+        "test_labels": "test_image_info.json",
+    }
+    outputs = {split: place / f"results/manifest/{split}.parquet" for split in SPLITS}
+    report = place / "results/data_report.json"
+    write_manifest(DataSettings.from_dict(data), outputs, report, cache=place / "cache", threads=2)
+
+
+def pixel(inputs: Path, place: Path) -> None:
+    write_pixels(
+        inputs / "manifest/results/manifest/train.parquet",
+        inputs / "data/train",
+        place / "results/pixels.parquet",
+        image=IMAGE.to_dict(),
+        cache=place / "cache",
+        pixel_store_gb=1.0,
+        threads=2,
+    )
+
+
+def train(inputs: Path, place: Path) -> None:
+    train_run(
+        TrainingJob(
+            manifest=str(inputs / "manifest/results/manifest/train.parquet"),
+            folder=str(inputs / "data/train"),
+            trained=str(place / "results"),
+            untrained=str(place / "results/untrained"),
+            history=str(place / "results/history.parquet"),
+            recipe_name="small",
+            recipe=recipe(epochs=2, batch={"classes": 4}, validation={"classes": 0.2}),
+            image=IMAGE.to_dict(),
+            seed=0,
+            device="cpu",
+            cache=str(place / "cache"),
+            pixel_store_gb=1.0,
+            code="",
+            software={},
+            threads=1,
+        )
+    )
+
+
+def part(inputs: Path, place: Path) -> None:
+    embed_shard(
+        inputs / "manifest/results/manifest/gallery.parquet",
+        inputs / "data/gallery",
+        inputs / "train/results/model.safetensors",
+        place / "results/gallery.1-of-2.json",
+        "1-of-2",
+        EmbedSettings(place / "cache", "cpu", batch_size=4, threads=1),
+    )
+
+
+def embed(inputs: Path, place: Path) -> None:
+    embed_split(
+        inputs / "manifest/results/manifest/gallery.parquet",
+        inputs / "data/gallery",
+        inputs / "train/results/model.safetensors",
+        place / "results/gallery.parquet",
+        place / "results/gallery.json",
+        # Only one of two: what the other would have made, this one makes.
+        [inputs / "part/results/gallery.1-of-2.json"],
+        EmbedSettings(place / "cache", "cpu", batch_size=4, threads=1),
+    )
+
+
+def metrics(inputs: Path, place: Path) -> None:
+    table = inputs / "embed/results/gallery.parquet"
+    evaluate_files(
+        table,
+        table,
+        place / "results",
+        k=[1, 10],
+        no_relevant="skip",
+        exclude="same_id",
+        bootstrap=100,
+        bootstrap_unit="query",
+    )
+
+
+def runs(inputs: Path) -> list[tuple[str, int, Path]]:
+    return [(name, seed, inputs / f"scored/results/{name}.{seed}") for name, seed, _ in RUNS]
+
+
+def compare(inputs: Path, place: Path) -> None:
+    results = place / "results"
+    write_comparison(runs(inputs), results / "comparison.csv", results / "comparison.parquet")
+
+
+def report(inputs: Path, place: Path) -> None:
+    scored = inputs / "scored"
+    write_report(
+        place / "results/report.html",
+        template=TEMPLATE,
+        comparison=inputs / "compare/results/comparison.parquet",
+        data_report=scored / "data_report.json",
+        runs=runs(inputs),
+        folders={split: scored / split for split in SPLITS},
+        manifests={split: scored / f"{split}.parquet" for split in SPLITS},
+        title="A title",
+        k=K,
+    )
+
+
+class Step(NamedTuple):
+    """A step and its outputs below `results`."""
+
+    work: Callable[[Path, Path], None]
+    outputs: tuple[str, ...]
+
+
+MODEL = ("model.safetensors", "model.json")
+STEPS = {
+    "manifest": Step(
+        manifest, (*(f"manifest/{split}.parquet" for split in SPLITS), "data_report.json")
+    ),
+    "pixels": Step(pixel, ("pixels.parquet",)),
+    "train": Step(train, (*MODEL, *(f"untrained/{name}" for name in MODEL), "history.parquet")),
+    "part": Step(part, ("gallery.1-of-2.json",)),
+    "embed": Step(embed, ("gallery.parquet", "gallery.json")),
+    "metrics": Step(metrics, ("metrics.json", "per_query.parquet", "rankings.parquet")),
+    "compare": Step(compare, ("comparison.csv", "comparison.parquet")),
+    "report": Step(report, ("report.html",)),
+}
+
+
+class Case(NamedTuple):
+    """A step to run: from where, to where, and the largest file that it may write."""
+
+    step: str
+    inputs: Path
+    place: Path
+    largest: int = resource.RLIM_INFINITY
+
+
+def serve(connection: Connection) -> None:
+    """Answer each case with the exit status and all that was said, each in a fork of its own.
+
+    What takes long to import is imported once.
+    """
+    while True:
+        case = connection.recv()
+        reading, writing = os.pipe()
+        process = os.fork()
+        if not process:
+            os.dup2(writing, 1)
+            os.dup2(writing, 2)
+            os._exit(status_of(case))
+        os.close(writing)
+        with open(reading, encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+            said = stream.read()
+        connection.send((os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said))
+
+
+def status_of(case: Case) -> int:
+    """Run a case as its script does; what Python would exit with."""
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (case.largest, resource.RLIM_INFINITY))
+        patch = pytest.MonkeyPatch()
+        # Several writes to each store.
+        patch.setattr(pixels, "CHUNK_IMAGES", 16)
+        patch.setattr(embedding_split, "STORE_BATCHES", 1)
+        # Nothing refuses beforehand: here, it is the writes that fail.
+        patch.setattr("lookalike.guard.shutil.disk_usage", lambda _: SimpleNamespace(free=2**60))
+        torch.set_num_threads(1)
+        work, outputs = STEPS[case.step]
+        with logged(
+            case.place / "log.txt", [str(case.place / "results" / name) for name in outputs]
+        ):
+            work(case.inputs, case.place)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 99
+    return 0
+
+
+class Server:
+    """A process that runs cases, one at a time."""
+
+    def __init__(self) -> None:
+        self.connection, theirs = processes.CONTEXT.Pipe()
+        self.process = processes.start(serve, theirs)
+
+    def run(self, case: Case, seen: Callable[[], object] = lambda: None) -> tuple[int, str]:
+        """The exit status and what was said; calls `seen` again and again meanwhile."""
+        self.connection.send(case)
+        limit = time.monotonic() + 120
+        while not self.connection.poll(0.001):
+            seen()
+            assert time.monotonic() < limit, case
+        status, said = self.connection.recv()
+        return int(status), str(said)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.process.terminate()
+    one.process.join()
+
+
+def scored(place: Path) -> None:
+    """Runs with their metrics and images, for a comparison and a report."""
+    queries = make_images(place, "query", dict.fromkeys(LABELS, 3))
+    gallery = make_images(place, "gallery", dict.fromkeys(LABELS, 4))
+    for name, seed, noise in RUNS:
+        make_run(place / f"results/{name}.{seed}", queries, gallery, noise, name)
+    train_images = make_images(place, "train", {LABELS[0]: 2})
+    for split, table in zip(SPLITS, (train_images, queries, gallery), strict=True):
+        write_parquet(place / f"{split}.parquet", table)
+    make_data_report(place / "data_report.json")
+
+
+@pytest.fixture(scope="module")
+def made(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every step makes where there is room: a folder each."""
+    here = tmp_path_factory.mktemp("undisturbed")
+    write_data(here / "data")
+    for path in (here / "data").rglob("*.png"):
+        os.utime(path, (10**9, 10**9))  # the next scan need not doubt them
+    scored(here / "scored")
+    for name in STEPS:
+        status, said = server.run(Case(name, here, here / name))
+        assert status == 0, said
+    return here
+
+
+def content(path: Path) -> object:
+    """What a file holds, but for how long it took and how much a cache knew."""
+    if path.name == "history.parquet":
+        return pq.read_table(path).drop_columns(["seconds", "images_per_second"]).to_pydict()
+    if path.name.startswith("gallery") and path.suffix == ".json":
+        told = json.loads(path.read_bytes())
+        return told["images"], told["model_digest"]
+    return path.read_bytes()
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """All files but seals, by their names in `folder`, hidden ones too."""
+    return {
+        str(path.relative_to(folder)): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != seals.SUFFIX
+    }
+
+
+def assert_whole(place: Path, undisturbed: Path) -> None:
+    """Every file at an output's place, and in the caches, is whole, and so is every seal."""
+    for kind in ("results", "cache"):
+        expected = files_in(undisturbed / kind)
+        for name, path in files_in(place / kind).items():
+            if name.startswith("training/"):  # forgotten by one that ended
+                assert load_file(path), name
+                continue
+            is_equal = content(path) == content(expected[name])
+            assert is_equal, name  # pytest would show both files
+    for path in (place / "results").rglob(f".*{seals.SUFFIX}"):
+        sealed = path.with_name(path.name[1:].removesuffix(seals.SUFFIX))
+        digest = hashlib.sha256(sealed.read_bytes()).hexdigest()
+        assert json.loads(path.read_bytes())["sha256"] == digest
+
+
+def assert_done(place: Path, undisturbed: Path) -> None:
+    """All that an undisturbed run leaves is there, and nothing else."""
+    assert_whole(place, undisturbed)
+    for kind in ("results", "cache"):
+        assert list(files_in(place / kind)) == list(files_in(undisturbed / kind))
+    outputs = [path for path in (place / "results").rglob("[!.]*") if path.is_file()]
+    assert all(seals.seal_of(path).exists() for path in outputs)
+
+
+def the_error(said: str, why: str, place: Path) -> str:
+    """The file, below `place`, of which the one error says that it cannot be written."""
+    assert "Traceback" not in said, said
+    errors = re.findall(r"^\d\d:\d\d:\d\d error: (.*)$", said, re.MULTILINE)
+    assert len(errors) == 1, said
+    told = re.fullmatch(rf"(\S+): cannot be written: {why}\. Nothing is lost: .*", errors[0])
+    assert told, said
+    return str(Path(told[1]).relative_to(place))
+
+
+def fails_and_ends_the_same(
+    server: Server, case: Case, why: str, mend: Callable[[], object]
+) -> str | None:
+    """Run a case that may fail for want of room, mend that, and run it again.
+
+    Returns: of which file it was said; None where there was room for all.
+    """
+    undisturbed = case.inputs / case.step
+    status, said = server.run(case)
+    named = None
+    if status:
+        assert status == 1, said
+        named = the_error(said, why, case.place)
+        assert_whole(case.place, undisturbed)
+        log = case.place / "log.txt"
+        assert not log.exists() or "Traceback" not in log.read_text()
+    else:
+        # Only the memory of a scan may be missing, and that is said.
+        assert "error" not in said, said
+        for name in STEPS[case.step].outputs:
+            result = case.place / "results" / name
+            assert content(result) == content(undisturbed / "results" / name)
+            assert seals.seal_of(result).exists()
+        assert_whole(case.place, undisturbed)
+    mend()
+    status, said = server.run(case._replace(largest=resource.RLIM_INFINITY))
+    assert (status, re.findall("(?i)traceback|error|warning", said)) == (0, []), said
+    assert_done(case.place, undisturbed)
+    return named
+
+
+class Disk:
+    """A small disk of its own, which can be filled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.filler = folder, folder / "filler"
+        folder.mkdir()
+        self._mount("-t", "tmpfs", "-o", f"size={DISK_MB}m,nr_inodes={INODES}", "tmpfs")
+
+    def _mount(self, *arguments: str) -> None:
+        subprocess.run(["mount", *arguments, self.folder], check=True, capture_output=True)
+
+    @property
+    def free(self) -> int:
+        """Bytes."""
+        status = os.statvfs(self.folder)
+        return status.f_bavail * status.f_frsize
+
+    def leave(self, n_bytes: int) -> None:
+        """Fill it up to so much, in whole pages."""
+        with self.filler.open("wb") as stream:
+            if (taken := self.free - n_bytes) > 0:
+                os.posix_fallocate(stream.fileno(), 0, taken)
+        assert self.free == n_bytes
+
+    def leave_files(self, count: int) -> None:
+        """Let no more than so many files and folders be made."""
+        status = os.statvfs(self.folder)
+        made = status.f_files - status.f_ffree
+        self._mount("-o", f"remount,nr_inodes={made + count}")
+
+    def make_room(self) -> None:
+        """As much as there is."""
+        self.filler.unlink(missing_ok=True)
+        self._mount("-o", f"remount,nr_inodes={INODES}")
+
+    def new_place(self) -> Path:
+        """An empty folder on an empty disk."""
+        self.make_room()
+        place = self.folder / "place"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        return place
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
+    """A disk at `folder`; the test is skipped where mounting is refused."""
+    try:
+        disk = Disk(folder)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a disk is refused here: it takes root")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    with mounted(tmp_path_factory.mktemp("small") / "disk") as one:
+        yield one
+
+
+def room_for(server: Server, disk: Disk, step: str, made: Path) -> int:
+    """Bytes that a step takes at most at one time, as seen from outside."""
+    place, before, least = disk.new_place(), disk.free, disk.free
+
+    def look() -> None:
+        nonlocal least
+        least = min(least, disk.free)
+
+    assert server.run(Case(step, made, place), look)[0] == 0
+    assert_done(place, made / step)
+    return before - least
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("more", [2, pytest.param(60, marks=pytest.mark.long)])
+def test_a_step_on_a_full_disk_says_so_and_ends_the_same_once_there_is_room(
+    server: Server, disk: Disk, made: Path, step: str, more: int
+) -> None:
+    rng = random.Random(f"{step} {more}")
+    pages = room_for(server, disk, step, made) // PAGE
+    named: Counter[str | None] = Counter()
+    for room in (0, 1, *(rng.randint(2, pages) for _ in range(more)), pages + 100):
+        case = Case(step, made, disk.new_place())
+        disk.leave(room * PAGE)
+        named[fails_and_ends_the_same(server, case, NO_SPACE, disk.make_room)] += 1
+    print(f"{step}: {dict(named)}")
+    assert named[None] > 0
+    assert named.total() - named[None] >= 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("most", [2, pytest.param(60, marks=pytest.mark.long)])
+def test_a_disk_that_takes_no_more_files_is_a_full_disk(
+    server: Server, disk: Disk, made: Path, step: str, most: int
+) -> None:
+    named: Counter[str | None] = Counter()
+    rng = random.Random(f"{step} {most}")
+    for count in range(most + 1) if most > 2 else (0, 2, rng.randint(3, 12)):
+        case = Case(step, made, disk.new_place())
+        disk.leave_files(count)
+        named[fails_and_ends_the_same(server, case, NO_SPACE, disk.make_room)] += 1
+    print(f"{step}: {dict(named)}")
+    assert named.total() - named[None] >= 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_limit_on_the_size_of_files_is_a_full_disk(
+    server: Server, made: Path, tmp_path: Path, step: str
+) -> None:
+    case = Case(step, made, tmp_path / "place", largest=100)
+    named = fails_and_ends_the_same(server, case, TOO_LARGE, lambda: None)
+    assert named is not None

@@ -1,0 +1,102 @@
+"""What must be so before work begins, against real folders, locks and disks."""
+
+import fcntl
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+import processes
+from lookalike.errors import LookalikeError
+from lookalike.files import whole
+from lookalike.guard import hold, remove_half_written, require_room, require_writable
+
+
+def hold_and_wait(results: Path) -> None:
+    hold(results)
+    (results / "held").touch()
+    time.sleep(60)
+
+
+def refused(results: Path) -> None:
+    with pytest.raises(LookalikeError, match="another run is at work here"):
+        hold(results)
+
+
+def held_again(results: Path) -> None:
+    hold(results)
+
+
+def test_a_results_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
+    first = processes.start(hold_and_wait, tmp_path)
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    with pytest.raises(LookalikeError) as caught:
+        hold(tmp_path)
+    for part in (str(tmp_path), f"process {first.pid} on", "--config results="):
+        assert part in str(caught.value)
+    first.kill()  # however it ends
+    first.join()
+    assert processes.exit_code(processes.start(held_again, tmp_path)) == 0
+
+
+def test_a_folder_is_made_and_left_as_it_was(tmp_path: Path) -> None:
+    require_writable(tmp_path / "a" / "b", "results")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LookalikeError, match=r"file/results: cannot be written.*--config cache="):
+        require_writable(tmp_path / "file" / "results", "cache")
+
+
+def write_as_nobody(folder: Path) -> None:
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    with pytest.raises(LookalikeError, match="cannot be written: Permission denied"):
+        require_writable(folder, "results")
+    message = "cannot be written: Permission denied"
+    with pytest.raises(LookalikeError, match=message), whole(folder / "file.json"):
+        pass
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    assert processes.exit_code(processes.start(write_as_nobody, tmp_path)) == 0
+
+
+def test_room_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    require_room(tmp_path / "not" / "there", free / 2, "10 pictures", "cache")
+    with pytest.raises(LookalikeError) as caught:
+        require_room(tmp_path / "not" / "there", 2 * free, "10 pictures", "cache", "eat less, ")
+    said = str(caught.value)
+    for part in (f"{tmp_path}/not/there", "10 pictures", "GB left", "eat less", "cache=..."):
+        assert part in said
+
+
+def test_only_what_was_half_written_goes(tmp_path: Path) -> None:
+    deep = tmp_path / "run"
+    with pytest.raises(RuntimeError), whole(deep / "result.json") as beside:
+        shutil.copy(beside, left := beside.with_name(beside.name.replace(".part", "x.part")))
+        raise RuntimeError
+    others = [deep / "result.json", deep / ".result.json.seal", deep / "part"]
+    for path in others:
+        path.touch()
+    remove_half_written(tmp_path, older_than=time.time() - 60)
+    assert left.exists()
+    remove_half_written(tmp_path, older_than=time.time() + 1)
+    assert sorted(deep.iterdir()) == sorted(others)
+
+
+def test_a_file_system_without_locks_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    hold(tmp_path)

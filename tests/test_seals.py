@@ -1,0 +1,128 @@
+"""Seals of results against files that are changed behind their back."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lookalike import seals
+from lookalike.files import sha256_of_file
+from lookalike.logs import step
+from lookalike.seals import broken, seal, seal_of, unseal
+
+DAY = 24 * 60 * 60
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Results of three files, sealed."""
+    for name in ("a.json", "run/b.parquet", "run/deep/c.bin"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 100)
+        seal([path])
+    return tmp_path
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_is_as_it_was_is_not_broken(results: Path) -> None:
+    assert broken(results) == []
+
+
+@pytest.mark.parametrize("at", [0, 57, -1])
+def test_one_flipped_bit_is_found(results: Path, at: int) -> None:
+    path = results / "run" / "b.parquet"
+    status = path.stat()
+    flip(path, at)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert broken(results) == [path]
+
+
+@pytest.mark.parametrize("length", [0, 1, 599])
+def test_a_file_cut_short_is_found(results: Path, length: int) -> None:
+    os.truncate(results / "a.json", length)
+    assert broken(results) == [results / "a.json"]
+
+
+def test_silent_damage_is_found_within_a_day(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A failing disk changes no time: so the seal is made to tell the times of the damaged file.
+    path = results / "a.json"
+    sha256 = sha256_of_file(path)
+    flip(path, 3)
+    seals._write(path, sha256)
+    assert broken(results) == []
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + DAY + 1)
+    assert broken(results) == [path]
+
+
+def test_a_file_touched_or_moved_is_what_it_was(results: Path) -> None:
+    os.utime(results / "a.json")
+    results.rename(results.with_name("elsewhere"))
+    assert broken(results.with_name("elsewhere")) == []
+
+
+def test_files_without_a_seal_gone_or_linked_are_left_alone(results: Path) -> None:
+    (results / "new.json").write_text("new")
+    (results / "a.json").unlink()
+    shared = results.with_name("shared")
+    shared.write_text("of another")
+    (results / "run" / "b.parquet").unlink()
+    (results / "run" / "b.parquet").symlink_to(shared)
+    unseal([results / "run" / "deep" / "c.bin"])
+    flip(results / "run" / "deep" / "c.bin", 0)
+    assert broken(results) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "{}"])
+def test_a_damaged_seal_condemns_nothing_for_good(results: Path, content: str) -> None:
+    seal_of(results / "a.json").write_text(content)
+    # Without a checksum to go by, the file is either taken or made anew; nothing ends in an error.
+    assert broken(results) in ([], [results / "a.json"])
+
+
+def test_a_step_seals_what_it_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    with step(None, [str(path)]):
+        path.write_text("result")
+    flip(path, 0)
+    assert broken(tmp_path) == [path]
+
+
+def test_a_step_that_fails_leaves_no_seal(results: Path) -> None:
+    path = results / "a.json"
+    with pytest.raises(SystemExit), step(None, [str(path)]):
+        raise ValueError
+    assert not seal_of(path).exists()
+
+
+def test_a_file_that_is_being_written_is_not_called_broken(results: Path) -> None:
+    # Another run looks at the results while a step writes them, over and over.
+    path, done = results / "a.json", threading.Event()
+
+    def write() -> None:
+        for number in range(300):
+            unseal([path])
+            beside = path.with_name("beside")
+            beside.write_text(str(number))
+            beside.replace(path)
+            seal([path])
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    looks = 0
+    while not done.is_set():
+        assert broken(results) == []
+        looks += 1
+    writer.join()
+    assert looks > 10
