@@ -344,7 +344,7 @@ def _leakage(data: Data) -> None:
 
 @_noted(
     "a training image that is also in the gallery, smaller and as JPEG",
-    "NEAR-DUPLICATES: 1 image of the gallery set looks the same as a training image",
+    "1 image of the gallery set looks the same as one of the train set",
 )
 def _near_leakage(data: Data) -> None:
     data.copy("train/t0.png", "gallery/g0.png", smaller=True)
@@ -352,7 +352,7 @@ def _near_leakage(data: Data) -> None:
 
 @_noted(
     "a query that is also in the gallery, smaller and as JPEG",
-    "1 gallery image looks the same as a query",
+    "1 image of the gallery set looks the same as one of the query set",
 )
 def _near_query(data: Data) -> None:
     data.copy("query_images/q0.png", "gallery/g0.png", smaller=True)

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -320,6 +321,29 @@ def test_an_image_that_is_gone_leaves_a_blank_and_a_warning(made: Made, page: No
     ]
     assert set(blanks) == {name}
     assert "1 image shown here" in section(without, "alarm").text
+
+
+def test_near_duplicates_are_shown_side_by_side(page: Node, made: Made) -> None:
+    data = section(page, "data")
+    (pairs,) = data.all("ul", "pairs")
+    shown = [
+        (
+            [use.attributes["href"] for use in pair.all("use")],
+            [name.text for name in pair.all("code")],
+            "(other label)" in pair.text,
+        )
+        for pair in pairs.all("li")
+    ]
+    assert [names for _, names, _ in shown] == [
+        [f"train/{pair['train']}", f"gallery/{pair['gallery']}"]
+        for pair in cast(list[dict[str, str]], NEAR[0]["first"])
+    ]
+    # The second gallery image is of another class than the training images.
+    assert [other for *_, other in shown] == [True, False]
+    assert len({use for uses, *_ in shown for use in uses}) == 4
+    assert "#blank" not in {use for uses, *_ in shown for use in uses}
+    assert "7 images of the gallery set look like one of the train set" in data.text
+    assert "the 2 nearest" in data.text
 
 
 def test_ties_are_shown_only_where_there_are_some(made: Made) -> None:

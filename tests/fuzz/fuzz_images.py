@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fuzz.targets import atheris, fuzz, images
 
-with atheris.instrument_imports(include=["lookalike"]):
+with atheris.instrument_imports(include=["lookalike", "PIL"]):
     from lookalike import decoding
     from lookalike.decoding import BadImageError, Size, open_reduced, open_rgb
 

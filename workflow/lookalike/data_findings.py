@@ -39,7 +39,6 @@ def findings(
     """
     warnings = [
         *_leakage(report),
-        *_near_leakage(report),
         *_left_out(report),
         *_two_labels(labelled_twice),
         *_unscored(report),
@@ -48,7 +47,7 @@ def findings(
     ]
     notes = [
         *_leave_one_out(report, queries_in_gallery),
-        *_near_in_gallery(report),
+        *_near(report),
         *_copies(report),
         *_classes(report, nearly_equal_labels),
         *_files(nearly_equal_names, links, tiny),
@@ -94,31 +93,18 @@ def _leakage(report: Report) -> Iterator[str]:
             )
 
 
-def _near_leakage(report: Report) -> Iterator[str]:
+def _near(report: Report) -> Iterator[str]:
     for pair in report["near_duplicates"]["across"]:
         one, other = pair["splits"]
-        if one == "train":
-            yield (
-                f"NEAR-DUPLICATES: {_n(pair['images'], 'image')} of the {other} set "
-                f"{'looks' if pair['images'] == 1 else 'look'} the same as a training image, "
-                f"though {'its' if pair['images'] == 1 else 'their'} bytes differ: "
-                f"{_pair(pair)}. Copies, resized or saved again, make scores too good; their "
-                "pictures are in the report."
-            )
-
-
-def _near_in_gallery(report: Report) -> Iterator[str]:
-    for pair in report["near_duplicates"]["across"]:
-        if pair["splits"][0] != "train":
-            differing = pair["of_another_label"]
-            yield (
-                f"{_n(pair['images'], 'gallery image')} "
-                f"{'looks' if pair['images'] == 1 else 'look'} the same as a query, though "
-                f"{'its' if pair['images'] == 1 else 'their'} bytes differ: {_pair(pair)}. "
-                "Copies, resized or saved again, are easy to find; their pictures are in the "
-                "report."
-                + (f" {differing:,} {_is(differing)} under another label." if differing else "")
-            )
+        differing = pair["of_another_label"]
+        they = pair["images"] > 1
+        yield (
+            f"{_n(pair['images'], 'image')} of the {other} set {'look' if they else 'looks'} the "
+            f"same as one of the {one} set, though the files differ: {_pair(pair)}"
+            + (f" ({differing:,} under another label)" if differing else "")
+            + ". If they are copies, resized or saved again, scores are too good: their pictures "
+            "are in the report."
+        )
 
 
 def _pair(pair: Report) -> str:

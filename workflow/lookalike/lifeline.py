@@ -20,7 +20,8 @@ def begin() -> None:
 def follow() -> None:
     """If a run started this job here, end like on SIGTERM as soon as that run is gone."""
     run = os.environ.get(VARIABLE)
-    if run:
+    # In a container with process ids of its own, the run cannot be seen.
+    if run and _is_there(int(run)):
         threading.Thread(target=_watch, args=(int(run),), daemon=True).start()
 
 
