@@ -2,7 +2,6 @@
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
 import signal
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,9 @@ from lookalike.config import image_settings, read_yaml, resolve
 from lookalike.data_layout import SPLITS, DataSettings, explain_missing, fingerprint
 from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
-from lookalike import lifeline
 from lookalike.errors import LookalikeError
-from lookalike.guard import hold, remove_half_written, require_folder, require_writable
 from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
-from lookalike.seals import broken, unseal
 from snakemake.exceptions import WorkflowError
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
@@ -64,49 +60,6 @@ IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
 # What the cache may hold of decoded training images. It decides no result: a param takes it aside.
 PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
-
-
-# Where results lie in storage, that keeps its own checksums, and has no locks.
-RESULTS_ARE_HERE = workflow.storage_settings.default_storage_provider is None
-
-
-def remove_damaged():
-    """Remove results that are not what their step wrote, so that the run makes them anew."""
-    for path in broken(Path(config["results"])):
-        what = f"{path}: is damaged: it is not what was written there."
-        if workflow.output_settings.dryrun:
-            logger.warning(f"{what} A run that asks for it makes it anew.")
-        else:
-            logger.warning(
-                f"{what} It is removed; a run that asks for it makes it anew."
-            )
-            path.unlink()
-            unseal([path])
-
-
-# Before jobs are looked at: what is not there is made.
-if workflow.is_main_process and RESULTS_ARE_HERE:
-    try:
-        require_folder(Path(config["results"]), "results")
-    except LookalikeError as error:
-        raise WorkflowError(str(error)) from None
-    remove_damaged()
-
-
-def begin():
-    """See that this run can work, and that no other one is at work in the same place."""
-    results = Path(config["results"])
-    try:
-        require_writable(Path(config["cache"]), "cache")
-        if RESULTS_ARE_HERE:
-            require_writable(results, "results")
-            hold(results)
-    except LookalikeError as error:
-        raise WorkflowError(str(error)) from None
-    day = 24 * 60 * 60
-    remove_half_written(results, time.time() - (0 if workflow.local_exec else day))
-    if workflow.local_exec:
-        lifeline.begin()
 
 
 def recipe_of(run):

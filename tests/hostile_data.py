@@ -226,6 +226,7 @@ class Data:
 
     def __init__(self, root: Path) -> None:
         self.root, self.train, self.test = root, dict[str, Any](TRAIN), dict[str, Any](TEST)
+        self.train_again: list[tuple[str, str]] = []  # keys that are there already
         for name in [*TRAIN, *TEST]:
             self.draw({"t": "train", "q": "query_images", "g": "gallery"}[name[0]], name)
 
@@ -245,19 +246,25 @@ class Data:
             content = saved(image, "JPEG", quality=85)
         (self.root / target).write_bytes(content)
 
+    @property
+    def train_pairs(self) -> list[tuple[str, Any]]:
+        """The pairs of the training labels, in the order of the file."""
+        return [*self.train.items(), *self.train_again]
+
     def save(self) -> Path:
         """Write the label files; JSON spells any key and label."""
-        (self.root / "train_image_info.json").write_text(json.dumps(self.train))
+        pairs = [f"{json.dumps(key)}: {json.dumps(label)}" for key, label in self.train_pairs]
+        (self.root / "train_image_info.json").write_text(f"{{{', '.join(pairs)}}}")
         (self.root / "test_image_info.json").write_text(json.dumps(self.test))
         return self.root
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Something odd of a data set that is used all the same.
+    """Something odd of a data set.
 
-    says: what a finding must hold; outcome: NOTE, or USE where there is nothing to say; spoil:
-    changes the data.
+    says: what a finding must hold; outcome: NOTE, or USE where there is nothing to say, or SKIP
+    where an entry is left out; spoil: changes the data.
     """
 
     what: str
@@ -326,6 +333,18 @@ def _litter(data: Data) -> None:
         path = data.root / "train" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
+
+
+@_noted("a key given twice, with the same label", outcome=USE)
+def _key_again(data: Data) -> None:
+    data.train_again.append(("t0.png", "a"))
+
+
+@_noted("a key given twice, with two labels", "conflicting_labels", SKIP)
+def _key_of_two_labels(data: Data) -> None:
+    data.draw("train", "twice.png")
+    data.train["twice.png"] = "a"
+    data.train_again.append(("twice.png", "b"))
 
 
 @_noted("one image under two labels", "given under more than one label, byte for byte the same")

@@ -28,18 +28,22 @@ from safetensors.numpy import load_file
 
 import processes
 from drawings import write_data
-from lookalike import embedding_split, pixels, seals
+from lookalike import embedding_split, guard, pixels, seals
 from lookalike.comparison import write_comparison
+from lookalike.config import merge
 from lookalike.data_layout import SPLITS, DataSettings
 from lookalike.embedding_split import EmbedSettings, embed_shard, embed_split
+from lookalike.errors import LookalikeError
 from lookalike.evaluation import evaluate_files
 from lookalike.files import write_parquet
+from lookalike.guard import hold
 from lookalike.logs import step as logged
 from lookalike.manifest import write_manifest
 from lookalike.pixels import write_pixels
 from lookalike.report import write_report
 from lookalike.training_run import TrainingJob, train_run
 from report_folder import LABELS, RUNS, TEMPLATE, K, make_data_report, make_images, make_run
+from snakemake_runs import QUICK, repeatable, snakemake, write_settings
 from test_training import recipe
 from test_training_run import IMAGE
 
@@ -185,12 +189,21 @@ STEPS = {
 
 
 class Case(NamedTuple):
-    """A step to run: from where, to where, and the largest file that it may write."""
+    """A step to run.
+
+    Attributes:
+        step: a key of STEPS.
+        inputs: what an undisturbed run of each step made.
+        place: where its results and its cache go.
+        largest: the largest file that it may write.
+        refuses: it may, beforehand, where it sees that there is too little room.
+    """
 
     step: str
     inputs: Path
     place: Path
     largest: int = resource.RLIM_INFINITY
+    refuses: bool = False
 
 
 def serve(connection: Connection) -> None:
@@ -220,8 +233,9 @@ def status_of(case: Case) -> int:
         # Several writes to each store.
         patch.setattr(pixels, "CHUNK_IMAGES", 16)
         patch.setattr(embedding_split, "STORE_BATCHES", 1)
-        # Nothing refuses beforehand: here, it is the writes that fail.
-        patch.setattr("lookalike.guard.shutil.disk_usage", lambda _: SimpleNamespace(free=2**60))
+        if not case.refuses:
+            plenty = SimpleNamespace(free=2**60)
+            patch.setattr("lookalike.guard.shutil.disk_usage", lambda _: plenty)
         torch.set_num_threads(1)
         work, outputs = STEPS[case.step]
         with logged(
@@ -456,41 +470,137 @@ def room_for(server: Server, disk: Disk, step: str, made: Path) -> int:
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("more", [2, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("more", [1, pytest.param(40, marks=pytest.mark.long)])
 def test_a_step_on_a_full_disk_says_so_and_ends_the_same_once_there_is_room(
     server: Server, disk: Disk, made: Path, step: str, more: int
 ) -> None:
     rng = random.Random(f"{step} {more}")
     pages = room_for(server, disk, step, made) // PAGE
     named: Counter[str | None] = Counter()
-    for room in (0, 1, *(rng.randint(2, pages) for _ in range(more)), pages + 100):
+    for room in (0, 1, *(rng.randint(2, pages) for _ in range(more))):
         case = Case(step, made, disk.new_place())
         disk.leave(room * PAGE)
         named[fails_and_ends_the_same(server, case, NO_SPACE, disk.make_room)] += 1
-    print(f"{step}: {dict(named)}")
-    assert named[None] > 0
+    print(f"{step}, up to {pages} pages: {dict(named)}")
     assert named.total() - named[None] >= 2
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("most", [2, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("some", [1, pytest.param(40, marks=pytest.mark.long)])
 def test_a_disk_that_takes_no_more_files_is_a_full_disk(
-    server: Server, disk: Disk, made: Path, step: str, most: int
+    server: Server, disk: Disk, made: Path, step: str, some: int
 ) -> None:
+    rng = random.Random(f"{step} {some}")
+    files = sum(1 for _ in (made / step).rglob("*"))
     named: Counter[str | None] = Counter()
-    rng = random.Random(f"{step} {most}")
-    for count in range(most + 1) if most > 2 else (0, 2, rng.randint(3, 12)):
+    for count in (0, *rng.sample(range(1, files), min(some, files - 1))):
         case = Case(step, made, disk.new_place())
         disk.leave_files(count)
         named[fails_and_ends_the_same(server, case, NO_SPACE, disk.make_room)] += 1
-    print(f"{step}: {dict(named)}")
-    assert named.total() - named[None] >= 2
+    print(f"{step}, up to {files} files: {dict(named)}")
+    assert named.total() > named[None]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_limit_on_the_size_of_files_is_a_full_disk(
     server: Server, made: Path, tmp_path: Path, step: str
 ) -> None:
-    case = Case(step, made, tmp_path / "place", largest=100)
-    named = fails_and_ends_the_same(server, case, TOO_LARGE, lambda: None)
-    assert named is not None
+    case = Case(step, made, tmp_path, largest=100)
+    assert fails_and_ends_the_same(server, case, TOO_LARGE, lambda: None) is not None
+
+
+@pytest.mark.parametrize("step", ["pixels", "train", "part", "embed"])
+@pytest.mark.parametrize("more", [1, pytest.param(30, marks=pytest.mark.long)])
+def test_what_is_refused_beforehand_would_not_have_fitted(
+    server: Server, disk: Disk, made: Path, step: str, more: int
+) -> None:
+    rng = random.Random(f"{step} {more}")
+    pages = room_for(server, disk, step, made) // PAGE
+    refusals = 0
+    for room in (0, *(rng.randint(1, pages) for _ in range(more))):
+        case = Case(step, made, disk.new_place(), refuses=True)
+        disk.leave(room * PAGE)
+        status, said = server.run(case)
+        refusal = re.search(r"error: (.*) would take some (.*) MB, and the disk has (.*) MB", said)
+        if refusal:
+            assert status == 1, said
+            assert "Traceback" not in said, said
+            assert float(refusal[2]) >= float(refusal[3])
+            assert float(refusal[3]) <= room * PAGE / 1e6 + 0.1
+            assert re.search(r"Free some, .*--config (cache|results)=", said)
+            assert_whole(case.place, made / step)
+            refusals += 1
+            # Unasked, it fails.
+            status, said = server.run(case._replace(refuses=False))
+            the_error(said, NO_SPACE, case.place)
+        assert status == 0 or refusal or the_error(said, NO_SPACE, case.place)
+        disk.make_room()
+        status, said = server.run(case)
+        assert status == 0, said
+        assert_done(case.place, made / step)
+    assert refusals > 0
+
+
+def test_a_run_holds_its_folder_on_a_full_disk_too(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_held", [])
+    place = disk.new_place()
+    disk.leave(0)
+    hold(place)
+    with pytest.raises(LookalikeError, match="another run is at work here"):
+        hold(place)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_damage_is_found_on_a_full_disk_too(disk: Disk, damaged: bool) -> None:
+    result = disk.new_place() / "metrics.json"
+    result.write_text("0.5")
+    seals.seal([result])
+    if damaged:
+        result.write_text("0.9")
+    long_ago = time.time() - 2 * 24 * 60 * 60
+    os.utime(seals.seal_of(result), (long_ago, long_ago))  # it is looked at anew
+    disk.leave(0)
+    assert seals.broken(disk.folder) == [result] * damaged
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    "rooms", [[0.3], pytest.param([-1, 0.1, 0.6, 0.9], marks=pytest.mark.long)]
+)
+def test_a_pipeline_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(
+    tmp_path: Path, rooms: list[float]
+) -> None:
+    """Room for the training, and for so much of the rest; or for nothing."""
+    recipes = {"default": {"epochs": 1, "validation": {"classes": 0}}}
+    settings = merge(QUICK, {"data": {"root": str(tmp_path / "data")}, "recipes": recipes})
+    write_data(tmp_path / "data")
+    one = tmp_path / "undisturbed"
+    write_settings(one, settings)
+    run = snakemake(one)
+    assert run.status == 0, run.output
+    expected = {name: (one / name).read_bytes() for name in repeatable("default.0")}
+    pages = {path: -(-path.stat().st_size // PAGE) for path in (one / "results").rglob("*")}
+    weights = sum(pages[path] for path in pages if path.suffix == ".safetensors")
+    for number, room in enumerate(rooms):
+        folder = tmp_path / str(number)
+        write_settings(folder, settings)
+        with mounted(folder / "results") as full:
+            left = weights + room * (sum(pages.values()) - weights)
+            full.leave(int(left) * PAGE if room > 0 else 0)
+            run = snakemake(folder)
+            assert run.status != 0
+            assert re.search(rf"error: .*: cannot be written: {NO_SPACE}", run.output), run.output
+            assert "Traceback" not in run.output, run.output
+            assert not list(full.folder.rglob(f".*{guard.HALF_WRITTEN}"))
+            for name, whole in expected.items():
+                result = folder / name
+                is_equal = not result.exists() or result.read_bytes() == whole
+                assert is_equal, name
+            full.make_room()
+            run = snakemake(folder)
+            assert run.status == 0, run.output
+            for name, whole in expected.items():
+                is_equal = (folder / name).read_bytes() == whole
+                assert is_equal, name
