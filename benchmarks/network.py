@@ -187,7 +187,7 @@ def train_once(folder: Path, data: TrainingData, recipe: dict[str, Any]) -> None
     checkpoint = Checkpoint(folder / "training", "run")
     fabric = fabric_for(CPU, fabric_precision(recipe, CPU))
     train(build_model(recipe["model"], data.image.size), data, recipe, 0, fabric, checkpoint)
-    checkpoint.remove()
+    checkpoint.path.unlink()
 
 
 # Memory: measured in processes of their own.

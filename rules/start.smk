@@ -1,10 +1,9 @@
-# Before a run's first job: results that were damaged, folders that cannot be written, other runs.
+# A run's beginning and end: damaged results, folders that cannot be written, other runs, what is left.
 import time
 from pathlib import Path
 
-from lookalike import lifeline
+from lookalike import guard, lifeline
 from lookalike.errors import LookalikeError
-from lookalike.guard import hold, remove_half_written, require_folder, require_writable
 from lookalike.seals import broken, unseal
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -30,7 +29,7 @@ def remove_damaged():
 # Before jobs are looked at: what is not there is made.
 if workflow.is_main_process and RESULTS_ARE_HERE:
     try:
-        require_folder(Path(config["results"]), "results")
+        guard.require_folder(Path(config["results"]), "results")
     except LookalikeError as error:
         raise WorkflowError(str(error)) from None
     remove_damaged()
@@ -40,13 +39,20 @@ def begin():
     """See that this run can work, and that no other one is at work in the same place."""
     results = Path(config["results"])
     try:
-        require_writable(Path(config["cache"]), "cache")
+        guard.require_writable(Path(config["cache"]), "cache")
         if RESULTS_ARE_HERE:
-            require_writable(results, "results")
-            hold(results)
+            guard.require_writable(results, "results")
+            guard.hold(results)
     except LookalikeError as error:
         raise WorkflowError(str(error)) from None
     day = 24 * 60 * 60
-    remove_half_written(results, time.time() - (0 if workflow.local_exec else day))
+    guard.remove_half_written(
+        results, time.time() - (0 if workflow.local_exec else day)
+    )
     if workflow.local_exec:
         lifeline.begin()
+
+
+def end():
+    """Forget what was kept only in case this run had not ended well."""
+    guard.remove_done_trainings(Path(config["cache"]))

@@ -11,6 +11,7 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
 import time
 import traceback
 from collections import Counter
@@ -583,11 +584,33 @@ def test_damage_is_found_on_a_full_disk_too(disk: Disk, damaged: bool) -> None:
     assert seals.broken(disk.folder) == [result] * damaged
 
 
+def test_a_loop_is_compiled_also_where_its_machine_code_cannot_be_kept(
+    disk: Disk, tmp_path: Path
+) -> None:
+    program = (
+        "from lookalike.compilation import compiled\n"
+        "@compiled\n"
+        "def double(number):\n"
+        "    return 2 * number\n"
+        "print(double(21))\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    place = disk.new_place()
+    disk.leave(0)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(place)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+
+
 @pytest.mark.workflow
 @pytest.mark.parametrize(
     ("target", "rooms"),
     [
-        ("results/default.0/metrics.json", [0.5]),
+        ("results/default.0/embeddings/query.parquet", [0.5]),
         pytest.param("all", [0.0, 0.3, 0.6, 0.9], marks=pytest.mark.long),
     ],
 )
@@ -603,7 +626,7 @@ def test_a_pipeline_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(
     run = snakemake(one, target)
     assert run.status == 0, run.output
     made = [name for name in repeatable("default.0") if (one / name).exists()]
-    assert "results/default.0/metrics.json" in made
+    assert "results/default.0/embeddings/query.parquet" in made
     pages = {path: -(-path.stat().st_size // PAGE) for path in (one / "results").rglob("*")}
     weights = sum(pages[path] for path in pages if path.suffix == ".safetensors")
     for number, room in enumerate(rooms):

@@ -177,12 +177,14 @@ def log_times(folder: Path) -> dict[Path, int]:
 
 
 def forget(folder: Path, step: str) -> None:
-    """Delete what `step` and the steps after it made; the caches stay."""
+    """Delete what `step` and the steps after it made; of the caches, a training's state."""
     steps = list(STEPS)
     for path in files_of(folder / "results"):
         made_by = step_of(path, OUTPUTS, "results")
         if made_by and steps.index(made_by) >= steps.index(step):
             path.unlink()
+    if steps.index(step) <= steps.index("train"):
+        shutil.rmtree(folder / ".lookalike" / "training", ignore_errors=True)
 
 
 def assert_nothing_is_half_written(folder: Path, expected: dict[str, bytes]) -> None:
@@ -240,7 +242,7 @@ class Undisturbed:
 
 
 def has_state(folder: Path) -> bool:
-    """Whether the state of an unfinished training is kept."""
+    """Whether the state of a training is kept."""
     return any((folder / ".lookalike" / "training").glob("[!.]*.safetensors"))
 
 
@@ -273,9 +275,6 @@ class Trainings:
             self.went_on += after > 0
             # An epoch's state is kept after its line is written: a kill may come between.
             self.kept = max([after, *(epoch - 1 for epoch in done)])
-            # The state is forgotten once all results are there.
-            if re.search("(?<!un)trained model", said):
-                self.kept = 0
 
 
 def wait_for_a_moment_of(
@@ -342,6 +341,7 @@ def test_a_pipeline_killed_in_every_step_ends_the_same(
                     hit = hit and has_state(folder)
                 if not hit:  # too late
                     forget(folder, step)
+                    trainings.kept = 0
                     hurry += 1
 
         life = Life(folder)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lookalike.files import whole
+from lookalike.guard import DONE
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.safetensors"
+        self.done = folder / f"{key}{DONE}"
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
         """Replace the state that was kept."""
@@ -73,8 +75,9 @@ class Checkpoint:
             How far the training had come; the beginning where nothing is kept, or what is kept
             is not what was written.
         """
+        path = self.path if self.path.exists() else self.done
         try:
-            with safe_open(self.path, framework="pt") as stored:
+            with safe_open(path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
                 told, sha256 = (stored.metadata()[key] for key in ("position", "sha256"))
                 if _digest_of(tensors, told) != sha256:
@@ -85,7 +88,7 @@ class Checkpoint:
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             log.warning(
                 "warning: the state kept in %s is left aside, the training begins anew: %s",
-                self.path,
+                path,
                 error,
             )
             return Position()
@@ -100,12 +103,17 @@ class Checkpoint:
         model.load_state_dict(weights)
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
-        log.info("going on after %s, from %s", position, self.path)
+        log.info("going on after %s, from %s", position, path)
         return position
 
-    def remove(self) -> None:
-        """Forget the state: the training is done."""
-        self.path.unlink(missing_ok=True)
+    def finish(self) -> None:
+        """Mark the training as done.
+
+        The state is kept until the run that trains has ended well: a kill before Snakemake has
+        noted that the job is finished makes it delete the outputs.
+        """
+        if self.path.exists():
+            self.path.replace(self.done)
 
 
 def _digest_of(tensors: Mapping[str, torch.Tensor], told: str) -> str:

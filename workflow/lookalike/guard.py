@@ -18,6 +18,8 @@ from lookalike.quoting import shown
 
 HALF_WRITTEN = ".part"
 """Ending of files that are being written; see `lookalike.files.whole`."""
+DONE = ".done.safetensors"
+"""Ending of the states of trainings that are done; see `lookalike.checkpoints`."""
 LOCK = ".lock"
 
 _held: list[IO[str]] = []
@@ -89,6 +91,12 @@ def remove_half_written(results: Path, older_than: float) -> None:
         with suppress(OSError):
             if path.lstat().st_mtime < older_than:
                 path.unlink()
+
+
+def remove_done_trainings(cache: Path) -> None:
+    """Forget the states of trainings that are done: their run has ended well."""
+    for path in (cache / "training").glob(f"*{DONE}"):
+        path.unlink(missing_ok=True)
 
 
 def require_room(folder: Path, n_bytes: float, what: str, setting: str, remedy: str = "") -> None:

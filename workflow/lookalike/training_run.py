@@ -139,7 +139,7 @@ def train_run(job: TrainingJob) -> None:
     if fabric.is_global_zero:
         _save(job, model, Path(job.trained), "trained", target)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
-        checkpoint.remove()
+        checkpoint.finish()
     leave()
 
 
