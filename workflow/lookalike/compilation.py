@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from numba import njit
@@ -13,6 +14,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F, **options: Any) -> F:
     """Compile at first use; keep the machine code beside the source for the next process."""
     try:
-        return cast(F, njit(nogil=True, cache=True, error_model="numpy", **options)(function))
+        dispatcher = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # no folder to keep it in: neither beside the source nor at home
         return cast(F, njit(nogil=True, error_model="numpy", **options)(function))
+    if not hasattr(dispatcher, "_cache"):  # numba was told not to compile
+        return cast(F, dispatcher)
+    keep = dispatcher._cache.save_overload
+
+    def keep_if_there_is_room(*arguments: Any) -> None:
+        with suppress(OSError):
+            keep(*arguments)
+
+    dispatcher._cache.save_overload = keep_if_there_is_room
+    return cast(F, dispatcher)

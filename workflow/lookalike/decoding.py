@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedIm
 from PIL.JpegImagePlugin import JpegImageFile
 
 from lookalike.errors import LookalikeError
-from lookalike.quoting import shown
+from lookalike.quoting import shown_path
 
 # Pillow warns of files that it reads all the same, and cannot name them: a block of EXIF that is
 # damaged, say. What cannot be read is refused here, by name.
@@ -84,7 +84,7 @@ class BadImageError(LookalikeError):
     """
 
     def __init__(self, status: str, detail: str, name: str = "") -> None:
-        super().__init__(f"{shown(name)}: {detail}" if name else detail)
+        super().__init__(f"{shown_path(name)}: {detail}" if name else detail)
         self.status, self.detail = status, detail
 
 

@@ -15,7 +15,7 @@ from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings
 from lookalike.lookahead import map_ahead
 from lookalike.normalisation import normalise
-from lookalike.quoting import shown
+from lookalike.quoting import shown_path
 from lookalike.rows import RowSource
 
 # A batch is padded to a multiple of this: the kernels chosen for such batches give an image the
@@ -102,7 +102,7 @@ def require_finite(vectors: NDArray[np.float32], files: Sequence[Path]) -> None:
     """Raise LookalikeError naming the files whose embedding is not finite."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        names = ", ".join(shown(str(files[row])) for row in bad[:5])
+        names = ", ".join(shown_path(files[row]) for row in bad[:5])
         raise LookalikeError(
             f"{len(bad)} embeddings are not finite (the first: {names}); the model is unusable: "
             "train it again with a lower optimizer.lr"

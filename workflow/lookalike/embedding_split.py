@@ -25,7 +25,7 @@ from lookalike.code import modules_digest
 from lookalike.digests import digest_of
 from lookalike.embedding import embed_batches, for_device, padded, require_finite
 from lookalike.errors import LookalikeError
-from lookalike.files import read_json, write_json
+from lookalike.files import read_json, write_json, write_text
 from lookalike.guard import require_room
 from lookalike.images import ImageSettings
 from lookalike.lookahead import map_ahead
@@ -128,7 +128,7 @@ def embed_split(
     work = Work(max(0, len(set(hashes)) - embedded), embedded, embedded)
     _write_summary(summary, len(hashes), work, seconds, description)
     if shards:
-        counted.touch()
+        write_text(counted, "")
 
 
 def embed_shard(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LookalikeError
 from lookalike.guard import HALF_WRITTEN
-from lookalike.quoting import shown
+from lookalike.quoting import shown_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +65,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 def _cannot_write(target: Path, why: str | None) -> LookalikeError:
     return LookalikeError(
-        f"{shown(str(target))}: cannot be written: {why}. Nothing is lost: mend that, and the same "
+        f"{shown_path(target)}: cannot be written: {why}. Nothing is lost: mend that, and the same "
         "command goes on from here"
     )
 

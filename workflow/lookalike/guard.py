@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from lookalike.errors import LookalikeError
-from lookalike.quoting import shown
+from lookalike.quoting import shown_path
 
 HALF_WRITTEN = ".part"
 """Ending of files that are being written; see `lookalike.files.whole`."""
@@ -35,7 +35,7 @@ def require_folder(folder: Path, setting: str) -> None:
     while not os.path.lexists(place):
         place = place.parent
     if not place.is_dir():
-        raise _cannot_write(folder, f"{shown(str(place))} is not a folder", setting)
+        raise _cannot_write(folder, f"{shown_path(place)} is not a folder", setting)
 
 
 def require_writable(folder: Path, setting: str) -> None:
@@ -55,7 +55,7 @@ def require_writable(folder: Path, setting: str) -> None:
 
 def _cannot_write(folder: Path, why: str | None, setting: str) -> LookalikeError:
     return LookalikeError(
-        f"{shown(str(folder.absolute()))}: cannot be written: {why}. Mend that, or name another "
+        f"{shown_path(folder.absolute())}: cannot be written: {why}. Mend that, or name another "
         f"folder: --config {setting}=..."
     )
 
@@ -74,14 +74,16 @@ def hold(results: Path) -> None:
         stream.seek(0)
         owner = stream.read().strip() or "another process"
         raise LookalikeError(
-            f"{shown(str(results.absolute()))}: another run is at work here ({owner}). Wait for "
+            f"{shown_path(results.absolute())}: another run is at work here ({owner}). Wait for "
             "it, or give this one a folder of its own: --config results=..."
         ) from None
     except OSError:
         return  # a file system without locks
-    stream.truncate(0)
-    stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    stream.flush()
+    # Whose it is cannot be told on a full disk; it is held all the same.
+    with suppress(OSError):
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
     _held.append(stream)
 
 
@@ -118,7 +120,7 @@ def require_room(folder: Path, n_bytes: float, what: str, setting: str, remedy: 
     free = shutil.disk_usage(place).free
     if free < n_bytes:
         raise LookalikeError(
-            f"{shown(str(folder.absolute()))}: {what} would take some {_size(n_bytes)}, and the "
+            f"{shown_path(folder.absolute())}: {what} would take some {_size(n_bytes)}, and the "
             f"disk has {_size(free)} left. Free some, {remedy}or name another folder: "
             f"--config {setting}=..."
         )

@@ -24,7 +24,7 @@ from lookalike.images import ImageSettings, load_pixels
 from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable
 from lookalike.progress import Progress
-from lookalike.quoting import shown
+from lookalike.quoting import shown_path
 from lookalike.rows import Rows, RowSource
 from lookalike.store import Store
 
@@ -54,10 +54,10 @@ def decoded(
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise LookalikeError(f"{shown(str(path))}: cannot be read: {error.strerror}") from error
+            raise LookalikeError(f"{shown_path(path)}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LookalikeError(
-                f"{shown(str(path))}: changed since the manifest was made; run again"
+                f"{shown_path(path)}: changed since the manifest was made; run again"
                 " (with --forcerun manifest where data.watch_images is false)"
             )
         return sha256, load_pixels(content, settings)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 LONGEST = 120
 """Characters shown of a name or a label."""
 
@@ -17,6 +20,11 @@ def shown(text: str, longest: int = LONGEST) -> str:
     """
     plain = text.isprintable() and text == text.strip() and not set(text) & set(',;"') and text
     return text if plain and len(text) <= longest else quoted(text, longest)
+
+
+def shown_path(path: str | Path) -> str:
+    """A path in whole, however long: it says which file is meant."""
+    return shown(str(path), longest=sys.maxsize)
 
 
 def quoted(text: str, longest: int = LONGEST) -> str:

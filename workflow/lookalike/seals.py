@@ -11,9 +11,11 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lookalike.errors import LookalikeError
 from lookalike.files import sha256_of_file, write_json
 
 SUFFIX = ".seal"
@@ -70,7 +72,9 @@ def _is_sound(path: Path) -> bool:
     if as_it_was and time.time() - seal_of(path).stat().st_mtime < _TRUSTED_SECONDS:
         return True
     if sha256_of_file(path) == known.get("sha256"):
-        _write(path, known["sha256"])
+        # Where that cannot be noted, on a full disk say, it is hashed again the next time.
+        with suppress(LookalikeError):
+            _write(path, known["sha256"])
         return True
     # A step may have begun to write it meanwhile: then the seal is gone, or another.
     return _read(path) != known

@@ -126,15 +126,16 @@ def train_run(job: TrainingJob) -> None:
 
     torch.manual_seed(job.seed)
     model = build_model(job.recipe["model"], image.size)
-    # Of weights and two moments, while the last state is still there; then twice the weights.
-    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    require_room(cache, 6 * weights, "the state of the training", "cache")
-    require_room(Path(job.trained), 2 * weights, "the weights", "results")
-    if fabric.is_global_zero:
-        _save(job, model, Path(job.untrained), "untrained", target)
     decides = [dict(job.recipe), image.digest, job.seed, hashes, labels.tolist()]
     works = [job.code, dict(job.software), target.type, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
+    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    # A state is the weights and two moments of each; the last one goes when the next one is there.
+    states = 1 if checkpoint.path.exists() else 2
+    require_room(cache, 3 * states * weights, "the state of the training", "cache")
+    require_room(Path(job.trained), 2 * weights, "the weights", "results")
+    if fabric.is_global_zero:
+        _save(job, model, Path(job.untrained), "untrained", target)
     epochs = train(model, data, job.recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
         _save(job, model, Path(job.trained), "trained", target)
