@@ -40,10 +40,6 @@ onstart:
     begin()
 
 
-onsuccess:
-    end()
-
-
 # Snakemake makes a missing file again only where something asks for it: so this asks for all.
 rule all:
     default_target: True

@@ -1,10 +1,11 @@
-# A run's beginning and end: damaged results, folders that cannot be written, other runs, what is left.
+# A run's beginning: damaged results, folders that cannot be written, other runs, what kills left.
 import time
+from functools import cache
 from pathlib import Path
 
 from lookalike import guard, lifeline
 from lookalike.errors import LookalikeError
-from lookalike.seals import broken, unseal
+from lookalike.seals import broken
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -12,27 +13,25 @@ from snakemake.logging import logger
 RESULTS_ARE_HERE = workflow.storage_settings.default_storage_provider is None
 
 
-def remove_damaged():
-    """Remove results that are not what their step wrote, so that the run makes them anew."""
-    for path in broken(Path(config["results"])):
-        what = f"{path}: is damaged: it is not what was written there."
-        if workflow.output_settings.dryrun:
-            logger.warning(f"{what} A run that asks for it makes it anew.")
-        else:
-            logger.warning(
-                f"{what} It is removed; a run that asks for it makes it anew."
-            )
-            path.unlink()
-            unseal([path])
+@cache
+def force_damaged():
+    """Have results made anew that are not what their step wrote. Called once jobs are looked at."""
+    # Where this workflow is imported under a prefix, results lie elsewhere than the settings say.
+    results = Path(str(rules.manifest.output.report)).parent
+    for path in broken(results, renew=not workflow.dryrun):
+        logger.warning(
+            f"{path}: is damaged: it is not what was written there. A run that asks for it makes "
+            "it anew."
+        )
+        workflow.dag.forcefiles.add(str(path))
 
 
-# Before jobs are looked at: what is not there is made.
+# Looking for damage opens what is there, so a name that cannot be a folder is told before.
 if workflow.is_main_process and RESULTS_ARE_HERE:
     try:
         guard.require_folder(Path(config["results"]), "results")
     except LookalikeError as error:
         raise WorkflowError(str(error)) from None
-    remove_damaged()
 
 
 def begin():
@@ -45,14 +44,11 @@ def begin():
             guard.hold(results)
     except LookalikeError as error:
         raise WorkflowError(str(error)) from None
-    day = 24 * 60 * 60
-    guard.remove_half_written(
-        results, time.time() - (0 if workflow.local_exec else day)
-    )
+    folders = [results, *(results / name for name in ("manifest", "pixels"))]
+    for model in MODELS:
+        folders += [results / model, results / model / "embeddings"]
+    # On a cluster, jobs of a run that is gone may still be at work.
+    age = 0 if workflow.local_exec else 24 * 60 * 60
+    guard.remove_half_written(folders, time.time() - age)
     if workflow.local_exec:
         lifeline.begin()
-
-
-def end():
-    """Forget what was kept only in case this run had not ended well."""
-    guard.remove_done_trainings(Path(config["cache"]))

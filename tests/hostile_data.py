@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hostile_images import NOTE, SKIP, USE, saved
+from hostile_images import NOTE, SKIP, USE, quarters, saved
 
 NAMES = {
-    "with blanks": "two words.png",
+    "blanks": "two words.png",
     "quotes": 'it\'s "here".png',
     "a line break": "two\nlines.png",
     "a tab": "tab\t.png",
@@ -189,7 +189,20 @@ class Thing:
     says: str = ""
 
 
+def _mostly_holes(path: Path) -> None:
+    path.write_bytes(saved(quarters(), "JPEG"))
+    os.truncate(path, 600 * 2**20)
+
+
 THINGS = (
+    Thing(
+        "JPEG with 600 MB of nothing behind it",
+        "holes.jpg",
+        _mostly_holes,
+        SKIP,
+        "too_large",
+        "MB that are read",
+    ),
     Thing("folder", "folder.png", Path.mkdir, SKIP, "not_a_file", "a folder"),
     Thing(
         "link that leads nowhere",
@@ -286,7 +299,7 @@ def _noted(
     return keep
 
 
-@_noted("labels that differ in case", 'in case or blanks only count as different classes: "A" and')
+@_noted("labels that differ in case", 'Unicode form only count as different classes: "A" and')
 def _case_of_labels(data: Data) -> None:
     data.train["t1.png"] = "A"
 

@@ -124,6 +124,13 @@ def with_text() -> bytes:
     return saved(quarters(), "PNG", pnginfo=text)
 
 
+def many_scans() -> bytes:
+    """A progressive JPEG whose last scan is repeated: each goes over the whole picture again."""
+    content = saved(quarters(), "JPEG", progressive=True)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + 5000 * scan + content[-2:]
+
+
 @dataclass(frozen=True)
 class Picture:
     """One image file.
@@ -331,6 +338,14 @@ PICTURES = (
         "text_bomb.png",
         "PNG with a text that inflates to 70 MB",
         text_bomb,
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "scans.jpg",
+        "progressive JPEG of 60 KB with 5,000 scans",
+        many_scans,
         SKIP,
         "too_large",
         costly=True,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hostile_data import ENTRIES, FILES, LABELLINGS, NAMES, NOTED, THINGS
-from hostile_images import PICTURES, REFUSE, USE
+from hostile_images import PICTURES, REFUSE, SKIP, USE
 
 PAGE = Path(__file__).parents[1] / "docs" / "data-quality.md"
 
@@ -49,10 +49,18 @@ def page() -> str:
             ),
             *_table(
                 "Names",
-                "Any name that a file can have is used, in all splits alike.",
+                "Names are used in all splits alike, but for those that would lead elsewhere on "
+                "some system (`\\a`, `C:\\a`, `a\\..\\b`).",
                 ((f"name with {what}", USE, "") for what in NAMES),
             ),
-            *_table("Files that are no files", "", ((x.what, x.outcome, x.reason) for x in THINGS)),
+            *_table(
+                "Files that are none",
+                "",
+                [
+                    *((x.what, x.outcome, x.reason) for x in THINGS),
+                    ("file without permission", SKIP, "unreadable"),
+                ],
+            ),
             *_table("Label entries", "", ((x.what, x.outcome, x.reason) for x in ENTRIES)),
             *_table(
                 "Whole label files",

@@ -248,7 +248,7 @@ class TestFindings:
         report = report_of(rows, unlisted={"gallery": ["x.png"]})
         assert texts(report, "warning") == []
         notes = texts(report, "note")
-        assert '"Cow " and "cow"' in one_with("differ in case or blanks", notes)
+        assert '"Cow " and "cow"' in one_with("differ in case, blanks", notes)
         assert "1 class is in both the training and the test sets: cat" in one_with("known", notes)
         assert "3 gallery images of 2 classes" in one_with("distractors", notes)
         assert "2 files of the gallery set hold only 1 different image: g5 = g6" in one_with(

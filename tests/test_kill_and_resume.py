@@ -10,7 +10,7 @@ import pytest
 
 import lookalike.training
 import processes
-from lookalike.guard import DONE
+from lookalike.checkpoints import DONE
 from lookalike.training_run import TrainingJob, train_run
 from test_training import recipe
 from test_training_run import Data, job, made

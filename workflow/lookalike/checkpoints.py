@@ -16,9 +16,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lookalike.files import whole
-from lookalike.guard import DONE
 
 log = logging.getLogger(__name__)
+
+DONE = ".done.safetensors"
+"""Ending of the states of trainings that are done."""
 
 
 @dataclass
@@ -53,8 +55,15 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
         self.path = folder / f"{key}.safetensors"
-        self.done = folder / f"{key}{DONE}"
+
+    @property
+    def kept(self) -> Path | None:
+        """Where the state is, of an unfinished training or of one that is done."""
+        if self.path.exists():
+            return self.path
+        return next(iter(sorted(self.folder.glob(f"{self.key}.*{DONE}"))), None)
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
         """Replace the state that was kept."""
@@ -75,7 +84,9 @@ class Checkpoint:
             How far the training had come; the beginning where nothing is kept, or what is kept
             is not what was written.
         """
-        path = self.path if self.path.exists() else self.done
+        path = self.kept
+        if path is None:
+            return Position()
         try:
             with safe_open(path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
@@ -83,8 +94,6 @@ class Checkpoint:
                 if _digest_of(tensors, told) != sha256:
                     raise ValueError("its content is not what it was when it was written")
                 position = Position(**json.loads(told))
-        except FileNotFoundError:
-            return Position()
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             log.warning(
                 "warning: the state kept in %s is left aside, the training begins anew: %s",
@@ -106,14 +115,21 @@ class Checkpoint:
         log.info("going on after %s, from %s", position, path)
         return position
 
-    def finish(self) -> None:
-        """Mark the training as done.
+    def finish(self, model_digest: str) -> None:
+        """Mark the training as done: it made the model of this digest.
 
-        The state is kept until the run that trains has ended well: a kill before Snakemake has
-        noted that the job is finished makes it delete the outputs.
+        The state is kept until the model is used (see `forget`). Should a kill come before
+        Snakemake has noted that the job is finished, it deletes the outputs: from the state they
+        are written again at once.
         """
         if self.path.exists():
-            self.path.replace(self.done)
+            self.path.replace(self.folder / f"{self.key}.{model_digest}{DONE}")
+
+
+def forget(folder: Path, model_digest: str) -> None:
+    """Remove the state of the training that made a model."""
+    for path in folder.glob(f"*.{model_digest}{DONE}"):
+        path.unlink(missing_ok=True)
 
 
 def _digest_of(tensors: Mapping[str, torch.Tensor], told: str) -> str:

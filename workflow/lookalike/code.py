@@ -34,7 +34,7 @@ _IMAGES = (
     "rows",
     "store",
 )
-_EMBEDDING = (*_IMAGES, "allocation", "embedding", "models", "normalisation")
+_EMBEDDING = (*_IMAGES, "allocation", "checkpoints", "embedding", "models", "normalisation")
 _RANKING = ("compilation", "counting", "metrics", "ranking", "relevance", "scores", "streams")
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
@@ -57,7 +57,6 @@ STEPS: dict[str, tuple[str, ...]] = {
         *_EMBEDDING,
         *_RANKING,
         "augmentation",
-        "checkpoints",
         "distributed",
         "losses",
         "optimization",

@@ -162,8 +162,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
         )
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
-            f"{place}: {value!r} holds braces, which Snakemake takes for wildcards; rename the "
-            "folder, or name a link that leads to it"
+            f"{place}: {value!r} holds braces, which Snakemake takes for wildcards, or control "
+            "characters; rename the folder, or name a link that leads to it"
         )
     if error.validator == "pattern":
         return f"{place}: {value!r} may hold only letters, digits, '-' and '_'"

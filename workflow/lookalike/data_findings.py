@@ -193,7 +193,7 @@ def _copies(report: Report) -> Iterator[str]:
 def _classes(report: Report, nearly_equal_labels: Report) -> Iterator[str]:
     if nearly_equal_labels["count"]:
         yield (
-            "Labels that differ in case or blanks only count as different classes: "
+            "Labels that differ in case, blanks or Unicode form only count as different classes: "
             f"{'; '.join(nearly_equal_labels['first'])}."
         )
     shared = report["shared_classes"]
@@ -215,7 +215,7 @@ def _classes(report: Report, nearly_equal_labels: Report) -> Iterator[str]:
 def _files(nearly_equal_names: Report, links: Report, tiny: Report) -> Iterator[str]:
     if nearly_equal_names["count"]:
         yield (
-            "Names that differ in case, blanks or Unicode form only are different files here, and "
+            "Names that differ in case or Unicode form only are different files here, and "
             f"may be one file on another computer: {'; '.join(nearly_equal_names['first'])}."
         )
     if links["count"]:

@@ -81,12 +81,16 @@ def data_report(
     report["findings"] = findings(
         report,
         labelled_twice=_counted(_labelled_twice(images)),
-        nearly_equal_labels=_counted(_nearly_equal(chain.from_iterable(labels.values()))),
+        nearly_equal_labels=_counted(
+            _nearly_equal(chain.from_iterable(labels.values()), blanks=True)
+        ),
         nearly_equal_names=_counted(
             [
                 group
                 for split in images
-                for group in _nearly_equal(f"{split}/{image.image_id}" for image in images[split])
+                for group in _nearly_equal(
+                    (f"{split}/{image.image_id}" for image in images[split]), blanks=False
+                )
             ]
         ),
         links=_counted([f"{split}/{name}" for split in links for name in links[split]]),
@@ -183,7 +187,16 @@ def _near(
     """Per pair of splits, images of the second that look like one of the first, bytes aside."""
     hashes = (image.sha256 for members in images.values() for image in members)
     contents = {sha256: number for number, sha256 in enumerate(dict.fromkeys(hashes))}
-    clear = {split: [x for x in images[split] if looks[split][x.image_id]] for split in images}
+    # Of each content the first image, and how many there are: copies are told elsewhere.
+    copies = {split: Counter(image.sha256 for image in images[split]) for split in images}
+    clear = {
+        split: [
+            image
+            for image in {image.sha256: image for image in reversed(images[split])}.values()
+            if looks[split][image.image_id]
+        ][::-1]
+        for split in images
+    }
     looks_of = {
         split: Looks(
             [looks[split][image.image_id] or b"" for image in clear[split]],
@@ -206,8 +219,10 @@ def _near(
         found.append(
             {
                 "splits": [one, other],
-                "images": len(pairs),
-                "of_another_label": sum(a.label != b.label for _, a, b in pairs),
+                "images": sum(copies[other][b.sha256] for _, _, b in pairs),
+                "of_another_label": sum(
+                    copies[other][b.sha256] for _, a, b in pairs if a.label != b.label
+                ),
                 "first": [
                     {one: a.image_id, other: b.image_id, "bits": distance}
                     for distance, a, b in pairs[:NEAR_SHOWN]
@@ -264,16 +279,23 @@ def _labelled_twice(images: Mapping[str, list[_Image]]) -> list[str]:
         for image in members:
             by_label[image.sha256].setdefault(image.label, f"{split}/{image.image_id}")
     return [
-        " and ".join(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
+        _joined(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
         for names in by_label.values()
         if len(names) > 1
     ]
 
 
-def _nearly_equal(texts: Iterable[str]) -> list[str]:
-    """Labels or names that differ in case, blanks or Unicode form only, a string per group."""
+def _joined(texts: Iterable[str]) -> str:
+    """The first few of some texts, and how many more there are."""
+    some = list(texts)
+    more = len(some) - FIRST
+    return " and ".join(some[:FIRST]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _nearly_equal(texts: Iterable[str], *, blanks: bool) -> list[str]:
+    """Texts that differ in case or Unicode form only, or in blanks; a string per group."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for text in sorted(set(texts)):
-        folded = unicodedata.normalize("NFKC", text).casefold()
-        groups[" ".join(folded.split())].append(text)
-    return [" and ".join(map(quoted, group)) for group in groups.values() if len(group) > 1]
+        folded = unicodedata.normalize("NFC", text).casefold()
+        groups[" ".join(folded.split()) if blanks else folded].append(text)
+    return [_joined(map(quoted, group)) for group in groups.values() if len(group) > 1]

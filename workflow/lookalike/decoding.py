@@ -37,6 +37,8 @@ FORMATS = tuple(
 
 # The most that is read: 256 MiB as RGB. A small file can claim far more than that.
 MAX_PIXELS = 89_478_485
+# Some decoders hold the whole file in memory, and a file may be long and nearly all holes.
+MAX_BYTES = 2**29
 _TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are read"
 
 # First bytes of formats that people do have among their images and that are not read here.
@@ -55,6 +57,9 @@ _OTHER_FORMATS = (
 )
 _SNIFFED = 1024
 _MARKUP = re.compile(rb"<(svg|html|!doctype html)\b", re.IGNORECASE)
+
+# Each scan of a progressive JPEG goes over the whole image: of many, a small file takes hours.
+MAX_SCANS = 200
 
 # What Pillow says of PNG chunks beside the pixels that inflate beyond its limits.
 _PILLOW_INFLATED = ("Decompressed data too large", "Too much memory used in text chunks")
@@ -190,8 +195,10 @@ def _decode(
             _scale_transparent_colour(image)
         # MPO is a JPEG too. No other format has a decoder that can leave out detail.
         within = None
-        if at_least is not None and isinstance(image, JpegImageFile):
-            within = _reduce(image, at_least)
+        if isinstance(image, JpegImageFile):
+            _require_few_scans(image)
+            if at_least is not None:
+                within = _reduce(image, at_least)
         image.load()
         orientation = _orientation(image)
         method = _UPRIGHT.get(orientation)
@@ -202,6 +209,21 @@ def _decode(
         return Decoded(rgb, rgb.size, (0, 0, rgb.width, rgb.height))
     whole = (height, width) if orientation in _SWAPPING else (width, height)
     return Decoded(rgb, whole, _upright_box(rgb.size, within, orientation))
+
+
+def _require_few_scans(image: JpegImageFile) -> None:
+    if not image.info.get("progressive"):
+        return
+    stream = image.fp
+    assert stream is not None
+    place = stream.tell()
+    stream.seek(0)
+    scans = stream.read().count(b"\xff\xda")  # within a scan, 0 follows each 255
+    stream.seek(place)
+    if scans > MAX_SCANS:
+        raise BadImageError(
+            "too_large", f"{scans:,} scans, more than the {MAX_SCANS} that are read"
+        )
 
 
 def _reduce(image: JpegImageFile, at_least: Callable[[Size], Size]) -> tuple[float, float] | None:

@@ -21,6 +21,7 @@ from torch import nn
 
 from lookalike import __version__
 from lookalike.allocation import keep_freed_memory
+from lookalike.checkpoints import forget
 from lookalike.code import modules_digest
 from lookalike.digests import digest_of
 from lookalike.embedding import embed_batches, for_device, padded, require_finite
@@ -174,6 +175,8 @@ def _fill_store(
     """
     keep_freed_memory()
     model, description = load_model(weights)
+    # Snakemake starts what uses a model only when it has noted that its training is finished.
+    forget(settings.cache / "training", description["digest"])
     kind = made_on or choose_device(settings.device).type
     image = ImageSettings.from_dict(description["image"])
 

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,8 +19,6 @@ from lookalike.quoting import shown_path
 
 HALF_WRITTEN = ".part"
 """Ending of files that are being written; see `lookalike.files.whole`."""
-DONE = ".done.safetensors"
-"""Ending of the states of trainings that are done; see `lookalike.checkpoints`."""
 LOCK = ".lock"
 
 _held: list[IO[str]] = []
@@ -67,11 +66,14 @@ def hold(results: Path) -> None:
         LookalikeError: another run, started from another folder, is at work there; Snakemake's own
             lock knows only of runs that start from the same one.
     """
+    path = results / LOCK
     try:
-        stream = (results / LOCK).open("a+")
+        stream = _opened(path)
+    except OSError as error:
+        raise _cannot_write(path, error.strerror, "results") from error
+    try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        stream.seek(0)
         owner = stream.read().strip() or "another process"
         raise LookalikeError(
             f"{shown_path(results.absolute())}: another run is at work here ({owner}). Wait for "
@@ -79,7 +81,7 @@ def hold(results: Path) -> None:
         ) from None
     except OSError:
         return  # a file system without locks
-    # Whose it is cannot be told on a full disk; it is held all the same.
+    # Whose it is cannot be told on a full disk, or in another's file; it is held all the same.
     with suppress(OSError):
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -87,18 +89,21 @@ def hold(results: Path) -> None:
     _held.append(stream)
 
 
-def remove_half_written(results: Path, older_than: float) -> None:
-    """Remove what killed jobs left half written under `results` before a time, in seconds."""
-    for path in results.rglob(f".*{HALF_WRITTEN}"):
-        with suppress(OSError):
-            if path.lstat().st_mtime < older_than:
-                path.unlink()
+def _opened(path: Path) -> IO[str]:
+    """The lock file, made if need be; one that another user has made can be locked all the same."""
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+")
+    except PermissionError:
+        return path.open()
 
 
-def remove_done_trainings(cache: Path) -> None:
-    """Forget the states of trainings that are done: their run has ended well."""
-    for path in (cache / "training").glob(f"*{DONE}"):
-        path.unlink(missing_ok=True)
+def remove_half_written(folders: Iterable[Path], older_than: float) -> None:
+    """Remove what killed jobs left half written in these folders before a time, in seconds."""
+    for folder in folders:
+        for path in folder.glob(f".*{HALF_WRITTEN}"):
+            with suppress(OSError):
+                if path.lstat().st_mtime < older_than:
+                    path.unlink()
 
 
 def require_room(folder: Path, n_bytes: float, what: str, setting: str, remedy: str = "") -> None:

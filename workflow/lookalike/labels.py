@@ -109,7 +109,9 @@ def _entry(name: str, labels: list[Any]) -> Entry:
     if not usable:
         return Entry(name, None, "unusable_label", faults[0])
     if label is None:
-        given = [quoted(text, 40) for text in usable] + ["one that is unusable"][: len(faults)]
+        given = [quoted(text, 40) for text in usable[:5]]
+        given += [f"{len(usable) - 5:,} more"] * (len(usable) > 5)
+        given += ["one that is unusable"] * bool(faults)
         return Entry(name, None, "conflicting_labels", f"given as {' and '.join(given)}")
     return Entry(name, label, "ok", None)
 

@@ -6,36 +6,52 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 VARIABLE = "LOOKALIKE_RUN"
-"""Environment variable with the process id of the run whose jobs are on its own machine."""
+"""Environment variable that names the run whose jobs are on its own machine."""
 _EVERY = 0.5  # seconds
+_STATE, _STARTED = 0, 19  # fields of /proc/PID/stat after the process's name: see proc(5)
 
 
 def begin() -> None:
     """Let the jobs that this process starts, on this machine, end with it."""
-    os.environ[VARIABLE] = str(os.getpid())
+    process = os.getpid()
+    os.environ[VARIABLE] = f"{process} {_start_of(process)} {_namespace()}"
 
 
 def follow() -> None:
     """If a run started this job here, end like on SIGTERM as soon as that run is gone."""
-    run = os.environ.get(VARIABLE)
+    run = os.environ.get(VARIABLE, "").split(" ")
     # In a container with process ids of its own, the run cannot be seen.
-    if run and _is_there(int(run)):
-        threading.Thread(target=_watch, args=(int(run),), daemon=True).start()
+    if len(run) == 3 and run[2] == _namespace():
+        threading.Thread(target=_watch, args=(int(run[0]), run[1]), daemon=True).start()
 
 
-def _watch(run: int) -> None:
-    while _is_there(run):
+def _watch(run: int, started: str) -> None:
+    while _start_of(run) == started:
         time.sleep(_EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _is_there(process: int) -> bool:
+def _start_of(process: int) -> str:
+    """When a process started, which tells it from another of its number; "gone" if it has ended."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
-        return False
+        return "gone"
     except PermissionError:
         pass  # it is there, and somebody else's
-    return True
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return "" if not Path("/proc/self/stat").exists() else "gone"
+    # A process that has ended is still listed until its parent has taken note.
+    return "gone" if fields[_STATE] in "ZX" else fields[_STARTED]
+
+
+def _namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""

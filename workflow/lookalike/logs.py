@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import sys
 import time
 import traceback
@@ -64,6 +65,9 @@ def step(
     except Interrupted as stopped:
         log.error("stopped by %s; the same command goes on from here", stopped.signal.name)
         raise
+    except KeyboardInterrupt:
+        log.error("stopped by SIGINT; the same command goes on from here")
+        sys.exit(128 + signal.SIGINT)
     except LookalikeError as error:
         log.error("error: %s", error)
         sys.exit(1)

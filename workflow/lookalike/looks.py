@@ -11,7 +11,7 @@ from typing import NamedTuple
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageStat
 
 from lookalike.compilation import compiled
 
@@ -38,9 +38,9 @@ def look_of(image: Image.Image) -> bytes | None:
     pHash: which of the 64 lowest frequencies of the cosine transform of its greys lie above their
     median (imagehash.phash). It does not know red from blue, the 12 colour values do.
     """
-    times = min(image.size) // 64
-    small = image.reduce(times) if times > 1 else image
-    if float(np.asarray(small.convert("L")).std()) < _BLANK:
+    across, down = (max(1, side // 64) for side in image.size)
+    small = image.reduce((across, down))
+    if ImageStat.Stat(small.convert("L")).stddev[0] < _BLANK:
         return None
     shape = np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
     return shape + small.resize((2, 2), Image.Resampling.BOX).tobytes()
@@ -103,6 +103,8 @@ def _search(
     """Compare each look with order[first:last] of the others; keep the nearest in found and far."""
     for one in range(len(hashes)):
         for place in range(first[one], last[one]):
+            if far[one] == 0:  # the first that is as near: `order` keeps the order
+                break
             other = order[place]
             differing = hashes[one] ^ other_hashes[other]
             distance = 0

@@ -132,6 +132,10 @@ def images_in(paths: Iterable[str | Path]) -> int:
 def _images_in(path: Path, changed: int) -> int:
     if path.suffix != ".parquet":
         return path.stat().st_size // 40  # "some_name.jpg": "a label",
+    from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 
-    return int(read_metadata(path).num_rows)
+    try:
+        return int(read_metadata(path).num_rows)
+    except (OSError, ArrowException):  # damaged: it is made anew
+        return 0

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lookalike.code import modules_digest
+from lookalike.decoding import MAX_BYTES
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
@@ -52,7 +53,8 @@ def decoded(
     def decode(entry: tuple[str, Path]) -> tuple[str, NDArray[np.uint8]]:
         sha256, path = entry
         try:
-            content = path.read_bytes()
+            # One that has grown beyond what is read is not the one that was scanned.
+            content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
         except OSError as error:
             raise LookalikeError(f"{shown_path(path)}: cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != sha256:

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import imagehash
 import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lookalike import files
 from lookalike.code import modules_digest
-from lookalike.decoding import BadImageError, open_rgb
+from lookalike.decoding import MAX_BYTES, BadImageError, open_rgb
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.looks import N_BYTES, look_of
@@ -171,6 +172,8 @@ class _Worker:
             info = os.stat(path)  # noqa: PTH116 - a Path takes twice as long, for every file
             if not stat.S_ISREG(info.st_mode):  # opening a named pipe would wait for ever
                 return _fault("not_a_file", f"is {_kind(info.st_mode)}, not a file")
+            if info.st_size > MAX_BYTES:
+                return _fault("too_large", f"more than the {MAX_BYTES // 2**20} MB that are read")
             known = self.memory.files.get(name)
             if known is not None and known[:2] == (info.st_size, info.st_mtime_ns):
                 if known.sha256 not in self.memory.images:
@@ -237,7 +240,9 @@ class _Memory:
         self.images: dict[str, Decoded] = {}
         self._paths: tuple[Path, Path] | None = None
         if cache is not None:
-            readers = digest_of([modules_digest("decoding", "looks"), PIL.__version__])
+            readers = digest_of(
+                [modules_digest("decoding", "looks"), PIL.__version__, imagehash.__version__]
+            )
             self._paths = (
                 cache / "scan" / f"files-{digest_of(str(root.absolute()))}",
                 cache / "scan" / f"images-{readers}",

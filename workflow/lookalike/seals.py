@@ -8,12 +8,13 @@ the seals before it plans anything. The seal of `a/b.json` is `a/.b.json.seal`.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from lookalike.errors import LookalikeError
 from lookalike.files import sha256_of_file, write_json
@@ -33,23 +34,29 @@ def seal_of(path: Path) -> Path:
 def unseal(paths: Iterable[str | Path]) -> None:
     """Forget what these files were: they are about to be written anew."""
     for path in map(Path, paths):
-        seal_of(path).unlink(missing_ok=True)
+        with suppress(OSError):  # where it cannot be removed, the file cannot be written either
+            seal_of(path).unlink()
 
 
 def seal(paths: Iterable[str | Path]) -> None:
     """Note what is in these files, now that they are done."""
     for path in map(Path, paths):
-        _write(path, sha256_of_file(path))
+        _write(path, sha256_of_file(path), path.stat())
 
 
-def broken(folder: Path) -> list[Path]:
+def broken(folder: Path, *, renew: bool = True) -> list[Path]:
     """The files under `folder` that are not what their seals say, sorted.
 
-    A file that is gone is none of them, nor is a link: what it leads to is another's to keep.
+    A file that is gone is none of them, nor is a link: what it leads to is another's to keep. A
+    file that cannot be read is: a failing disk says so.
+
+    Args:
+        folder: of results.
+        renew: let seals tell of this look; without, nothing is written.
     """
     with ThreadPoolExecutor() as pool:
         sealed = sorted(_sealed(folder))
-        sound = pool.map(_is_sound, sealed)
+        sound = pool.map(lambda path: _is_sound(path, renew), sealed)
         return [path for path, is_sound in zip(sealed, sound, strict=True) if not is_sound]
 
 
@@ -60,37 +67,55 @@ def _sealed(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _is_sound(path: Path) -> bool:
-    known = _read(path)
-    if known is None:
-        return True
-    status = path.stat()
-    as_it_was = (known.get("n_bytes"), known.get("changed_ns")) == (
-        status.st_size,
-        status.st_ctime_ns,
-    )
-    if as_it_was and time.time() - seal_of(path).stat().st_mtime < _TRUSTED_SECONDS:
-        return True
-    if sha256_of_file(path) == known.get("sha256"):
-        # Where that cannot be noted, on a full disk say, it is hashed again the next time.
-        with suppress(LookalikeError):
-            _write(path, known["sha256"])
-        return True
-    # A step may have begun to write it meanwhile: then the seal is gone, or another.
-    return _read(path) != known
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """What a seal says; None where there is none, or none that can be read."""
+def _is_sound(path: Path, renew: bool) -> bool:
     try:
-        known = json.loads(seal_of(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = _read(path)
+        if known is None:
+            return True
+        before = path.stat()
+        if known.tells_of(before) and 0 <= time.time() - known.looked_at < _TRUSTED_SECONDS:
+            return True
+        is_sound = sha256_of_file(path) == known.sha256
+        # A step may have begun to write it meanwhile: then the seal is gone, or another.
+        if _read(path) != known:
+            return True
+        if is_sound and renew:
+            # Where that cannot be noted, on a full disk say, it is hashed again the next time.
+            with suppress(LookalikeError):
+                _write(path, known.sha256, before)
+        return is_sound
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+class _Seal(NamedTuple):
+    """What a seal says of a file, and when it was written."""
+
+    sha256: str
+    n_bytes: int
+    changed_ns: int
+    looked_at: float
+
+    def tells_of(self, status: os.stat_result) -> bool:
+        """Whether the file has not been changed since, as far as the file system knows."""
+        return (self.n_bytes, self.changed_ns) == (status.st_size, status.st_ctime_ns)
+
+
+def _read(path: Path) -> _Seal | None:
+    """What a file's seal says; None where there is none, or none that can be read."""
+    try:
+        with seal_of(path).open(encoding="utf-8") as stream:
+            known = json.load(stream)
+            looked_at = os.fstat(stream.fileno()).st_mtime
+        seal = _Seal(**known, looked_at=looked_at)
+    except (OSError, ValueError, TypeError):
         return None
-    return known if isinstance(known, dict) else None
+    return seal if isinstance(seal.sha256, str) else None
 
 
-def _write(path: Path, sha256: str) -> None:
-    status = path.stat()
+def _write(path: Path, sha256: str, status: os.stat_result) -> None:
     write_json(
         seal_of(path),
         {"sha256": sha256, "n_bytes": status.st_size, "changed_ns": status.st_ctime_ns},

@@ -131,16 +131,16 @@ def train_run(job: TrainingJob) -> None:
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     # A state is the weights and two moments of each; the last one goes when the next one is there.
-    states = 1 if checkpoint.path.exists() else 2
+    states = 1 if checkpoint.kept else 2
     require_room(cache, 3 * states * weights, "the state of the training", "cache")
     require_room(Path(job.trained), 2 * weights, "the weights", "results")
     if fabric.is_global_zero:
         _save(job, model, Path(job.untrained), "untrained", target)
     epochs = train(model, data, job.recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
-        _save(job, model, Path(job.trained), "trained", target)
+        digest = _save(job, model, Path(job.trained), "trained", target)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
-        checkpoint.finish()
+        checkpoint.finish(digest)
     leave()
 
 
@@ -151,7 +151,8 @@ def processes_for(device: str, gpus: int) -> int:
 
 def _save(
     job: TrainingJob, model: nn.Module, folder: Path, state: str, device: torch.device
-) -> None:
+) -> str:
+    """Write a model's two files; returns its digest."""
     digest = save_model(
         model,
         folder / "model.safetensors",
@@ -168,6 +169,7 @@ def _save(
         },
     )
     log.info("%s model %s: %s", state, digest[:12], folder)
+    return digest
 
 
 def repeatable() -> None:
