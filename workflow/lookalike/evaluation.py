@@ -15,6 +15,7 @@ import torch
 from lookalike.counting import lengths
 from lookalike.errors import LookalikeError
 from lookalike.files import write_json, write_parquet
+from lookalike.guard import require_room
 from lookalike.links import resolved_files
 from lookalike.progress import Progress
 from lookalike.quoting import quoted
@@ -24,6 +25,8 @@ from lookalike.streams import Items, require_finite
 from lookalike.tables import read_metadata, read_names, read_vectors
 
 log = logging.getLogger(__name__)
+
+_PLACE_BYTES = 8  # of a ranked place in rankings.parquet, at the least
 
 _NORM_TOLERANCE = 1e-3
 
@@ -91,6 +94,8 @@ def evaluate_files(
         _warn_of_itself(queries, items)
     stated = _stated_score(query, gallery)
     score = score or stated or _score_of_unit_norms(queries, items)
+    places = len(queries.ids) * min(max(k), len(items.ids))
+    require_room(out, _PLACE_BYTES * places, "the tables of scores", None)
     with Progress("ranking", len(queries.ids) * len(items.ids), "scores") as progress:
         result = evaluate(
             queries, items, score=score, protocol=protocol, seen=progress.update, device=device

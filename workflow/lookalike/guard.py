@@ -106,14 +106,16 @@ def remove_half_written(folders: Iterable[Path], older_than: float) -> None:
                     path.unlink()
 
 
-def require_room(folder: Path, n_bytes: float, what: str, setting: str, remedy: str = "") -> None:
+def require_room(
+    folder: Path, n_bytes: float, what: str, setting: str | None, remedy: str = ""
+) -> None:
     """See that the disk of `folder` has room.
 
     Args:
         folder: where it is to be written; it need not be there yet.
         n_bytes: how much, as an estimate.
         what: is to be written, for the message.
-        setting: that names the folder, for the message.
+        setting: that names the folder, for the message; None where it is no setting.
         remedy: what else can be done, for the message.
 
     Raises:
@@ -126,8 +128,8 @@ def require_room(folder: Path, n_bytes: float, what: str, setting: str, remedy: 
     if free < n_bytes:
         raise LookalikeError(
             f"{shown_path(folder.absolute())}: {what} would take some {_size(n_bytes)}, and the "
-            f"disk has {_size(free)} left. Free some, {remedy}or name another folder: "
-            f"--config {setting}=..."
+            f"disk has {_size(free)} left. Free some, {remedy}or name another folder"
+            + (f": --config {setting}=..." if setting else "")
         )
 
 

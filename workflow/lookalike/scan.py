@@ -177,10 +177,10 @@ class _Worker:
             known = self.memory.files.get(name)
             if known is not None and known[:2] == (info.st_size, info.st_mtime_ns):
                 if known.sha256 not in self.memory.images:
-                    with Path(path).open("rb") as stream:
+                    with _opened(path) as stream:
                         self._decode_once(known.sha256, stream)
                 return _Look(known, False, None)
-            with Path(path).open("rb") as stream:
+            with _opened(path) as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
                 self._decode_once(sha256, stream)
             return _Look(Stamp(info.st_size, info.st_mtime_ns, sha256), True, None)
@@ -200,6 +200,11 @@ class _Worker:
             self._claimed.add(sha256)
         stream.seek(0)
         self.decoded[sha256] = _decoded(stream)
+
+
+def _opened(path: str) -> IO[bytes]:
+    # What looks like a file may wait for ever: a pipe that took its place, or /proc/kmsg.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _decoded(stream: IO[bytes]) -> Decoded:
