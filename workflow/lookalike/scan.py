@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -202,7 +203,7 @@ class _Worker:
         self.decoded[sha256] = _decoded(stream)
 
 
-def _opened(path: str) -> IO[bytes]:
+def _opened(path: str) -> BufferedReader:
     # What looks like a file may wait for ever: a pipe that took its place, or /proc/kmsg.
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
