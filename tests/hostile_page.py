@@ -44,7 +44,7 @@ def page() -> str:
             *_table(
                 "Images",
                 "No image is decoded before its size is known from its header, and none above "
-                "89,478,485 pixels or 512 MB is, so one bad file costs no more memory than an image.",
+                "89,478,485 pixels or 512 MB is: one bad file costs no more memory than an image.",
                 ((x.what, x.outcome, x.reason) for x in PICTURES),
             ),
             *_table(
