@@ -264,3 +264,64 @@ class TestFindings:
             "  query: 2 entries, 2 ok, 2 classes of 1 to 1 images, median 1",
             "  gallery: 3 entries, 3 ok, 2 classes of 1 to 2 images, median 1.5",
         ]
+
+
+class TestNearDuplicates:
+    # 8 bytes of a hash, then the colours: the second differs in 2 bits, the third in 30.
+    LOOKS = (
+        bytes(8) + bytes(12),
+        b"\x03" + bytes(7) + bytes(12),
+        b"\xff\xff\xff\x3f" + bytes(4) + bytes(12),
+    )
+
+    def report(self, rows: dict[str, list[Row]], looks: dict[str, bytes | None]) -> Any:
+        by_split = {
+            split: {row.image_id: looks[row.image_id] for row in members}
+            for split, members in rows.items()
+        }
+        return report_of(rows, looks=by_split)
+
+    def test_each_copy_counts_and_the_nearest_pair_is_shown(self) -> None:
+        rows = {
+            "train": [Row("t1", "cat", "1"), Row("t2", "cat", "2")],
+            "query": [Row("q1", "cow", "5")],
+            "gallery": [Row("g1", "cat", "7"), Row("g2", "cow", "7"), Row("g3", "hen", "8")],
+        }
+        near, far, other = self.LOOKS
+        looks: dict[str, bytes | None] = {"t1": near, "t2": far, "q1": other, "g1": near}
+        looks |= {"g2": near, "g3": other}
+        report = self.report(rows, looks)
+        # t1 and g1 have equal hashes and other bytes; t2 is 2 bits away from both.
+        assert report["near_duplicates"] == {
+            "bits": 4,
+            "across": [
+                {
+                    "splits": ["train", "gallery"],
+                    "images": 2,
+                    "of_another_label": 0,
+                    "first": [{"train": "t1", "gallery": "g1", "bits": 0}],
+                },
+                {
+                    "splits": ["query", "gallery"],
+                    "images": 1,
+                    "of_another_label": 1,
+                    "first": [{"query": "q1", "gallery": "g3", "bits": 0}],
+                },
+            ],
+        }
+        notes = texts(report, "note")
+        assert "2 images of the gallery set look the same" in one_with("train/t1", notes)
+        assert "(1 under another label)" in one_with("query/q1", notes)
+
+    def test_equal_bytes_and_blank_pictures_are_none(self) -> None:
+        rows = but("gallery", Row("g4", "cow", "1"))
+        looks = dict.fromkeys([row.image_id for members in rows.values() for row in members])
+        assert self.report(rows, looks)["near_duplicates"]["across"] == []
+        seen = self.report(rows, looks | {"t1": self.LOOKS[0], "g4": self.LOOKS[0]})
+        assert seen["near_duplicates"]["across"] == []
+
+    def test_a_placeholder_under_many_labels_is_named_shortly(self) -> None:
+        rows = but("train", *(Row(f"x{n}", f"label {n}", "same") for n in range(3000)))
+        sentence = one_with("under more than one label", texts(report_of(rows), "warning"))
+        assert len(sentence) < 500
+        assert "and 2,995 more" in sentence

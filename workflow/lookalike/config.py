@@ -154,6 +154,12 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return "; ".join(
             f"{place}: unknown key {name!r}{_nearest(name, known)}" for name in unknown
         )
+    if error.validator == "required":  # only `name` is, of a loss, a model and the like
+        given = ", ".join(map(repr, value)) or "none"
+        return (
+            f"{place}: the key 'name' is missing; it is one of "
+            f"{', '.join(schema['properties']['name']['enum'])} (keys given: {given})"
+        )
     if error.validator == "enum":
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)

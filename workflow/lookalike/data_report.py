@@ -187,14 +187,10 @@ def _near(
     """Per pair of splits, images of the second that look like one of the first, bytes aside."""
     hashes = (image.sha256 for members in images.values() for image in members)
     contents = {sha256: number for number, sha256 in enumerate(dict.fromkeys(hashes))}
-    # Of each content the first image, and how many there are: copies are told elsewhere.
+    # Each content is looked for once: of a placeholder there may be thousands of copies.
     copies = {split: Counter(image.sha256 for image in images[split]) for split in images}
     clear = {
-        split: [
-            image
-            for image in {image.sha256: image for image in reversed(images[split])}.values()
-            if looks[split][image.image_id]
-        ][::-1]
+        split: [x for x in _first_of_each(images[split]) if looks[split][x.image_id]]
         for split in images
     }
     looks_of = {
@@ -230,6 +226,14 @@ def _near(
             }
         )
     return found
+
+
+def _first_of_each(images: Iterable[_Image]) -> list[_Image]:
+    """The first image of each content."""
+    firsts: dict[str, _Image] = {}
+    for image in images:
+        firsts.setdefault(image.sha256, image)
+    return list(firsts.values())
 
 
 def _tiny(table: pa.Table) -> list[str]:
