@@ -235,8 +235,9 @@ class TestSettings:
         assert faults is not None
         around_it = dotted(at[:-1])
         # Without its name, a loss has no known keys.
-        problem = "the key 'name' is missing" if key == "name" else f"unknown key {wrong!r}"
-        found = [fault for fault in faults if fault.startswith(f"{around_it}: {problem}")]
+        problems = [f"unknown key {wrong!r}"] + ["the key 'name' is missing"] * (key == "name")
+        starts = tuple(f"{around_it}: {problem}" for problem in problems)
+        found = [fault for fault in faults if fault.startswith(starts)]
         assert found
         assert repr(wrong) in found[0]
 
