@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lookalike.augmentation import augment, build_augmentation
+from lookalike.checkpoints import DONE
 from lookalike.distributed import part_of
 from lookalike.errors import LookalikeError
 from lookalike.interruption import Interrupted
@@ -84,7 +85,8 @@ def test_processes_train_what_one_process_would(
         torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-5)
     # One process speaks.
     assert log.read_text().count("training on") == 1
-    assert not list((tmp_path / "several" / "cache" / "training").iterdir())
+    kept = list((tmp_path / "several" / "cache" / "training").iterdir())
+    assert [path.name.endswith(DONE) for path in kept] == [True]
 
 
 def test_processes_repeat_themselves_and_go_on_after_a_kill(made: Data, tmp_path: Path) -> None:

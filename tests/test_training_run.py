@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ import pytest
 import torch
 
 from drawings import write_images
-from lookalike.checkpoints import Checkpoint
+from lookalike.checkpoints import Checkpoint, forget
 from lookalike.errors import LookalikeError
-from lookalike.files import write_parquet
+from lookalike.files import read_json, write_parquet
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.manifest_table import SCHEMA, read_manifest
 from lookalike.models import build_model
@@ -141,6 +142,25 @@ def test_weights_do_not_depend_on_where_the_pixels_are(
         train(model, data, settings, 0, ALONE, Checkpoint(tmp_path / str(len(states)), "run"))
         states.append(model.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_outputs_lost_after_the_end_are_written_again_at_once(
+    made: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = run(made, tmp_path, 1.0, caplog)
+    # As Snakemake does where a kill came before it had noted the end.
+    shutil.rmtree(tmp_path / "trained")
+    again, said = run(made, tmp_path, 1.0, caplog)
+    assert again == first
+    assert "going on after epoch" in said
+    assert ", loss" not in said  # no epoch was done
+    states = tmp_path / "cache" / "training"
+    assert len(list(states.iterdir())) == 1
+    # The state of another model stays.
+    forget(states, "0" * 32)
+    assert len(list(states.iterdir())) == 1
+    forget(states, read_json(tmp_path / "trained" / "model.json")["digest"])
+    assert list(states.iterdir()) == []
 
 
 def test_an_image_that_changed_stops_the_training(made: Data, tmp_path: Path) -> None:

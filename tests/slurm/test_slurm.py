@@ -434,8 +434,8 @@ launch(TrainingJob(
     trained=sys.argv[1], untrained=sys.argv[1] + "/untrained",
     history=sys.argv[1] + "/history.parquet", recipe_name="default",
     recipe=settings["recipes"]["default"], image=image_settings(settings, "default"), seed=0,
-    device="cpu", cache=".lookalike", pixel_store_gb=1.0, code="", software={{}}, threads=2,
-    processes=2), sys.argv[1] + ".log")
+    device="cpu", cache=sys.argv[1] + ".cache", pixel_store_gb=1.0, code="", software={{}},
+    threads=2, processes=2), sys.argv[1] + ".log")
 """
     )
     local = subprocess.run(
