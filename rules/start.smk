@@ -4,9 +4,11 @@ from functools import cache
 from pathlib import Path
 
 from lookalike import guard, lifeline
+from lookalike.devices import gpu_count
 from lookalike.errors import LookalikeError
-from lookalike.seals import broken
+from lookalike.seals import broken, sealed
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 # Where results lie in storage, that keeps its own checksums, and has no locks.
@@ -20,16 +22,30 @@ def force_damaged():
     results = Path(str(rules.manifest.output.report)).parent
     for path in broken(results, renew=not workflow.dryrun):
         logger.warning(
-            f"{path}: is damaged: it is not what was written there. A run that asks for it makes "
-            "it anew."
+            f"{path} is damaged: it is not what was written there. A run that asks for it makes it "
+            "anew."
         )
         workflow.dag.forcefiles.add(str(path))
+    unknown = [path for path in sealed(results) if not metadata_of(path)]
+    if unknown:
+        logger.warning(
+            f"{len(unknown)} results under {results}, such as {unknown[0]}, were not made from this "
+            "folder, or its .snakemake is gone: Snakemake cannot know what they were made of, and "
+            "takes them as they are, whatever has changed. To be sure, add --forceall (decoded and "
+            "embedded images come from the cache), or name other results: --config results=..."
+        )
+
+
+def metadata_of(path):
+    """What Snakemake has noted of how a file was made, in the folder it was started in."""
+    return workflow.persistence.metadata(IOFile(str(path)))
 
 
 # Looking for damage opens what is there, so a name that cannot be a folder is told before.
 if workflow.is_main_process and RESULTS_ARE_HERE:
     try:
         guard.require_folder(Path(config["results"]), "results")
+        guard.require_folder(Path(config["cache"]), "cache")
     except LookalikeError as error:
         raise WorkflowError(str(error)) from None
 
@@ -38,6 +54,11 @@ def begin():
     """See that this run can work, and that no other one is at work in the same place."""
     results = Path(config["results"])
     try:
+        if workflow.local_exec and config["device"] == "cuda" and not gpu_count():
+            raise LookalikeError(
+                "device: cuda was asked for, but there is none on this machine; set `device: auto` "
+                "or `device: cpu`"
+            )
         guard.require_writable(Path(config["cache"]), "cache")
         if RESULTS_ARE_HERE:
             guard.require_writable(results, "results")
@@ -52,3 +73,4 @@ def begin():
     guard.remove_half_written(folders, time.time() - age)
     if workflow.local_exec:
         lifeline.begin()
+        lifeline.pass_on()

@@ -118,6 +118,7 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
         ({"recipes": {"a b": {}}}, ["a b"]),
         ({"recipes": {1: {}}}, ["recipes", "1", "quotes"]),
         ({"image": {"size": "64"}}, ["image.size", "'64'", "without quotes"]),
+        ({"device": "gpu"}, ["device", "'gpu'", "did you mean 'cuda'?"]),
         ({"results": "a\0b"}, ["results", "control characters"]),
         ({"recipes": {"=1+1": {}}}, ["=1+1"]),
         ({"data": {"root": "a{b}"}}, ["data.root", "'a{b}'", "braces"]),

@@ -51,7 +51,7 @@ def spoil(path: Path) -> None:
 
 
 def warned(run: Run) -> list[str]:
-    return re.findall(r"^(\S+): is damaged", run.output, re.MULTILINE)
+    return re.findall(r"^(\S+) is damaged", run.output, re.MULTILINE)
 
 
 def test_damaged_results_and_caches_are_found_and_made_anew(
@@ -117,9 +117,22 @@ def test_a_gpu_that_is_not_there_stops_before_any_training(data: Path, tmp_path:
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "device": "cuda"}))
     run = snakemake(tmp_path)
     assert run.status != 0
-    assert "error: device: cuda was asked for, but torch finds none" in run.output
+    assert "device: cuda was asked for, but there is none on this machine" in run.output
     assert "Traceback" not in run.output
-    assert not (tmp_path / RUN / "model.safetensors").exists()
+    assert run.jobs == {}
+
+
+def test_results_of_another_folder_are_said_to_be_of_unknown_making(
+    done: tuple[Path, dict[str, bytes]], data: Path, tmp_path: Path
+) -> None:
+    results = done[0] / "results"
+    settings = merge(QUICK, {"data": {"root": str(data)}, "results": str(results)})
+    write_settings(tmp_path, merge(settings, {"recipes": {"default": {"epochs": 1}}}))
+    plan = snakemake(tmp_path, "-n")
+    assert plan.status == 0, plan.output
+    assert "were not made from this folder" in plan.output
+    assert "--forceall" in plan.output
+    assert "were not made from this folder" not in snakemake(done[0], "-n").output
 
 
 def processes_of(group: int) -> list[int]:
@@ -144,16 +157,22 @@ def wait_for(what: str, happened: object, seconds: float = 60) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_jobs_end_with_a_snakemake_that_is_killed_alone(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_jobs_end_with_a_snakemake_that_is_ended_alone(
+    data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     # So long a training that it cannot end by itself meanwhile.
     slow = {"recipes": {"default": {"epochs": 400}}}
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, **slow}))
     log = tmp_path / RUN.replace("results/", "results/logs/") / "train.log"
     with start(tmp_path, own_group=True) as run:
         wait_for("the training", lambda: log.exists() and "epoch 1" in log.read_text())
-        os.kill(run.pid, signal.SIGKILL)
+        os.kill(run.pid, number)
         wait_for("the jobs to end", lambda: not processes_of(run.pid), 20)
     assert "stopped by SIGTERM" in log.read_text()
+    if number == signal.SIGTERM:
+        assert run.returncode == 1
+        return
     locked = snakemake(tmp_path)
     assert locked.status != 0
     assert "--unlock" in locked.output

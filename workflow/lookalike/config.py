@@ -138,6 +138,9 @@ def _at_home(place: str, folder: str) -> Path:
 
 def _nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
     names = {str(one).casefold(): str(one) for one in known}
+    # The nearest by its letters would be the CPU.
+    if name == "gpu" and "cuda" in names:
+        name = "cuda"
     close = difflib.get_close_matches(str(name).casefold(), names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {names[close[0]]!r}?"

@@ -124,7 +124,8 @@ def _left_out(report: Report) -> Iterator[str]:
             )
             yield (
                 f"{left_out:,} of {_n(facts['entries'], 'entry', 'entries')} of the {split} set "
-                f"{_is(left_out)} left out: {reasons}."
+                f"{_is(left_out)} left out: {reasons}. Column `detail` of manifest/{split}.parquet "
+                "says more of each."
             )
 
 

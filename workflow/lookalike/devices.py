@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 DEVICES = Path("/dev")
-# What the drivers show beside NVIDIA's files: NVIDIA's or AMD's under Windows' Linux, AMD's.
-OTHER_FILES = ("dxg", "kfd")
+# What drivers show beside or in place of NVIDIA's files: NVIDIA's or AMD's under Windows' Linux,
+# AMD's, NVIDIA's on its small boards.
+OTHER_FILES = ("dxg", "kfd", "nvhost-gpu", "nvmap")
 
 
 def visible_gpus(

@@ -6,7 +6,11 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+
+import psutil
 
 VARIABLE = "LOOKALIKE_RUN"
 """Environment variable that names the run whose jobs are on its own machine."""
@@ -18,6 +22,24 @@ def begin() -> None:
     """Let the jobs that this process starts, on this machine, end with it."""
     process = os.getpid()
     os.environ[VARIABLE] = f"{process} {_start_of(process)} {_namespace()}"
+
+
+def pass_on() -> None:
+    """Let SIGTERM to this process, a Snakemake, end its jobs too: by itself it waits for them.
+
+    In the main thread only, as Python wants.
+    """
+    earlier = signal.getsignal(signal.SIGTERM)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if callable(earlier):
+            earlier(number, frame)
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
+
+    with suppress(ValueError):  # in another thread
+        signal.signal(signal.SIGTERM, end)
 
 
 def follow() -> None:

@@ -37,7 +37,8 @@ class Need:
 # Measured on a CPU with 2 busy cores, as each step's log tells (VmHWM):
 # - peaks of 500, 5,000 and 30,000 training and gallery images of 32 pixels: manifest 139 to 271 MB,
 #   pixels 145 to 293, train 1,077 to 1,240, embed 654 to 752, metrics 737 to 885 (of a million
-#   images: docs/performance.md);
+#   images: docs/performance.md); since the manifest compares looks, 130 MB more for it (274 MB of
+#   2,050 images), and for each image the 20 bytes of a look with their names;
 # - scanning 600 photos of 24 megapixels: 218 MB with 1 thread, 489 with 4, 796 with 8, and 8 of
 #   them a second on one core; decoding them with 8 threads: 391 MB and 12 a second on both cores
 #   (fast), 1,136 MB and 7 a second (exact);
@@ -45,7 +46,7 @@ class Need:
 #   pixel), 10 to 16 images a second on one core; embedding in passes of 32 1,423 MB (480 bytes).
 # That a GPU trains as fast as 50 cores is a guess.
 NEEDS = {
-    "manifest": Need(150, 3.0, per_second=8, mb_per_thread=90),
+    "manifest": Need(290, 3.5, per_second=8, mb_per_thread=90),
     "pixels": Need(150, 5.0, per_second=6, mb_per_thread=120),
     "train": Need(1100, 6.0, per_second=10, bytes_per_pixel=1320, cores_a_gpu=50),
     "embed": Need(700, 3.0, per_second=6, mb_per_thread=120, bytes_per_pixel=480),

@@ -160,7 +160,8 @@ def _warnings(
     """What a reader must know before believing a number."""
     warnings = [finding["text"] for finding in data["findings"] if finding["level"] == "warning"]
     warnings += [
-        f"Training has not helped {run.name}: its {key} is not shown to be above the untrained one."
+        f"Training is not shown to have helped {run.name}: its {key} may be no higher than the "
+        "untrained one, by their difference on these queries."
         for run in runs
         if compared[gain_of(run)][key].verdict != "better"
     ]

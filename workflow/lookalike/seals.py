@@ -55,9 +55,14 @@ def broken(folder: Path, *, renew: bool = True) -> list[Path]:
         renew: let seals tell of this look; without, nothing is written.
     """
     with ThreadPoolExecutor() as pool:
-        sealed = sorted(_sealed(folder))
-        sound = pool.map(lambda path: _is_sound(path, renew), sealed)
-        return [path for path, is_sound in zip(sealed, sound, strict=True) if not is_sound]
+        paths = sealed(folder)
+        sound = pool.map(lambda path: _is_sound(path, renew), paths)
+        return [path for path, is_sound in zip(paths, sound, strict=True) if not is_sound]
+
+
+def sealed(folder: Path) -> list[Path]:
+    """The files under `folder` that have a seal, sorted; no links."""
+    return sorted(_sealed(folder))
 
 
 def _sealed(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lookalike.comparison import TRAINED
+from lookalike.errors import LookalikeError
 from lookalike.metrics import RANK_KEYS
 from lookalike.results import Results, Rows, Scores
 from lookalike.statistics import Difference, paired_differences
@@ -35,7 +36,17 @@ Comparisons = Mapping[str, Mapping[str, Judged]]
 
 
 def best_run(runs: Sequence[Results], rows: Rows, key: str) -> Results:
-    """The trained run with the highest `key`; the first of equals."""
+    """The trained run with the highest `key`; the first of equals.
+
+    Raises:
+        LookalikeError: a run was scored without it.
+    """
+    for run in runs:
+        if rows[run.name, TRAINED].get(key) is None:
+            raise LookalikeError(
+                f"{run.name} was scored by other settings (`metrics`): it has no {key}. Score all "
+                "runs alike: --forcerun metrics"
+            )
     return max(runs, key=lambda run: rows[run.name, TRAINED][key])
 
 

@@ -103,7 +103,7 @@ def train_run(job: TrainingJob) -> None:
     precision = fabric_precision(job.recipe, target)
     fabric = fabric_for(target, precision, job.processes)
     log.info(
-        "run %s, seed %d, on %s by %d processes with %d threads each",
+        "run %s, seed %d, on %s; processes: %d, threads of each: %d",
         job.recipe_name,
         job.seed,
         target.type,
