@@ -607,11 +607,12 @@ def test_a_loop_is_compiled_also_where_its_machine_code_cannot_be_kept(
 
 
 @pytest.mark.workflow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("target", "rooms"),
     [
         ("results/default.0/embeddings/query.parquet", [0.5]),
-        pytest.param("all", [0.0, 0.3, 0.6, 0.9], marks=pytest.mark.long),
+        ("all", [0.0, 0.3, 0.6, 0.9]),
     ],
 )
 def test_a_pipeline_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(

@@ -33,7 +33,7 @@ def results(told: TrainingJob) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
 def test_a_training_killed_at_random_moments_ends_the_same(
     made: Data, tmp_path: Path, kills: int
 ) -> None:
