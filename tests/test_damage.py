@@ -54,6 +54,14 @@ def warned(run: Run) -> list[str]:
     return re.findall(r"^(\S+) is damaged", run.output, re.MULTILINE)
 
 
+def assert_refused(run: Run, message: str) -> None:
+    """The run says so in one message, and did nothing."""
+    assert run.status != 0
+    assert message in run.output
+    assert "Traceback" not in run.output
+    assert run.jobs == {}
+
+
 def test_damaged_results_and_caches_are_found_and_made_anew(
     done: tuple[Path, dict[str, bytes]],
 ) -> None:
@@ -96,30 +104,20 @@ def test_another_run_in_the_same_results_folder_is_named(
     results.mkdir()
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "results": str(results)}))
     guard.hold(results)
-    run = snakemake(tmp_path)
-    assert run.status != 0
-    assert f"another run is at work here (process {os.getpid()}" in run.output
-    assert "Traceback" not in run.output
-    assert run.jobs == {}
+    assert_refused(snakemake(tmp_path), f"another run is at work here (process {os.getpid()}")
 
 
 def test_results_that_cannot_be_written_are_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "results": "file/x"}))
-    run = snakemake(tmp_path)
-    assert run.status != 0
-    assert "file is not a folder" in run.output
-    assert "Traceback" not in run.output
-    assert run.jobs == {}
+    assert_refused(snakemake(tmp_path), "file is not a folder")
 
 
 def test_a_gpu_that_is_not_there_stops_before_any_training(data: Path, tmp_path: Path) -> None:
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "device": "cuda"}))
-    run = snakemake(tmp_path)
-    assert run.status != 0
-    assert "device: cuda was asked for, but there is none on this machine" in run.output
-    assert "Traceback" not in run.output
-    assert run.jobs == {}
+    assert_refused(
+        snakemake(tmp_path), "device: cuda was asked for, but there is none on this machine"
+    )
 
 
 def test_results_of_another_folder_are_said_to_be_of_unknown_making(

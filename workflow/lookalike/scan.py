@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -203,7 +202,7 @@ class _Worker:
         self.decoded[sha256] = _decoded(stream)
 
 
-def _opened(path: str) -> BufferedReader:
+def _opened(path: str) -> io.BufferedReader:
     # What looks like a file may wait for ever: a pipe that took its place, or /proc/kmsg.
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
