@@ -20,13 +20,14 @@ def force_damaged():
     """Have results made anew that are not what their step wrote. Called once jobs are looked at."""
     # Where this workflow is imported under a prefix, results lie elsewhere than the settings say.
     results = Path(str(rules.manifest.output.report)).parent
-    for path in broken(results, renew=not workflow.dryrun):
+    paths = sealed(results)
+    for path in broken(paths, renew=not workflow.dryrun):
         logger.warning(
             f"{path} is damaged: it is not what was written there. A run that asks for it makes it "
             "anew."
         )
         workflow.dag.forcefiles.add(str(path))
-    unknown = [path for path in sealed(results) if not metadata_of(path)]
+    unknown = [path for path in paths if not metadata_of(path)]
     if unknown:
         logger.warning(
             f"{len(unknown)} results under {results}, such as {unknown[0]}, were not made from this "

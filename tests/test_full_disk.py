@@ -581,7 +581,7 @@ def test_damage_is_found_on_a_full_disk_too(disk: Disk, damaged: bool) -> None:
     long_ago = time.time() - 2 * 24 * 60 * 60
     os.utime(seals.seal_of(result), (long_ago, long_ago))  # it is looked at anew
     disk.leave(0)
-    assert seals.broken(disk.folder) == [result] * damaged
+    assert seals.broken(seals.sealed(disk.folder)) == [result] * damaged
 
 
 def test_a_loop_is_compiled_also_where_its_machine_code_cannot_be_kept(

@@ -10,7 +10,7 @@ import pytest
 from lookalike import seals
 from lookalike.files import sha256_of_file
 from lookalike.logs import step
-from lookalike.seals import broken, seal, seal_of, unseal
+from lookalike.seals import broken, seal, seal_of, sealed, unseal
 
 DAY = 24 * 60 * 60
 
@@ -33,7 +33,7 @@ def flip(path: Path, at: int) -> None:
 
 
 def test_what_is_as_it_was_is_not_broken(results: Path) -> None:
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
 
 
 @pytest.mark.parametrize("at", [0, 57, -1])
@@ -42,13 +42,13 @@ def test_one_flipped_bit_is_found(results: Path, at: int) -> None:
     status = path.stat()
     flip(path, at)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert broken(results) == [path]
+    assert broken(sealed(results)) == [path]
 
 
 @pytest.mark.parametrize("length", [0, 1, 599])
 def test_a_file_cut_short_is_found(results: Path, length: int) -> None:
     os.truncate(results / "a.json", length)
-    assert broken(results) == [results / "a.json"]
+    assert broken(sealed(results)) == [results / "a.json"]
 
 
 def test_silent_damage_is_found_within_a_day(
@@ -59,16 +59,16 @@ def test_silent_damage_is_found_within_a_day(
     sha256 = sha256_of_file(path)
     flip(path, 3)
     seals._write(path, sha256, path.stat())
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + DAY + 1)
-    assert broken(results) == [path]
+    assert broken(sealed(results)) == [path]
 
 
 def test_a_file_touched_or_moved_is_what_it_was(results: Path) -> None:
     os.utime(results / "a.json")
     results.rename(results.with_name("elsewhere"))
-    assert broken(results.with_name("elsewhere")) == []
+    assert broken(sealed(results.with_name("elsewhere"))) == []
 
 
 def test_files_without_a_seal_gone_or_linked_are_left_alone(results: Path) -> None:
@@ -80,7 +80,7 @@ def test_files_without_a_seal_gone_or_linked_are_left_alone(results: Path) -> No
     (results / "run" / "b.parquet").symlink_to(shared)
     unseal([results / "run" / "deep" / "c.bin"])
     flip(results / "run" / "deep" / "c.bin", 0)
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_files_without_a_seal_gone_or_linked_are_left_alone(results: Path) -> No
 )
 def test_a_damaged_seal_condemns_nothing(results: Path, content: str) -> None:
     seal_of(results / "a.json").write_text(content)
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
 
 
 def test_a_look_that_overlaps_a_step_leaves_the_steps_seal(
@@ -108,11 +108,11 @@ def test_a_look_that_overlaps_a_step_leaves_the_steps_seal(
 
     os.utime(path)  # so that it is hashed
     monkeypatch.setattr(seals, "sha256_of_file", hash_slowly)
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
     monkeypatch.setattr(seals, "sha256_of_file", hashed)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + DAY + 1)
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
 
 
 def test_a_file_that_cannot_be_read_is_broken_and_one_that_vanishes_is_not(
@@ -126,15 +126,15 @@ def test_a_file_that_cannot_be_read_is_broken_and_one_that_vanishes_is_not(
     for path in results.rglob("[!.]*"):
         os.utime(path)
     monkeypatch.setattr(seals, "sha256_of_file", fail)
-    assert broken(results) == [results / "a.json"]
+    assert broken(sealed(results)) == [results / "a.json"]
 
 
 def test_a_look_need_not_write(results: Path) -> None:
     os.utime(results / "a.json")
     before = {path: path.read_bytes() for path in results.rglob(".*.seal")}
-    assert broken(results, renew=False) == []
+    assert broken(sealed(results), renew=False) == []
     assert {path: path.read_bytes() for path in results.rglob(".*.seal")} == before
-    assert broken(results) == []
+    assert broken(sealed(results)) == []
     assert seal_of(results / "a.json").read_bytes() != before[seal_of(results / "a.json")]
 
 
@@ -143,7 +143,7 @@ def test_a_step_seals_what_it_wrote(tmp_path: Path) -> None:
     with step(None, [str(path)]):
         path.write_text("result")
     flip(path, 0)
-    assert broken(tmp_path) == [path]
+    assert broken(sealed(tmp_path)) == [path]
 
 
 def test_a_step_that_fails_leaves_no_seal(results: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_file_that_is_being_written_is_not_called_broken(results: Path) -> Non
     writer.start()
     looks = 0
     while not done.is_set():
-        assert broken(results) == []
+        assert broken(sealed(results)) == []
         looks += 1
     writer.join()
     assert looks > 10

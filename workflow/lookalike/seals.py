@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -44,24 +44,25 @@ def seal(paths: Iterable[str | Path]) -> None:
         _write(path, sha256_of_file(path), path.stat())
 
 
-def broken(folder: Path, *, renew: bool = True) -> list[Path]:
-    """The files under `folder` that are not what their seals say, sorted.
+def broken(paths: Sequence[Path], *, renew: bool = True) -> list[Path]:
+    """Those of some sealed files that are not what their seals say.
 
-    A file that is gone is none of them, nor is a link: what it leads to is another's to keep. A
-    file that cannot be read is: a failing disk says so.
+    A file that is gone is none of them; one that cannot be read is: a failing disk says so.
 
     Args:
-        folder: of results.
+        paths: see `sealed`.
         renew: let seals tell of this look; without, nothing is written.
     """
     with ThreadPoolExecutor() as pool:
-        paths = sealed(folder)
         sound = pool.map(lambda path: _is_sound(path, renew), paths)
         return [path for path, is_sound in zip(paths, sound, strict=True) if not is_sound]
 
 
 def sealed(folder: Path) -> list[Path]:
-    """The files under `folder` that have a seal, sorted; no links."""
+    """The files under `folder` that have a seal, sorted.
+
+    None is a link: what that leads to is another's to keep.
+    """
     return sorted(_sealed(folder))
 
 
