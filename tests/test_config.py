@@ -135,6 +135,17 @@ def test_a_mistake_is_explained(overlay: dict[str, Any], parts: list[str]) -> No
         assert part in str(caught.value)
 
 
+def test_each_unknown_key_has_a_line_of_its_own() -> None:
+    loss = {"nam": "triplet", "mining": "hard"}
+    with pytest.raises(LookalikeError) as caught:
+        resolve([{"recipes": {"mine": {"loss": loss}}}], SCHEMA)
+    place = "  recipes.mine.loss: unknown key"
+    assert str(caught.value).splitlines()[1:] == [
+        f"{place} 'nam' of contrastive; did you mean 'name'?",
+        f"{place} 'mining' of contrastive; did you mean 'margin'?",
+    ]
+
+
 def test_a_settings_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("- a\n- b\n")

@@ -296,7 +296,7 @@ def test_from_nothing_to_a_report_by_the_commands_of_the_document(
     # It found no GPU that torch could use, and said so.
     log = (project / "results/logs/pair.0/train.log").read_text()
     assert "GPU 0, 1 of 0, 1" in log
-    assert "on cpu by 1 process" in log
+    assert "on cpu; processes: 1," in log
 
 
 def test_what_ends_a_job_costs_little(slurm: Cluster, data: Path, tmp_path: Path) -> None:

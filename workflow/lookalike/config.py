@@ -108,7 +108,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     try:
         for layer in layers:
             settings = merge(settings, layer)
-        mistakes = [_explain(error) for error in validator.iter_errors(settings)]
+        mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
     except RecursionError:
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
     if not mistakes:
@@ -147,46 +147,53 @@ def _nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str
     return f"; known: {', '.join(sorted(names.values()))}" if list_known else ""
 
 
-def _explain(error: jsonschema.ValidationError) -> str:
+def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
+    """A line for each mistake that the error stands for."""
     place = ".".join(str(part) for part in error.absolute_path) or "(top level)"
+    if error.validator == "additionalProperties":
+        schema: Any = error.schema
+        value: Any = error.instance
+        known = schema["properties"]
+        # Which keys a loss or a model has depends on its name, which may be a default.
+        kind = f" of {value['name']}" if "name" in known and "name" in value else ""
+        for key in value:
+            if key not in known:
+                yield f"{place}: unknown key {key!r}{kind}{_nearest(key, known)}"
+    else:
+        yield f"{place}: {_fault(error)}"
+
+
+def _fault(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
     value: Any = error.instance
-    if error.validator == "additionalProperties":
-        known = schema["properties"]
-        unknown = [name for name in value if name not in known]
-        return "; ".join(
-            f"{place}: unknown key {name!r}{_nearest(name, known)}" for name in unknown
-        )
     if error.validator == "required":  # only `name` is, of a loss, a model and the like
         given = ", ".join(map(repr, value)) or "none"
         return (
-            f"{place}: the key 'name' is missing; it is one of "
+            "the key 'name' is missing; it is one of "
             f"{', '.join(schema['properties']['name']['enum'])} (keys given: {given})"
         )
     if error.validator == "enum":
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)
-        return f"{place}: {value!r} is not one of {allowed}" + _nearest(
-            value, known, list_known=False
-        )
+        return f"{value!r} is not one of {allowed}" + _nearest(value, known, list_known=False)
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
-            f"{place}: {value!r} holds braces, which Snakemake takes for wildcards, or control "
+            f"{value!r} holds braces, which Snakemake takes for wildcards, or control "
             "characters; rename the folder, or name a link that leads to it"
         )
     if error.validator == "pattern":
-        return f"{place}: {value!r} may hold only letters, digits, '-' and '_'"
+        return f"{value!r} may hold only letters, digits, '-' and '_'"
     if error.validator == "type" and schema["type"] == "array":
-        return f"{place}: {value!r} must be a list, such as [{value}]"
+        return f"{value!r} must be a list, such as [{value}]"
     if error.validator == "type" and schema["type"] == "string":
-        return f"{place}: {value!r} must be text; write it in quotes"
+        return f"{value!r} must be text; write it in quotes"
     if error.validator == "type" and schema["type"] == "object":
-        return f"{place}: {value!r} must be a mapping of settings, such as {{name: value}}"
+        return f"{value!r} must be a mapping of settings, such as {{name: value}}"
     if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
         if schema["type"] == "integer":
-            return f"{place}: {value!r} is text; write the whole number without quotes"
-        return f"{place}: {value!r} is text to YAML; write it with a point, such as 1.0e-3"
-    return f"{place}: {error.message}"
+            return f"{value!r} is text; write the whole number without quotes"
+        return f"{value!r} is text to YAML; write it with a point, such as 1.0e-3"
+    return str(error.message)
 
 
 def _reads_as_number(text: str) -> bool:
