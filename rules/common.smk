@@ -2,18 +2,18 @@
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from lookalike.code import code_digest, software
 from lookalike.config import image_settings, read_yaml, resolve
-from lookalike.data_layout import SPLITS, DataSettings, explain_missing, fingerprint
+from lookalike.data_layout import SPLITS, DataSettings, fingerprint, require_data
 from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
 from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
-from snakemake.exceptions import WorkflowError
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
@@ -26,21 +26,29 @@ if workflow.remote_exec and hasattr(signal, "SIGUSR1"):
 DEMO = "resources/demo"
 
 
+@contextmanager
+def told():
+    """Lookalike's errors end Snakemake with their message; it would put a traceback around them."""
+    try:
+        yield
+    except LookalikeError as error:
+        logger.error(str(error))
+        sys.exit(1)
+
+
+@told()
 def resolve_config():
     """Config.yaml and what was laid over it, as one checked mapping with every default."""
     schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
     given = workflow.config_settings
-    try:
-        # Imported as a module, it was given its settings.
-        if workflow.modifier.skip_configfile:
-            return resolve([config], schema)
-        # One by one: merged by Snakemake, a changed name would keep the old name's settings.
-        layers = [*map(read_yaml, given.configfiles), dict(given.config)]
-        if not given.replace_workflow_config:
-            layers.insert(0, read_yaml(workflow.source_path("../config.yaml")))
-        return resolve(layers, schema)
-    except LookalikeError as error:
-        raise WorkflowError(str(error)) from None
+    # Imported as a module, it was given its settings.
+    if workflow.modifier.skip_configfile:
+        return resolve([config], schema)
+    # One by one: merged by Snakemake, a changed name would keep the old name's settings.
+    layers = [*map(read_yaml, given.configfiles), dict(given.config)]
+    if not given.replace_workflow_config:
+        layers.insert(0, read_yaml(workflow.source_path("../config.yaml")))
+    return resolve(layers, schema)
 
 
 settings = resolve_config()
@@ -74,11 +82,9 @@ def seed_of(run):
 
 def label_files(wildcards):
     """Input function: the two JSON files; the demo's are made, anybody else's must be there."""
-    problem = None if DATA.root == Path(DEMO) else explain_missing(DATA)
-    if problem:
-        # An exception raised here would be shown with Snakemake's traceback around it.
-        logger.error(problem)
-        sys.exit(1)
+    if DATA.root != Path(DEMO):
+        with told():
+            require_data(DATA)
     if workflow.is_main_process and RESULTS_ARE_HERE:
         force_damaged()
     # The user's files stay where they are when the workflow is imported under a prefix.

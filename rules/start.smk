@@ -7,7 +7,6 @@ from lookalike import guard, lifeline
 from lookalike.devices import gpu_count
 from lookalike.errors import LookalikeError
 from lookalike.seals import broken, sealed
-from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.logging import logger
 
@@ -44,17 +43,15 @@ def metadata_of(path):
 
 # Looking for damage opens what is there, so a name that cannot be a folder is told before.
 if workflow.is_main_process and RESULTS_ARE_HERE:
-    try:
+    with told():
         guard.require_folder(Path(config["results"]), "results")
         guard.require_folder(Path(config["cache"]), "cache")
-    except LookalikeError as error:
-        raise WorkflowError(str(error)) from None
 
 
 def begin():
     """See that this run can work, and that no other one is at work in the same place."""
     results = Path(config["results"])
-    try:
+    with told():
         if workflow.local_exec and config["device"] == "cuda" and not gpu_count():
             raise LookalikeError(
                 "device: cuda was asked for, but there is none on this machine; set `device: auto` "
@@ -64,8 +61,6 @@ def begin():
         if RESULTS_ARE_HERE:
             guard.require_writable(results, "results")
             guard.hold(results)
-    except LookalikeError as error:
-        raise WorkflowError(str(error)) from None
     folders = [results, *(results / name for name in ("manifest", "pixels"))]
     for model in MODELS:
         folders += [results / model, results / model / "embeddings"]

@@ -156,6 +156,25 @@ def test_a_settings_file_that_is_no_mapping_is_named(tmp_path: Path) -> None:
         read_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("seeds: [1]\nruns: [seed]\nseeds: [2]\n", (1, 3)),
+        ("a:\n  b: 1\n  c: {d: 1,\n      d: 1}\n", (3, 4)),
+    ],
+)
+def test_a_key_given_twice_is_refused_with_both_lines(
+    tmp_path: Path, text: str, lines: tuple[int, int]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(LookalikeError, match=rf"(?s)line {lines[0]},.*line {lines[1]},") as caught:
+        read_yaml(path)
+    assert str(path) in str(caught.value)
+    path.write_text("base: &base {a: 1, b: 1}\nmine: {<<: *base, b: 2}\nyours: {'1': 1, 1: 1}\n")
+    assert read_yaml(path)["mine"] == {"a": 1, "b": 2}
+
+
 values = st.recursive(
     st.integers() | st.lists(st.integers(), max_size=2),
     lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),

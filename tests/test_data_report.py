@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from lookalike.data_findings import named, summary
 from lookalike.data_report import data_report
-from lookalike.manifest_table import SCHEMA
+from lookalike.links import resolved_files, same_files
+from lookalike.manifest_table import SCHEMA, usable
 
 SPLITS = ("train", "query", "gallery")
 APART = {split: Path("/images") / split for split in SPLITS}
@@ -51,7 +52,12 @@ def report_of(
     }
     names = {split: (unlisted or {}).get(split, []) for split in SPLITS}
     nothing: dict[str, dict[str, bytes | None]] = {split: defaultdict(_none) for split in SPLITS}
-    report = data_report(tables, names, folders, links or {}, looks or nothing, 4)
+    located = {}
+    for split, table in tables.items():
+        ids = usable(table)["image_id"].to_pylist()
+        located[split] = dict(zip(ids, resolved_files(folders[split], ids), strict=True))
+    pairs = same_files(located["query"], located["gallery"])
+    report = data_report(tables, names, pairs, links or {}, looks or nothing, 4)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     return report
 

@@ -16,13 +16,30 @@ from typing import Any
 import jsonschema
 import yaml
 from jsonschema.protocols import Validator
+from yaml.constructor import ConstructorError
 
 from lookalike.errors import LookalikeError
 
 Settings = dict[str, Any]
 
 # libyaml's parser, where it was built in: ten times as fast, and each start reads three files.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_FASTEST):
+    """Refuses a key that is given twice: YAML forbids it, and PyYAML takes the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Settings:
+        marks: dict[tuple[str, str], yaml.Mark] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if first := marks.get((key.tag, key.value)):
+                    raise ConstructorError(
+                        f"the key {key.value!r} is given", first, "and again", key.start_mark
+                    )
+                marks[key.tag, key.value] = key.start_mark
+        settings: Settings = super().construct_mapping(node, deep)
+        return settings
 
 
 def read_yaml(path: str | Path) -> Settings:
@@ -32,7 +49,7 @@ def read_yaml(path: str | Path) -> Settings:
         LookalikeError: the file is no YAML, or is not a mapping.
     """
     try:
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), _LOADER)
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
         repr(value)  # a mistake is told with the value: one that cannot be written is refused here
     except Exception as error:  # of a date or number that is none, PyYAML raises nearly every type
         raise LookalikeError(f"{path}: cannot be read as YAML: {error}") from error

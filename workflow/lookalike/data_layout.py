@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lookalike.errors import LookalikeError
+
 SPLITS = ("train", "query", "gallery")
 # Snakemake leaves it in each folder that is a rule's output, such as the demo's.
 SNAKEMAKE_MARK = ".snakemake_timestamp"
@@ -58,8 +60,8 @@ class DataSettings:
         return {"train": self.train, "query": self.query, "gallery": self.gallery}[split]
 
 
-def explain_missing(data: DataSettings) -> str | None:
-    """What is missing, where it was looked for and what to do; None if all is there."""
+def require_data(data: DataSettings) -> None:
+    """Raise LookalikeError where folders or label files are missing: which, and what to do."""
     # These, unlike a Path's own, take a name that no file can have for one that is not there.
     wanted = {
         "training images": (data.folder("train"), os.path.isdir),
@@ -73,17 +75,14 @@ def explain_missing(data: DataSettings) -> str | None:
         for what, (path, is_there) in wanted.items()
         if not is_there(path)
     ]
-    if not lines:
-        return None
-    return "\n".join(
-        [
-            "no data to work on; these are missing:",
-            *lines,
-            "Set data.root (and, where names differ, the other paths under data) in a settings file"
-            " and name it: snakemake --configfile mine.yaml",
-            "To see it work first, on images that come with it: make demo",
-        ]
-    )
+    if lines:
+        raise LookalikeError(
+            "no data to work on; these are missing:\n"
+            + "\n".join(lines)
+            + "\nSet data.root (and, where names differ, the other paths under data) in a settings "
+            "file and name it: snakemake --configfile mine.yaml\n"
+            "To see it work first, on images that come with it: make demo"
+        )
 
 
 def fingerprint(data: DataSettings) -> str:

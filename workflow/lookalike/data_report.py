@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from operator import itemgetter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +32,7 @@ class _Image(NamedTuple):
 def data_report(
     tables: Mapping[str, pa.Table],
     unlisted: Mapping[str, Sequence[str]],
-    folders: Mapping[str, Path],
+    same_files: Iterable[tuple[str, str]],
     links: Mapping[str, Sequence[str]],
     looks: Mapping[str, Mapping[str, bytes | None]],
     near_duplicates: int,
@@ -46,14 +44,16 @@ def data_report(
     Args:
         tables: the manifest of `train`, `query`, `gallery`.
         unlisted: per split, the files that no label names.
-        folders: per split, the image folder, which tells one file met twice from two equal files.
+        same_files: the pairs of a query and a gallery image that are one file met twice.
         links: per split, the images that lie outside of the folder.
         looks: per split and image, see `lookalike.looks`.
         near_duplicates: bits of a perceptual hash in which two images may differ and count as one.
     """
     images = {split: _usable_images(table) for split, table in tables.items()}
     labels = {split: Counter(image.label for image in images[split]) for split in images}
-    own = _own_files(images, folders)
+    own: defaultdict[str, set[str]] = defaultdict(set)
+    for query, item in same_files:
+        own[query].add(item)
     alone = [label for label, count in labels["train"].items() if count == 1]
     distractors = labels["gallery"].keys() - labels["query"].keys()
     report: Report = {
@@ -148,7 +148,7 @@ def _within(images: Iterable[_Image]) -> Report:
     }
 
 
-def _across(images: Mapping[str, list[_Image]], own: Mapping[str, frozenset[str]]) -> list[Report]:
+def _across(images: Mapping[str, list[_Image]], own: Mapping[str, set[str]]) -> list[Report]:
     """Contents met in two splits, per pair of splits that share any.
 
     One file that is both query and gallery item (leave-one-out) is no duplicate of itself.
@@ -242,28 +242,10 @@ def _tiny(table: pa.Table) -> list[str]:
     return names
 
 
-def _own_files(
-    images: Mapping[str, list[_Image]], folders: Mapping[str, Path]
-) -> dict[str, frozenset[str]]:
-    """Queries whose very file (links resolved) is also a gallery item: the gallery ids of each."""
-    shared = {q.sha256 for q in images["query"]} & {g.sha256 for g in images["gallery"]}
-    gallery_at: defaultdict[str, set[str]] = defaultdict(set)
-    for item in images["gallery"]:
-        if item.sha256 in shared:
-            gallery_at[os.path.realpath(folders["gallery"] / item.image_id)].add(item.image_id)
-    own = {}
-    for query in images["query"]:
-        if query.sha256 in shared:
-            ids = gallery_at.get(os.path.realpath(folders["query"] / query.image_id))
-            if ids:
-                own[query.image_id] = frozenset(ids)
-    return own
-
-
 def _without_relevant(
     queries: Iterable[_Image],
     images: Mapping[str, list[_Image]],
-    own: Mapping[str, frozenset[str]],
+    own: Mapping[str, set[str]],
 ) -> list[str]:
     """Queries whose class has no gallery item but, at most, the query's own file."""
     label_of = {item.image_id: item.label for item in images["gallery"]}

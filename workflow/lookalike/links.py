@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -23,31 +23,19 @@ def resolved_files(folder: Path, image_ids: Iterable[str]) -> list[str]:
     return paths
 
 
-def leading_out(folder: Path, image_ids: Iterable[str]) -> list[str]:
-    """The images of `folder` that lie outside of it, through links."""
-    ids = list(image_ids)
+def leading_out(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """The images that lie outside of `folder`, through links. files: real paths by image id."""
     inside = os.path.realpath(folder) + os.sep
-    return [
-        image_id
-        for image_id, path in zip(ids, resolved_files(folder, ids), strict=True)
-        if not path.startswith(inside)
-    ]
+    return [image_id for image_id, path in files.items() if not path.startswith(inside)]
 
 
-def same_files(
-    query_folder: Path,
-    query_ids: Sequence[str],
-    gallery_folder: Path,
-    gallery_ids: Sequence[str],
-) -> list[tuple[str, str]]:
-    """The pairs of a query and a gallery image that are one file, sorted."""
-    galleries = defaultdict(list)
-    for path, gallery_id in zip(
-        resolved_files(gallery_folder, gallery_ids), gallery_ids, strict=True
-    ):
-        galleries[path].append(gallery_id)
+def same_files(queries: Mapping[str, str], gallery: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The pairs of a query and a gallery image that are one file, sorted; real paths by id."""
+    in_gallery = defaultdict(list)
+    for gallery_id, path in gallery.items():
+        in_gallery[path].append(gallery_id)
     return sorted(
         (query_id, gallery_id)
-        for path, query_id in zip(resolved_files(query_folder, query_ids), query_ids, strict=True)
-        for gallery_id in galleries.get(path, ())
+        for query_id, path in queries.items()
+        for gallery_id in in_gallery.get(path, ())
     )

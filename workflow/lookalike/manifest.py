@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from lookalike import files
 from lookalike.data_findings import Report, named, summary
-from lookalike.data_layout import SPLITS, DataSettings, explain_missing
+from lookalike.data_layout import SPLITS, DataSettings, require_data
 from lookalike.data_report import data_report
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.labels import Entry, read_labels, storable
-from lookalike.links import leading_out, same_files
+from lookalike.links import leading_out, resolved_files, same_files
 from lookalike.manifest_table import SCHEMA, usable
 from lookalike.quoting import quoted
 from lookalike.scan import Scanned, scan
@@ -90,12 +90,15 @@ def build_manifest(
         }
         for split in SPLITS
     }
-    links = {
-        split: leading_out(folders[split], usable(tables[split])["image_id"].to_pylist())
+    ids = {split: usable(tables[split])["image_id"].to_pylist() for split in SPLITS}
+    located = {
+        split: dict(zip(ids[split], resolved_files(folders[split], ids[split]), strict=True))
         for split in SPLITS
     }
-    report = data_report(tables, unlisted, folders, links, looks, data.near_duplicates)
-    tables["query"] = _marked_with_same_files(tables, folders)
+    links = {split: leading_out(folders[split], located[split]) for split in SPLITS}
+    pairs = same_files(located["query"], located["gallery"])
+    report = data_report(tables, unlisted, pairs, links, looks, data.near_duplicates)
+    tables["query"] = _marked_with_same_files(tables["query"], pairs)
     return tables, report
 
 
@@ -103,9 +106,7 @@ def _read_entries(
     data: DataSettings, folders: Mapping[str, Path]
 ) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
     """Per split, the label entries sorted by name, and the files that no entry names."""
-    problem = explain_missing(data)
-    if problem:
-        raise LookalikeError(problem)
+    require_data(data)
     train = read_labels(data.train_labels_path).entries
     test = read_labels(data.test_labels_path).entries
     in_query = [_is_in(folders["query"], entry) for entry in test]
@@ -162,19 +163,13 @@ def _table(
     return pa.table(arrays, schema=SCHEMA)
 
 
-def _marked_with_same_files(
-    tables: Mapping[str, pa.Table], folders: Mapping[str, Path]
-) -> pa.Table:
+def _marked_with_same_files(queries: pa.Table, pairs: list[tuple[str, str]]) -> pa.Table:
     """The query table; its metadata tell of gallery images that are a query's own file.
 
     A query does not find itself (metrics.exclude), so where a link became a copy, or a copy a link,
     the manifest must differ, though every content and label is as before.
     """
-    ids = {split: usable(tables[split])["image_id"].to_pylist() for split in ("query", "gallery")}
-    pairs = same_files(folders["query"], ids["query"], folders["gallery"], ids["gallery"])
-    if not pairs:
-        return tables["query"]
-    return tables["query"].replace_schema_metadata({"same_files": digest_of(pairs)})
+    return queries.replace_schema_metadata({"same_files": digest_of(pairs)}) if pairs else queries
 
 
 def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[Any, ...]:
