@@ -323,7 +323,7 @@ def fingerprint_seconds() -> float:
             (root / "gallery" / f"{number:06d}.jpg").touch()
         settings = resolve([{"data": {"root": folder, "gallery": "gallery"}}], read_yaml(SCHEMA))
         data = DataSettings.from_dict(settings["data"])
-        return seconds(lambda: fingerprint(data))
+        return seconds(lambda: fingerprint(data, print))
 
 
 def measure(folder: Path, n_images: int, size: int, image_size: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ checkpoint manifest:
     params:
         data=lookup(dpath="data", within=config),
         # Computed when the job is looked at: the demo's images are made after parsing.
-        folders=lambda wildcards: fingerprint(DATA),
+        folders=lambda wildcards: fingerprint(DATA, logger.info),
         cache=aside(config["cache"]),
         code=code_of("manifest"),
         software=software("manifest"),

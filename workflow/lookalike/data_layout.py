@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import LookalikeError
+from lookalike.quoting import shown
 
 SPLITS = ("train", "query", "gallery")
 # Snakemake leaves it in each folder that is a rule's output, such as the demo's.
@@ -85,19 +87,32 @@ def require_data(data: DataSettings) -> None:
         )
 
 
-def fingerprint(data: DataSettings) -> str:
+def fingerprint(data: DataSettings, tell: Callable[[str], object], every: float = 10) -> str:
     """16 hexadecimal digits over names, sizes and times of the layout's files.
 
     Reads no file: it answers whether anything may have changed, the manifest's scan says what has.
     Where the images are not watched, it covers the label files alone.
+
+    Args:
+        data: the layout.
+        tell: is given a sentence now and then, should it take long.
+        every: seconds between two of them.
     """
     content = hashlib.sha256()
     for path in (data.train_labels_path, data.test_labels_path):
         if path.exists():
             status = path.stat()
             content.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    told = time.monotonic()
     for split in SPLITS if data.watch_images else ():
-        for line in sorted(_stats(str(data.folder(split)), "", frozenset())):
+        lines = []
+        for line in _stats(str(data.folder(split)), "", frozenset()):
+            lines.append(line)
+            if len(lines) % 1000 == 0 and time.monotonic() - told >= every:
+                name = os.fsdecode(line.partition(b"\0")[0])
+                tell(f"{len(lines):,} files seen in the {split} folder, now at {shown(name)}")
+                told = time.monotonic()
+        for line in sorted(lines):
             content.update(line)
         content.update(b"\n\n")
     return content.hexdigest()[:16]
