@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
+# Processes that the test files are shared out among.
+WORKERS ?= 2
+# File by file and in their order: tests of a file may build on each other, the longest file comes first.
+SHARED_OUT = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .PHONY: .venv demo test test-long test-slurm fuzz lint format docs bench bench-large bench-incremental lock clean
@@ -23,11 +27,11 @@ demo: .venv/.demo
 	touch $@
 
 test: .venv/.test
-	$(BIN)/python -m pytest -m 'not long'
+	$(BIN)/python -m pytest $(SHARED_OUT) -m 'not long'
 
 # The full counts: takes far longer.
 test-long: .venv/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED_OUT)
 
 # The workflow on a real Slurm, which it starts: as root, on Debian or Ubuntu.
 test-slurm: .venv/.test
