@@ -1,4 +1,5 @@
 # A run's beginning: damaged results, folders that cannot be written, other runs, what kills left.
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -55,6 +56,11 @@ def begin():
         if workflow.local_exec and config["device"] == "cuda" and not gpu_count():
             raise LookalikeError(
                 "device: cuda was asked for, but there is none on this machine; set `device: auto` "
+                "or `device: cpu`"
+            )
+        if workflow.local_exec and config["device"] == "mps" and sys.platform != "darwin":
+            raise LookalikeError(
+                "device: mps was asked for, which only Apple's computers have; set `device: auto` "
                 "or `device: cpu`"
             )
         guard.require_writable(Path(config["cache"]), "cache")

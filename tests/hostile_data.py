@@ -81,6 +81,9 @@ ENTRIES = (
     Entry("label Infinity", "infinity.png", float("inf"), SKIP, "unusable_label"),
     Entry("empty label", "empty_label.png", "", SKIP, "unusable_label"),
     Entry("blank label", "blank_label.png", " \t", SKIP, "unusable_label"),
+    Entry(
+        "label of nothing that can be seen", "unseen.png", "\u3164\u200b", SKIP, "unusable_label"
+    ),
     Entry("label of half a surrogate pair", "half_label.png", "\udfff", SKIP, "unusable_label"),
     Entry("list as label", "list.png", ["a"], SKIP, "unusable_label"),
     Entry("object as label", "object.png", {"a": 1}, SKIP, "unusable_label"),

@@ -11,6 +11,7 @@ import pytest
 from lookalike.cache import DAY, entries, prune
 from lookalike.cli import main
 from lookalike.errors import LookalikeError
+from lookalike.guard import HALF_WRITTEN
 from lookalike.store import Store
 
 
@@ -72,17 +73,47 @@ def test_a_digest_that_is_not_one_model_removes_nothing(tmp_path: Path) -> None:
 def test_what_killed_jobs_left_goes_when_it_is_a_day_old(tmp_path: Path) -> None:
     folder = filled(tmp_path) / "embeddings" / "aaa1" / "cpu"
     now = time.time()
-    for name, age in ((".half.arrow.abc", 1.5), (".half.arrow.xyz", 0.5)):
+    young = f".half.arrow.xyz{HALF_WRITTEN}"
+    for name, age in ((f".half.arrow.abc{HALF_WRITTEN}", 1.5), (young, 0.5)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (now - age * DAY,) * 2)
     assert prune(tmp_path, older_than_days=100) == (1, 4)
     # What is younger may be what a job writes just now.
-    assert [path.name for path in folder.glob(".*")] == [".half.arrow.xyz"]
+    assert [path.name for path in folder.glob(".*")] == [young]
     prune(tmp_path, older_than_days=0)
     prune(tmp_path, model="aaa1")
-    assert [path.name for path in folder.iterdir()] == [".half.arrow.xyz"]
-    os.utime(folder / ".half.arrow.xyz", (now - 2 * DAY,) * 2)
+    assert [path.name for path in folder.iterdir()] == [young]
+    os.utime(folder / young, (now - 2 * DAY,) * 2)
     assert prune(tmp_path, model="aaa1") == (1, 4)
+
+
+def test_other_files_are_not_touched(tmp_path: Path) -> None:
+    filled(tmp_path)
+    others = [
+        "training/cats/a.jpg",
+        "training/b.jpg",
+        "scan/invoice.pdf",
+        ".hidden",
+        "pixels/c.txt",
+    ]
+    for name in others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    prune(tmp_path, older_than_days=0)
+    assert kept(tmp_path) == set()
+    assert all((tmp_path / name).exists() for name in others)
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("days", [-1.0, float("nan"), float("inf")])
+def test_what_is_no_number_of_days_removes_nothing(tmp_path: Path, days: float) -> None:
+    before = kept(filled(tmp_path))
+    with pytest.raises(LookalikeError, match="no number of days"):
+        prune(tmp_path, older_than_days=days)
+    with pytest.raises(LookalikeError, match="must mean one model"):
+        prune(tmp_path, model="")
+    assert kept(tmp_path) == before
 
 
 def test_files_that_vanish_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

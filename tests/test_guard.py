@@ -12,7 +12,15 @@ import pytest
 import processes
 from lookalike.errors import LookalikeError
 from lookalike.files import whole
-from lookalike.guard import hold, remove_half_written, require_room, require_writable
+from lookalike.guard import (
+    HALF_WRITTEN,
+    LOCK,
+    hold,
+    remove_half_written,
+    require_folder,
+    require_room,
+    require_writable,
+)
 
 
 def hold_and_wait(results: Path) -> None:
@@ -106,9 +114,9 @@ def test_room_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
 def test_only_what_was_half_written_goes(tmp_path: Path) -> None:
     deep = tmp_path / "run"
     with pytest.raises(RuntimeError), whole(deep / "result.json") as beside:
-        shutil.copy(beside, left := beside.with_name(beside.name.replace(".part", "x.part")))
+        shutil.copy(beside, left := beside.with_name(f"{beside.name}.x{HALF_WRITTEN}"))
         raise RuntimeError
-    others = [deep / "result.json", deep / ".result.json.seal", deep / "part"]
+    others = [deep / "result.json", deep / ".result.json.seal", deep / ".holiday.mkv.part"]
     for path in others:
         path.touch()
     remove_half_written([deep], older_than=time.time() - 60)
@@ -127,3 +135,21 @@ def test_a_file_system_without_locks_stops_nobody(
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     hold(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/inside", "loop/inside"])
+def test_a_folder_that_can_never_be_is_told_beforehand(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(LookalikeError, match=r"cannot be written: .* --config results="):
+        require_folder(tmp_path / name, "results")
+    require_folder(tmp_path / "not" / "there", "results")
+    assert not (tmp_path / "not").exists()
+
+
+def test_who_holds_a_folder_is_told_whatever_stands_there(tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_bytes(b"\xff\xfe")
+    with (tmp_path / LOCK).open() as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(LookalikeError, match="another run is at work here"):
+            hold(tmp_path)

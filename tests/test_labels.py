@@ -148,11 +148,41 @@ class TestWholeFile:
             read_labels(tmp_path)
 
 
+# Without names that mean one file, and without letters that are drawn as nothing.
+NAMES = st.text().filter(lambda name: "/" not in name)
+SEEN = st.text(st.characters(exclude_categories=["Cs", "Cf", "Mn", "Lo", "So"]))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | SEEN,
+    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
     max_leaves=10,
 )
+
+
+def test_other_spellings_of_a_file_are_one_entry(folder: Path) -> None:
+    path = folder / "spellings.json"
+    path.write_text(
+        '{"./a.png": "x", "a.png": "x", "b//c.png": "x", "b/./c.png": "y", "../d": "z"}'
+    )
+    entries = read_labels(path).entries
+    assert [(entry.name, entry.status) for entry in entries] == [
+        ("./a.png", "ok"),
+        ("b//c.png", "conflicting_labels"),
+        ("../d", "unsafe_name"),
+    ]
+
+
+@pytest.mark.parametrize("label", ["\u3164", "\u2800 \u200b", "\u115f\ufe0f"])
+def test_a_label_of_nothing_that_can_be_seen_is_blank(folder: Path, label: str) -> None:
+    path = folder / "unseen.json"
+    path.write_text(json.dumps({"a.png": label, "b.png": f"x{label}", "c.png": "\ue000"}))
+    first, *others = read_labels(path).entries
+    assert first.status == "unusable_label"
+    # Kept as they are; a letter of private use is one.
+    assert [entry.label for entry in others] == [f"x{label}", "\ue000"]
+
+
+def test_a_file_of_nul_bytes_is_what_a_crash_leaves(folder: Path) -> None:
+    assert "as a crash leaves" in error_of(folder, b"\0" * 4096)
 
 
 class TestProperties:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -12,6 +13,7 @@ import shutil
 import struct
 import unicodedata
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -344,3 +346,47 @@ class TestRefusals:
         with caplog.at_level(logging.INFO):
             data.refusal(tmp_path / "out")
         assert "train: 4 entries, 4 ok, 1 class of 4 to 4 images" in caplog.text
+
+
+@pytest.mark.parametrize("leave_one_out", [False, True])
+def test_a_query_stays_one_where_its_folder_cannot_be_looked_into(
+    data: Data, leave_one_out: bool
+) -> None:
+    """A folder that is a link to a disk that is not there; a folder without permission."""
+    data.add("query", "here.png", "x", 1)
+    for name in ("inside/a.png", "inside/b.png"):
+        data.label("query", name, "x")
+        if leave_one_out:
+            picture(data.folder("gallery") / name, 2)
+    data.add("gallery", "g.png", "x", 3)
+    (data.folder("query") / "inside").symlink_to(data.root / "not mounted")
+    statuses = {"here.png": "ok", "inside/a.png": "missing_file", "inside/b.png": "missing_file"}
+    assert data.statuses("query").items() >= statuses.items()
+    assert ("inside/a.png" in data.statuses("gallery")) == leave_one_out
+
+
+def test_a_query_in_a_folder_without_permission_is_one(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.label("query", "inside/a.png", "x")
+    data.add("query", "here.png", "x", 1)
+    data.add("gallery", "inside/a.png", "x", 2)
+    (data.folder("query") / "inside").mkdir()
+    forbidden = str(data.folder("query") / "inside")
+    # Root may look everywhere.
+    real: dict[str, Callable[..., os.stat_result]] = {"stat": os.stat, "lstat": os.lstat}
+
+    def refuse(name: str) -> Callable[..., os.stat_result]:
+        def call(path: Any, *more: Any, **others: Any) -> os.stat_result:
+            if str(path).startswith(f"{forbidden}/"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real[name](path, *more, **others)
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(os, name, refuse(name))
+    assert (
+        data.statuses("query").items() >= {"here.png": "ok", "inside/a.png": "unreadable"}.items()
+    )
+    assert data.statuses("gallery")["inside/a.png"] == "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -424,13 +425,15 @@ def test_every_metric_has_a_sentence() -> None:
 def test_thumbnails_lie_over_the_background_and_are_shared_by_content(tmp_path: Path) -> None:
     clear = tmp_path / "clear.png"
     Image.new("RGBA", (300, 100), (0, 0, 0, 0)).save(clear)
+    digest = hashlib.sha256(clear.read_bytes()).hexdigest()
     thumbnails = Thumbnails("white")
-    first = thumbnails.of(clear, "digest")
+    first = thumbnails.of(clear, digest)
     assert first is not None
-    assert thumbnails.of(tmp_path / "elsewhere.png", "digest") is first
+    assert thumbnails.of(tmp_path / "elsewhere.png", digest) is first
     assert thumbnails.made == [first]
     image = Image.open(io.BytesIO(base64.b64decode(first.uri.split(",")[1])))
     assert image.size == (first.width, first.height) == (96, 32)
     assert np.asarray(image).min() >= 250
     assert thumbnails.of(tmp_path / "elsewhere.png", "another") is None
-    assert thumbnails.unreadable == 1
+    assert thumbnails.of(clear, "of what was scored") is None
+    assert thumbnails.unreadable == 2

@@ -202,6 +202,36 @@ class TestCache:
         seen = scan(names_in(root), root, cache=cache, threads=1)[0]
         assert {found.status for found in seen.values()} == {"ok"}
 
+    def test_what_changes_while_it_is_looked_at_is_not_remembered(
+        self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, whole = root / "2.png", (root / "2.png").read_bytes()
+        (root / "3.png").write_bytes(whole)  # the same content, which is whole here
+        looked_at: list[bytes] = []
+
+        def cut_short_first(stream: Any, background: str) -> Any:
+            if stream.read() == whole and whole not in looked_at:
+                looked_at.append(whole)
+                path.write_bytes(whole[:-30])
+            stream.seek(0)
+            return open_rgb(stream, background)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(scanning, "open_rgb", cut_short_first)
+            seen = scan(names_in(root), root, cache=cache, threads=1)[0]
+        assert (seen["2.png"].status, seen["3.png"].status) == ("unreadable", "ok")
+        assert "changed meanwhile" in str(seen["2.png"].detail)
+        path.write_bytes(whole)
+        seen = scan(names_in(root), root, cache=cache, threads=1)[0]
+        assert {found.status for found in seen.values()} == {"ok"}
+
+    def test_other_formats_decode_again(
+        self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        counters_of(root, cache)
+        monkeypatch.setattr(scanning, "FORMATS", ("PNG",))
+        assert counters_of(root, cache) == Counters(5, hashed=0, decoded=5, from_cache=0)
+
     def test_another_reader_version_decodes_again(
         self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

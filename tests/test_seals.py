@@ -174,3 +174,9 @@ def test_a_file_that_is_being_written_is_not_called_broken(results: Path) -> Non
         looks += 1
     writer.join()
     assert looks > 10
+
+
+def test_a_file_that_is_called_like_a_seal_of_nothing_is_none(tmp_path: Path) -> None:
+    (tmp_path / "..seal").touch()
+    (tmp_path / ".seal").touch()
+    assert seals.sealed(tmp_path) == []

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import LookalikeError
+from lookalike.guard import HALF_WRITTEN
 
 KINDS = ("scan", "pixels", "embeddings", "training")
+# A folder named by mistake may hold other files under such names, and those are not ours to remove.
+_OURS = re.compile(
+    r"scan/(files|images)-[^/]+|pixels/[^/]+/[^/]+\.arrow|embeddings/[^/]+/[^/]+/[^/]+\.arrow|"
+    rf"training/[^/]+\.safetensors|.+/\.[^/]+{re.escape(HALF_WRITTEN)}"
+)
 DAY = 24 * 60 * 60
 
 
@@ -50,7 +57,7 @@ def entries(cache: Path) -> list[Entry]:
     found = []
     for kind in KINDS:
         groups: dict[str, list[os.stat_result]] = {}
-        for path, status in _files(cache / kind):
+        for path, status in _files(cache, kind):
             inside = path.relative_to(cache / kind).parts
             groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(status)
         for key, stats in sorted(groups.items()):
@@ -69,30 +76,33 @@ def prune(
 
     Args:
         cache: the cache folder.
-        older_than_days: remove files that were last used longer ago.
+        older_than_days: remove files that were last used longer ago; 0 or more.
         model: remove the embeddings of the model whose digest begins so.
 
     Returns:
         Files removed, and their bytes.
 
     Raises:
-        LookalikeError: there is no such folder, or no embeddings of such a model, or of several.
+        LookalikeError: there is no such folder, or no embeddings of such a model, or of several, or
+            the days are no such number.
     """
     known = entries(cache)
     now = time.time()
-    folders, limit = [cache / kind for kind in KINDS], -math.inf
+    kinds, limit = list(KINDS), -math.inf
     if model is not None:
         keys = {one.key for one in known if one.kind == "embeddings" and one.key.startswith(model)}
-        if len(keys) != 1:
+        if len(keys) != 1 or not model:
             found = ", ".join(sorted(keys)) or "none"
             raise LookalikeError(
                 f"{cache}: the digest {model!r} must mean one model; found {found}"
             )
-        folders, limit = [cache / "embeddings" / keys.pop()], math.inf
+        kinds, limit = [f"embeddings/{keys.pop()}"], math.inf
     elif older_than_days is not None:
+        if not 0 <= older_than_days < math.inf:
+            raise LookalikeError(f"{older_than_days} is no number of days")
         limit = now - older_than_days * DAY
     removed = n_bytes = 0
-    for path, status in (found for folder in folders for found in _files(folder)):
+    for path, status in (found for kind in kinds for found in _files(cache, kind)):
         half_written = path.name.startswith(".")
         if status.st_mtime >= (now - DAY if half_written else limit):
             continue
@@ -121,10 +131,12 @@ def table_of(found: Iterable[Entry]) -> str:
     return "\n".join(lines)
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files under `folder`, hidden ones too, but for those that vanish meanwhile."""
-    for place, _, names in os.walk(folder):
+def _files(cache: Path, inside: str) -> Iterator[tuple[Path, os.stat_result]]:
+    """The cache's files in a folder of it, half-written ones too, but for those that vanish."""
+    for place, _, names in os.walk(cache / inside):
         for path in (Path(place, name) for name in names):
+            if not _OURS.fullmatch(path.relative_to(cache).as_posix()):
+                continue
             try:
                 status = path.lstat()
             except FileNotFoundError:

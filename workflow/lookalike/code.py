@@ -51,6 +51,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "manifest",
         "manifest_table",
         "scan",
+        "unseen",
     ),
     "pixels": _IMAGES,
     "train": (

@@ -49,7 +49,8 @@ def read_yaml(path: str | Path) -> Settings:
         LookalikeError: the file is no YAML, or is not a mapping.
     """
     try:
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        with Path(path).open(encoding="utf-8") as stream:  # a stream has a name for messages
+            value = yaml.load(stream, _Loader)
         repr(value)  # a mistake is told with the value: one that cannot be written is refused here
     except Exception as error:  # of a date or number that is none, PyYAML raises nearly every type
         raise LookalikeError(f"{path}: cannot be read as YAML: {error}") from error
@@ -134,12 +135,39 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             for run in settings["runs"]
             if run not in settings["recipes"]
         ]
+    if not mistakes:
+        mistakes = [
+            f"{place}: {image['background']!r} is no colour; give a name such as white, or #rrggbb"
+            for place, image in _images(settings)
+            if not _is_colour(image["background"])
+        ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     for folder in ("results", "cache"):
         settings[folder] = os.path.normpath(_at_home(folder, os.path.normpath(settings[folder])))
     _at_home("data.root", settings["data"]["root"])
     return settings
+
+
+def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """The places where a background is set, and the settings there."""
+    yield "image.background", settings["image"]
+    for name, recipe in settings["recipes"].items():
+        if "background" in recipe["image"]:
+            yield f"recipes.{name}.image.background", recipe["image"]
+
+
+def _is_colour(text: str) -> bool:
+    if text in {"white", "black"}:
+        return True
+    # Pillow is not imported at each start for that alone.
+    from lookalike.decoding import rgb_of
+
+    try:
+        rgb_of(text)
+    except LookalikeError:
+        return False
+    return True
 
 
 def _at_home(place: str, folder: str) -> Path:
@@ -180,6 +208,10 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"{place}: {_fault(error)}"
 
 
+# Snakemake's reading of --config 'image={size: 64}'.
+_ON_THE_LINE = " (in a mapping given to --config, all is text: give it in a file)"
+
+
 def _fault(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
     value: Any = error.instance
@@ -195,11 +227,11 @@ def _fault(error: jsonschema.ValidationError) -> str:
         return f"{value!r} is not one of {allowed}" + _nearest(value, known, list_known=False)
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
-            f"{value!r} holds braces, which Snakemake takes for wildcards, or control "
-            "characters; rename the folder, or name a link that leads to it"
+            f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "
+            "variables, or control characters; rename the folder, or name a link that leads to it"
         )
     if error.validator == "pattern":
-        return f"{value!r} may hold only letters, digits, '-' and '_'"
+        return f"{value!r} must begin with a letter or a digit and hold only these, '-' and '_'"
     if error.validator == "type" and schema["type"] == "array":
         return f"{value!r} must be a list, such as [{value}]"
     if error.validator == "type" and schema["type"] == "string":
@@ -208,8 +240,10 @@ def _fault(error: jsonschema.ValidationError) -> str:
         return f"{value!r} must be a mapping of settings, such as {{name: value}}"
     if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
         if schema["type"] == "integer":
-            return f"{value!r} is text; write the whole number without quotes"
-        return f"{value!r} is text to YAML; write it with a point, such as 1.0e-3"
+            return f"{value!r} is text; write the whole number without quotes{_ON_THE_LINE}"
+        return f"{value!r} is text to YAML; write it with a point, such as 1.0e-3{_ON_THE_LINE}"
+    if error.validator == "type" and schema["type"] == "boolean" and isinstance(value, str):
+        return f"{value!r} is text; write true or false without quotes{_ON_THE_LINE}"
     return str(error.message)
 
 

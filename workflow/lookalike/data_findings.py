@@ -126,6 +126,8 @@ def _left_out(report: Report) -> Iterator[str]:
                 f"{left_out:,} of {_n(facts['entries'], 'entry', 'entries')} of the {split} set "
                 f"{_is(left_out)} left out: {reasons}. Column `detail` of manifest/{split}.parquet "
                 "says more of each."
+                + " No such file was there in the query folder either."
+                * (split == "gallery" and "missing_file" in facts["reasons"])
             )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +108,9 @@ def fingerprint(data: DataSettings, tell: Callable[[str], object], every: float 
     told = time.monotonic()
     for split in SPLITS if data.watch_images else ():
         lines = []
-        for line in _stats(str(data.folder(split)), "", frozenset()):
+        for line in _stats(data.folder(split)):
             lines.append(line)
-            if len(lines) % 1000 == 0 and time.monotonic() - told >= every:
+            if time.monotonic() - told >= every:
                 name = os.fsdecode(line.partition(b"\0")[0])
                 tell(f"{len(lines):,} files seen in the {split} folder, now at {shown(name)}")
                 told = time.monotonic()
@@ -118,16 +120,24 @@ def fingerprint(data: DataSettings, tell: Callable[[str], object], every: float 
     return content.hexdigest()[:16]
 
 
-def _stats(folder: str, inside: str, above: frozenset[tuple[int, int]]) -> Iterator[bytes]:
-    try:
-        itself = Path(folder).stat()
-        entries = os.scandir(folder)
-    except OSError:
-        return
-    here = (itself.st_dev, itself.st_ino)
-    if here in above:
-        return  # a link back to a folder on the way here
-    with entries:
+def _stats(folder: Path) -> Iterator[bytes]:
+    """A line for each file under a folder, links followed: its name, size and time.
+
+    A folder that links lead to again and again is looked into once, where it lies if it lies here.
+    """
+    seen: set[tuple[int, int]] = set()
+    todo, linked = deque([(str(folder), "")]), deque[tuple[str, str]]()
+    while todo or linked:
+        place, inside = (todo or linked).popleft()
+        try:
+            itself = Path(place).stat()
+            if (itself.st_dev, itself.st_ino) in seen:
+                continue
+            seen.add((itself.st_dev, itself.st_ino))
+            with os.scandir(place) as found:
+                entries = sorted(found, key=attrgetter("name"))
+        except OSError:
+            continue
         for entry in entries:
             if entry.name == SNAKEMAKE_MARK:
                 continue
@@ -137,7 +147,7 @@ def _stats(folder: str, inside: str, above: frozenset[tuple[int, int]]) -> Itera
                     # A link to a query is the query itself, which a copy of equal time is not.
                     yield os.fsencode(f"{name}\0{Path(entry.path).readlink()}\n")
                 if entry.is_dir():
-                    yield from _stats(entry.path, f"{name}/", above | {here})
+                    (linked if entry.is_symlink() else todo).append((entry.path, f"{name}/"))
                     continue
                 status = entry.stat()
             except OSError:

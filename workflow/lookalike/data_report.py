@@ -18,6 +18,7 @@ from lookalike.data_findings import TINY, Report, findings
 from lookalike.looks import Looks, nearest
 from lookalike.manifest_table import usable
 from lookalike.quoting import quoted, shown
+from lookalike.unseen import visible
 
 FIRST = 5  # names given as examples
 NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
@@ -279,9 +280,9 @@ def _joined(texts: Iterable[str]) -> str:
 
 
 def _nearly_equal(texts: Iterable[str], *, blanks: bool) -> list[str]:
-    """Texts that differ in case or Unicode form only, or in blanks; a string per group."""
+    """Texts that differ in case, Unicode form or unseen characters only, or in blanks, by group."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for text in sorted(set(texts)):
-        folded = unicodedata.normalize("NFC", text).casefold()
+        folded = visible(unicodedata.normalize("NFC", text).casefold())
         groups[" ".join(folded.split()) if blanks else folded].append(text)
     return [_joined(map(quoted, group)) for group in groups.values() if len(group) > 1]

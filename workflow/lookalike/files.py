@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # A full disk, a quota, a limit of the process, a disk that became read-only: none comes of reading.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# It is the whole process's and can be read only by setting it: not while other threads make files.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
 _OS_ERROR = re.compile(r"os error (\d+)")  # safetensors has it in words only
 
 
@@ -47,9 +50,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     try:
         yield beside
         # mkstemp makes files private; an output follows the user's umask like any other.
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)
+        beside.chmod(0o666 & ~_UMASK)
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(target)

@@ -17,7 +17,7 @@ from typing import IO
 from lookalike.errors import LookalikeError
 from lookalike.quoting import shown_path
 
-HALF_WRITTEN = ".part"
+HALF_WRITTEN = ".lookalike-part"
 """Ending of files that are being written; see `lookalike.files.whole`."""
 LOCK = ".lock"
 
@@ -31,8 +31,14 @@ def require_folder(folder: Path, setting: str) -> None:
         LookalikeError: something on the way to it is no folder.
     """
     place = folder.absolute()
-    while not os.path.lexists(place):
-        place = place.parent
+    while True:
+        try:
+            place.lstat()
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            place = place.parent
+        except OSError as error:
+            raise _cannot_write(folder, error.strerror, setting) from error
     if not place.is_dir():
         raise _cannot_write(folder, f"{shown_path(place)} is not a folder", setting)
 
@@ -92,9 +98,10 @@ def hold(results: Path) -> None:
 def _opened(path: Path) -> IO[str]:
     """The lock file, made if need be; one that another user has made can be locked all the same."""
     try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except PermissionError:
-        return path.open()
+        return path.open(errors="replace")
+    return os.fdopen(handle, "r+", errors="replace")
 
 
 def remove_half_written(folders: Iterable[Path], older_than: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from lookalike.errors import LookalikeError
 from lookalike.quoting import quoted
+from lookalike.unseen import visible
 
 _EXPECTED = 'expected one object {"file name": label, ...}, each label a string or an integer'
 
@@ -46,8 +48,9 @@ def read_labels(path: str | Path) -> Labels:
     """Read a label file: UTF-8, with or without a byte order mark.
 
     An integer is its decimal text, so 7 and "7" are one class; a string is taken as it stands. A
-    key given again with the same label counts once. Raises LookalikeError, naming the place and
-    the remedy, where the file as a whole cannot be used.
+    key given again with the same label counts once, also where it spells the file another way.
+    Raises LookalikeError, naming the place and the remedy, where the file as a whole cannot be
+    used.
     """
     path = Path(path)
     value = _parsed(path, _text(path))
@@ -55,9 +58,12 @@ def read_labels(path: str | Path) -> Labels:
         raise LookalikeError(f"{path} holds {_kind(value)}; {_EXPECTED}.")
     if not value:
         raise LookalikeError(f"{path} holds an empty object; {_EXPECTED}.")
+    # One file may have several spellings: a.png and ./a.png are one entry, under the first of them.
+    spellings: dict[str, str] = {}
     labels_of: dict[str, list[Any]] = {}
     for name, label in value:
-        labels_of.setdefault(name, []).append(label)
+        file = name if _name_fault(name) else os.path.normpath(name)
+        labels_of.setdefault(spellings.setdefault(file, name), []).append(label)
     return Labels(path, tuple(_entry(name, labels) for name, labels in labels_of.items()))
 
 
@@ -69,6 +75,8 @@ def _text(path: Path) -> str:
             f"{path} cannot be read: {error.strerror}. It is the JSON file that labels the images; "
             "config.yaml says where it is (data.root, data.train_labels, data.test_labels)."
         ) from None
+    if content and not content.strip(b"\0"):
+        raise LookalikeError(f"{path} holds nothing but NUL bytes, as a crash leaves; restore it.")
     encoding = json.detect_encoding(content)
     if not encoding.startswith("utf-8"):
         raise LookalikeError(f"{path} is {encoding[:6].upper()} text; save it as UTF-8.")
@@ -133,7 +141,7 @@ def _name_fault(name: str) -> str | None:
 def _label_fault(label: Any) -> str | None:
     if not isinstance(label, str):
         return f"the label is {_kind(label)}; it must be a string or an integer"
-    if not label.strip():
+    if not visible(label).strip():
         return "the label is an empty or blank string"
     if storable(label) != label:
         return "the label is not valid Unicode (half of a surrogate pair)"

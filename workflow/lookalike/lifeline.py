@@ -66,7 +66,7 @@ def _start_of(process: int) -> str:
         pass  # it is there, and somebody else's
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter while it is being read
         return "" if not Path("/proc/self/stat").exists() else "gone"
     # A process that has ended is still listed until its parent has taken note.
     return "gone" if fields[_STATE] in "ZX" else fields[_STARTED]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import compress
 from operator import itemgetter
 from pathlib import Path
@@ -109,14 +111,14 @@ def _read_entries(
     require_data(data)
     train = read_labels(data.train_labels_path).entries
     test = read_labels(data.test_labels_path).entries
-    in_query = [_is_in(folders["query"], entry) for entry in test]
+    in_query, in_gallery = ([*map(_is_in(folders[split]), test)] for split in ("query", "gallery"))
     entries = {
         "train": list(train),
         "query": list(compress(test, in_query)),
         "gallery": [
             entry
-            for entry, found in zip(test, in_query, strict=True)
-            if not found or _is_in(folders["gallery"], entry)
+            for entry, query, gallery in zip(test, in_query, in_gallery, strict=True)
+            if gallery or not query
         ],
     }
     unlisted = {
@@ -127,9 +129,31 @@ def _read_entries(
     return {split: sorted(rows, key=itemgetter(0)) for split, rows in entries.items()}, unlisted
 
 
-def _is_in(folder: Path, entry: Entry) -> bool:
-    # A link that leads nowhere still says which split was meant.
-    return entry.status != "unsafe_name" and os.path.lexists(f"{folder}/{entry.name}")
+def _is_in(folder: Path) -> Callable[[Entry], bool]:
+    """Tells of entries whether their file is in `folder`.
+
+    A link that leads nowhere still says which split was meant, and so does a place that cannot be
+    looked at: no entry may leave a split unnoticed for that. The scan finds out why.
+    """
+
+    @cache
+    def leads_nowhere(inside: str) -> bool:
+        parts = inside.split("/")
+        above = (folder / "/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return any(place.is_symlink() and not place.exists() for place in above)
+
+    def is_in(entry: Entry) -> bool:
+        if entry.status == "unsafe_name":
+            return False
+        try:
+            os.lstat(f"{folder}/{entry.name}")
+        except (FileNotFoundError, NotADirectoryError):
+            return leads_nowhere(os.path.dirname(entry.name))  # noqa: PTH120 - as above
+        except OSError as error:
+            return error.errno != errno.ENAMETOOLONG
+        return True
+
+    return is_in
 
 
 def _unlisted(folder: Path, entries: Iterable[Entry]) -> list[str]:

@@ -60,7 +60,8 @@ def decoded(
         if hashlib.sha256(content).hexdigest() != sha256:
             raise LookalikeError(
                 f"{shown_path(path)}: changed since the manifest was made; run again"
-                " (with --forcerun manifest where data.watch_images is false)"
+                " (with --forcerun manifest where data.watch_images is false). Should that say the "
+                "same, the file kept its size and time: touch it first"
             )
         return sha256, load_pixels(content, settings)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from lookalike.unseen import is_unseen
+
 LONGEST = 120
 """Characters shown of a name or a label."""
 
@@ -18,7 +20,11 @@ def shown(text: str, longest: int = LONGEST) -> str:
     turns the direction of writing, or a blank at an end would be taken for something else, or not
     be seen at all.
     """
-    plain = text.isprintable() and text == text.strip() and not set(text) & set(',;"') and text
+    plain = (
+        text == text.strip()
+        and not any(character in ',;"' or _is_hidden(character) for character in text)
+        and text
+    )
     return text if plain and len(text) <= longest else quoted(text, longest)
 
 
@@ -33,10 +39,14 @@ def quoted(text: str, longest: int = LONGEST) -> str:
     return f'"{"".join(map(_spelt, cut))}{"" if cut == text else "..."}"'
 
 
+def _is_hidden(character: str) -> bool:
+    return not character.isprintable() or is_unseen(character)
+
+
 def _spelt(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
-    if character.isprintable():
+    if not _is_hidden(character):
         return character
     code = ord(character)
     return (

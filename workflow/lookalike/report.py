@@ -168,8 +168,8 @@ def _warnings(
     if unreadable:
         images = "image" if unreadable == 1 else "images"
         warnings.append(
-            f"{unreadable:,} {images} shown here could be read when scored but not now; a blank "
-            "stands instead."
+            f"{unreadable:,} {images} shown here could be read when scored, and are gone, "
+            "damaged or replaced now; a blank stands instead."
         )
     return warnings
 

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 
 from lookalike import files
 from lookalike.code import modules_digest
-from lookalike.decoding import MAX_BYTES, BadImageError, open_rgb
+from lookalike.decoding import FORMATS, MAX_BYTES, BadImageError, open_rgb
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.looks import N_BYTES, look_of
@@ -111,6 +111,9 @@ def scan(
         for chunk, done in zip(chunks, pool.map(worker.look_at_all, chunks), strict=True):
             looks.update(zip(chunk, done, strict=True))
             progress.update(len(chunk))
+    # Left to another thread, whose file was changed while it decoded it.
+    while left := [name for name, look in looks.items() if not worker.knows(look)]:
+        looks[left[0]] = worker.look_at(left[0])
     memory.save(
         {name: look.stamp for name, look in looks.items() if look.stamp is not None},
         worker.decoded,
@@ -166,6 +169,11 @@ class _Worker:
     def look_at_all(self, names: list[str]) -> list[_Look]:
         return [self.look_at(name) for name in names]
 
+    def knows(self, look: _Look) -> bool:
+        """Whether what a look found can be told: the fault, or what its content is."""
+        stamp = look.stamp
+        return stamp is None or stamp.sha256 in self.memory.images or stamp.sha256 in self.decoded
+
     def look_at(self, name: str) -> _Look:
         path = os.path.join(self.root, name)  # noqa: PTH118 - as below
         try:
@@ -176,14 +184,16 @@ class _Worker:
                 return _fault("too_large", f"more than the {MAX_BYTES // 2**20} MB that are read")
             known = self.memory.files.get(name)
             if known is not None and known[:2] == (info.st_size, info.st_mtime_ns):
-                if known.sha256 not in self.memory.images:
-                    with _opened(path) as stream:
-                        self._decode_once(known.sha256, stream)
-                return _Look(known, False, None)
+                if known.sha256 in self.memory.images:
+                    return _Look(known, False, None)
+            else:
+                known = None
             with _opened(path) as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-                self._decode_once(sha256, stream)
-            return _Look(Stamp(info.st_size, info.st_mtime_ns, sha256), True, None)
+                sha256 = (
+                    known.sha256 if known else hashlib.file_digest(stream, "sha256").hexdigest()
+                )
+                self._decode_once(sha256, stream, info)
+            return _Look(Stamp(info.st_size, info.st_mtime_ns, sha256), known is None, None)
         except (FileNotFoundError, NotADirectoryError):
             what = (
                 "a link to a file that is not there" if Path(path).is_symlink() else "no such file"
@@ -193,13 +203,24 @@ class _Worker:
             status = "missing_file" if error.errno == errno.ENAMETOOLONG else "unreadable"
             return _fault(status, f"cannot be read: {error.strerror}")
 
-    def _decode_once(self, sha256: str, stream: IO[bytes]) -> None:
+    def _decode_once(self, sha256: str, stream: IO[bytes], before: os.stat_result) -> None:
+        """Decode a content unless another thread does; OSError where the file changes meanwhile."""
         with self._lock:
             if sha256 in self.memory.images or sha256 in self._claimed:
                 return
             self._claimed.add(sha256)
         stream.seek(0)
-        self.decoded[sha256] = _decoded(stream)
+        decoded = _decoded(stream)
+        # What was decoded must be what was hashed: it is remembered under that.
+        if _state(os.fstat(stream.fileno())) != _state(before):
+            with self._lock:
+                self._claimed.discard(sha256)
+            raise OSError(errno.EBUSY, "it was changed meanwhile")
+        self.decoded[sha256] = decoded
+
+
+def _state(info: os.stat_result) -> tuple[int, ...]:
+    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def _opened(path: str) -> io.BufferedReader:
@@ -246,7 +267,12 @@ class _Memory:
         self._paths: tuple[Path, Path] | None = None
         if cache is not None:
             readers = digest_of(
-                [modules_digest("decoding", "looks"), PIL.__version__, imagehash.__version__]
+                [
+                    modules_digest("decoding", "looks"),
+                    PIL.__version__,
+                    list(FORMATS),
+                    imagehash.__version__,
+                ]
             )
             self._paths = (
                 cache / "scan" / f"files-{digest_of(str(root.absolute()))}",

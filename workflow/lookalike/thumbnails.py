@@ -11,6 +11,7 @@ from PIL import Image
 
 from lookalike.decoding import open_rgb
 from lookalike.errors import LookalikeError
+from lookalike.files import sha256_of_file
 
 SIDE = 96
 """Longer side in pixels."""
@@ -35,12 +36,12 @@ class Thumbnails:
         self._known: dict[str, Thumbnail | None] = {}
 
     def of(self, path: Path, content: str) -> Thumbnail | None:
-        """Thumbnail of the image at `path`; None where the file can no longer be read.
+        """Thumbnail of the image at `path`; None where the file is gone or another one by now.
 
         `content` is the SHA-256 of the file: two files of one content share a thumbnail.
         """
         if content not in self._known:
-            self._known[content] = self._make(path, f"t{len(self._known)}")
+            self._known[content] = self._make(path, content, f"t{len(self._known)}")
         return self._known[content]
 
     @property
@@ -50,13 +51,15 @@ class Thumbnails:
 
     @property
     def unreadable(self) -> int:
-        """How many distinct images could not be read."""
+        """How many distinct images could not be read, or were replaced."""
         return sum(thumbnail is None for thumbnail in self._known.values())
 
-    def _make(self, path: Path, name: str) -> Thumbnail | None:
+    def _make(self, path: Path, content: str, name: str) -> Thumbnail | None:
         try:
             image = open_rgb(path, self._background)
-        except LookalikeError:
+            if sha256_of_file(path) != content:
+                return None
+        except (LookalikeError, OSError):
             return None
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         stream = io.BytesIO()
