@@ -131,6 +131,56 @@ def many_scans() -> bytes:
     return content[:-2] + 5000 * scan + content[-2:]
 
 
+def tiff(side: int, *tags: tuple[int, int, int, int], data: bytes = b"") -> bytes:
+    """A grey TIFF of `side` x `side`: after the first directory, at byte 256, lies `data`.
+
+    tags: number, type, count and value or place, beside or in place of those of one black strip.
+    """
+    own = {256: (4, 1, side), 257: (4, 1, side), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1)}
+    own |= {273: (4, 1, 256), 278: (4, 1, side), 279: (4, 1, side * side)}
+    own |= {tag: (kind, count, value) for tag, kind, count, value in tags}
+    entries = b"".join(struct.pack("<HHII", tag, *own[tag]) for tag in sorted(own))
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(own)) + entries
+    return head.ljust(256, b"\0") + data
+
+
+def giant_tile() -> bytes:
+    """A TIFF of 32 x 32 pixels within a compressed tile of 9,600 x 9,600."""
+    data = zeros(9_600 * 9_600)
+    tile = [(322, 4, 1, 9_600), (323, 4, 1, 9_600), (324, 4, 1, 256), (325, 4, 1, len(data))]
+    return tiff(32, (259, 3, 1, 8), *tile, data=data)
+
+
+def exif_of(n_numbers: int) -> bytes:
+    """An EXIF block, or a TIFF's inner directory at byte 256, of one entry of so many numbers."""
+    entry = struct.pack("<HHHIIxxxx", 1, 0x0112, 3, n_numbers, 256)
+    return (b"II*\0\x08\0\0\0" + entry).ljust(256, b"\0") + bytes(2 * n_numbers)
+
+
+def inner_numbers() -> bytes:
+    """A black TIFF that leads to a directory of EXIF with 4,000,000 numbers."""
+    directory = struct.pack("<HHHIIxxxx", 1, 0x9000, 3, 4_000_000, 256)
+    return tiff(32, (34665, 4, 1, 256 + 1024), data=bytes(1024) + directory + bytes(8_000_000))
+
+
+def long_jpeg(piece: bytes, times: int) -> bytes:
+    """A JPEG with `piece` so often before its first segment."""
+    content = saved(quarters(), "JPEG", quality=95, subsampling=0)
+    return content[:2] + piece * times + content[2:]
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    """A segment of a JPEG."""
+    return struct.pack(">BBH", 255, marker, 2 + len(body)) + body
+
+
+def commented_gif(n_comments: int) -> bytes:
+    """A GIF of `quarters` with so many comments of a letter."""
+    content = saved(quarters().quantize(4), "GIF")
+    at = 13 + (3 << (content[10] & 7) + 1)  # behind the palette
+    return content[:at] + b"!\xfe\x01a\0" * n_comments + content[at:]
+
+
 @dataclass(frozen=True)
 class Picture:
     """One image file.
@@ -346,6 +396,85 @@ PICTURES = (
         "scans.jpg",
         "progressive JPEG of 60 KB with 5,000 scans",
         many_scans,
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "segments.jpg",
+        "JPEG with 200,000 empty comments",
+        lambda: long_jpeg(segment(0xFE, b""), 200_000),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "fill.jpg",
+        "JPEG with 300,000 fill bytes",
+        lambda: long_jpeg(b"\xff", 300_000),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "comment.ppm",
+        "PPM with a comment of 300,000 bytes",
+        lambda: b"P6 #" + bytes(300_000) + b"\n1 1 255 rgb",
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "comments.gif",
+        "GIF with 200,000 comments",
+        lambda: commented_gif(200_000),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "exif.png",
+        "PNG with 5 MB of EXIF",
+        _whole("PNG", exif=exif_of(2_600_000)),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "exif.webp",
+        "WebP with 5 MB of EXIF",
+        _whole("WEBP", exif=exif_of(2_600_000)),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "numbers.tif",
+        "TIFF that lists 2,000,000 strips",
+        lambda: tiff(32, (273, 3, 2_000_000, 256), data=bytes(4_000_000)),
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "inner_numbers.tif",
+        "TIFF with 4,000,000 numbers in its EXIF (not read)",
+        inner_numbers,
+        shows=(BLACK,) * 4,
+        costly=True,
+    ),
+    Picture(
+        "tile.tif",
+        "TIFF of 32 x 32 pixels in a tile of 9,600 x 9,600",
+        giant_tile,
+        SKIP,
+        "too_large",
+        costly=True,
+    ),
+    Picture(
+        "exif.jpg",
+        "JPEG with 17 MB of EXIF in 260 segments",
+        lambda: long_jpeg(segment(0xE1, b"Exif\0\0".ljust(65_533, b"\0")), 260),
         SKIP,
         "too_large",
         costly=True,

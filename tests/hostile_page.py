@@ -44,7 +44,10 @@ def page() -> str:
             *_table(
                 "Images",
                 "No image is decoded before its size is known from its header, and none above "
-                "89,478,485 pixels or 512 MB is: one bad file costs no more memory than an image.",
+                "89,478,485 pixels or 512 MB is, nor one with more before its pixels than an image "
+                "needs: one bad file costs no more memory than the largest image (1.3 GB, with "
+                "transparency). The one exception is an AVIF's EXIF block, which Pillow reads "
+                "first: it may take 30 times its size.",
                 ((x.what, x.outcome, x.reason) for x in PICTURES),
             ),
             *_table(

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torchvision import transforms
 
-from lookalike.decoding import BadImageError, Decoded, open_reduced
+from lookalike.decoding import Decoded, open_reduced
+from lookalike.errors import BadImageError
 from lookalike.images import ImageSettings, load_pixels
 from test_images import SETTINGS, Pixels, encoded, noise
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import processes
 from hostile_data import (
@@ -32,6 +34,7 @@ from hostile_images import PICTURES, SKIP, USE, Picture, quarters, saved
 from hostile_page import PAGE, page
 from html_reader import parse
 from lookalike.data_layout import SPLITS, DataSettings
+from lookalike.decoding import open_rgb
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.manifest import build_manifest, write_manifest
@@ -120,21 +123,38 @@ def test_no_bad_file_costs_more_than_an_images_memory(files: Path) -> None:
     program = (
         "import re, sys\n"
         "from pathlib import Path\n"
-        "from lookalike.decoding import BadImageError, open_rgb\n"
+        "from lookalike.decoding import open_rgb\n"
+        "from lookalike.errors import BadImageError\n"
         "status = Path('/proc/self/status')\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"
         "for name in sys.argv[1:]:\n"
         "    before = peak()\n"
         "    try: open_rgb(name, 'white')\n"
-        "    except BadImageError: print(peak() - before)\n"
+        "    except BadImageError: pass\n"
+        "    print(peak() - before)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *names], capture_output=True, text=True, check=True
     )
     grown = [int(line) for line in done.stdout.split()]
     assert len(grown) == len(names)
-    # Each claims 70 MB (the text) to 12 GB; in kB.
-    assert max(grown) < 30_000
+    # In kB. Most claim 70 MB (the text) to 12 GB; of the last, 16 MB are read and kept three times.
+    assert max(grown[:-1]) < 30_000
+    assert grown[-1] < 60_000
+
+
+@pytest.mark.parametrize(("kind", "per_pixel"), [(np.float32, 16), (np.int32, 16), (np.uint16, 8)])
+def test_grey_of_many_bits_costs_no_more_than_an_images_memory(
+    kind: type[np.generic], per_pixel: int
+) -> None:
+    # Pillow's own memory is not counted here: 4 bytes a pixel as read, and 4 as RGB.
+    values = np.zeros((1, 2**23), kind)
+    content = saved(Image.fromarray(values), "TIFF", compression="tiff_adobe_deflate")
+    tracemalloc.start()
+    open_rgb(content, "white")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < values.size * per_pixel
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)

@@ -18,12 +18,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 from torchvision import transforms
 
 from lookalike import decoding
-from lookalike.decoding import BadImageError, open_rgb
-from lookalike.errors import LookalikeError
+from lookalike.decoding import open_rgb
+from lookalike.errors import BadImageError, LookalikeError
+from lookalike.image_limits import MAX_PIXELS
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.normalisation import normalise
 
@@ -324,6 +325,18 @@ class TestModes:
         expected = np.array([[0, 128, 255, 0, 255, 0]], dtype=np.uint8)
         assert np.array_equal(read(encoded(Image.fromarray(values), "TIFF")), grey(expected))
 
+    @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+    def test_bands_do_not_show(
+        self, kind: type[np.generic], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        values = np.random.default_rng(0).integers(0, 2**16, (9, 7)).astype(kind)
+        if kind is np.float32:
+            values[3, :4] = [np.nan, np.inf, -np.inf, -7.5]
+        content = encoded(Image.fromarray(values), "TIFF")
+        whole = read(content)
+        monkeypatch.setattr(decoding, "_BAND", 5)
+        assert np.array_equal(read(content), whole)
+
     @pytest.mark.parametrize("kind", [np.int32, np.float32])
     def test_flat_wide_grey(self, kind: type) -> None:
         flat: Pixels = np.full((2, 2), 70000, dtype=kind)
@@ -399,6 +412,16 @@ class TestOrientation:
     @pytest.mark.parametrize("block", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"junk"])
     def test_damaged_exif_leaves_the_image_as_stored(self, block: bytes) -> None:
         assert np.array_equal(read(encoded(Image.fromarray(RGB), "PNG", exif=block)), RGB)
+
+    def test_of_a_file_as_of_its_bytes(self, tmp_path: Path) -> None:
+        # Pillow maps a file of plain rows that it opens itself, and then does not turn it.
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        content = encoded(Image.fromarray(RGB[..., 0]), "TIFF", exif=exif)
+        (tmp_path / "a.tif").write_bytes(content)
+        expected = grey(np.rot90(RGB[..., 0], -1))
+        for source in (content, tmp_path / "a.tif"):
+            assert np.array_equal(np.asarray(open_rgb(source, "white")), expected)
 
     def test_of_a_palette_image_with_alpha(self) -> None:
         content, colours, alpha = palette_image(3)
@@ -498,7 +521,16 @@ class TestRefusals:
 
     def test_the_limit_is_pillows_warning(self) -> None:
         # Below our limit Pillow must have nothing to say.
-        assert decoding.MAX_PIXELS == Image.MAX_IMAGE_PIXELS
+        assert MAX_PIXELS == Image.MAX_IMAGE_PIXELS
+
+    def test_layers_and_profiles_before_the_pixels_are_no_reason(self) -> None:
+        whole = np.arange(16, dtype=np.uint8).reshape(4, 4)
+        layers = TiffImagePlugin.ImageFileDirectory_v2()
+        layers[37724], layers.tagtype[37724] = bytes(20 * 2**20), 7
+        assert (read(encoded(Image.fromarray(whole), "TIFF", tiffinfo=layers)) == grey(whole)).all()
+        profile = {"icc_profile": bytes(3 * 2**20)}
+        content = encoded(Image.fromarray(whole), "JPEG", quality=95, **profile)
+        assert open_rgb(content, "white").size == (4, 4)
 
     def test_a_damaged_stream(self) -> None:
         content = png(5, 4, 8, 2, RGB.tobytes())

@@ -10,15 +10,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fuzz.targets import atheris, fuzz, images
 
 with atheris.instrument_imports(include=["lookalike", "PIL"]):
-    from lookalike import decoding
-    from lookalike.decoding import BadImageError, Size, open_reduced, open_rgb
+    from lookalike import image_limits
+    from lookalike.decoding import Size, open_reduced, open_rgb
+    from lookalike.errors import BadImageError
 
 # What speaks of the bytes; `missing_file` and `unreadable` speak of the moment.
 STATUSES = {
     *("empty_file", "truncated", "damaged", "not_an_image", "unsupported_format", "too_large"),
 }
 # A hundred bytes can be an image of 89 million pixels, which takes seconds: fewer tries.
-decoding.MAX_PIXELS = 1_000_000
+image_limits.MAX_PIXELS = 1_000_000
 
 
 def one_input(content: bytes) -> None:
@@ -31,7 +32,7 @@ def one_input(content: bytes) -> None:
         f"{error} {error.detail}".encode()
         return
     assert image.mode == "RGB"
-    assert 0 < image.width * image.height <= decoding.MAX_PIXELS
+    assert 0 < image.width * image.height <= image_limits.MAX_PIXELS
     assert len(image.tobytes()) == 3 * image.width * image.height
     # What the scan takes for an image must not fail in training, which may decode less of it.
     reduced = open_reduced(content, "white", _quarter)

@@ -20,7 +20,7 @@ from fuzz.targets import LABEL_FILES, atheris, fuzz, images, memory_folder
 
 # numba does not compile what is instrumented.
 with atheris.instrument_imports(include=["lookalike"], exclude=["lookalike.looks"]):
-    from lookalike import decoding
+    from lookalike import decoding, image_limits
     from lookalike.data_findings import summary
     from lookalike.data_layout import SPLITS, DataSettings
     from lookalike.errors import LookalikeError
@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["lookalike"], exclude=["lookalike.looks
     from lookalike.manifest import build_manifest
     from lookalike.manifest_table import SCHEMA
 
-decoding.MAX_PIXELS = 1_000_000  # as in fuzz_images.py
+image_limits.MAX_PIXELS = 1_000_000  # as in fuzz_images.py
 
 # Those of docs/data.md, but `unreadable`: nothing here is kept from being read.
 UNSAFE = "unsafe_name"

@@ -27,6 +27,7 @@ _FILES = ("digests", "files")
 _IMAGES = (
     *_FILES,
     "decoding",
+    "image_limits",
     "images",
     "lookahead",
     "manifest_table",
@@ -45,6 +46,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "data_layout",
         "data_report",
         "decoding",
+        "image_limits",
         "labels",
         "links",
         "looks",
@@ -88,6 +90,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "comparison",
         "data_layout",
         "decoding",
+        "image_limits",
         "examples",
         "figures",
         "glossary",

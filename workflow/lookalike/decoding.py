@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
-from lookalike.errors import LookalikeError
-from lookalike.quoting import shown_path
+from lookalike import image_limits as limits
+from lookalike.errors import BadImageError, LookalikeError
 
 # Pillow warns of files that it reads all the same, and cannot name them: a block of EXIF that is
 # damaged, say. What cannot be read is refused here, by name.
@@ -35,12 +37,6 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 
-# The most that is read: 256 MiB as RGB. A small file can claim far more than that.
-MAX_PIXELS = 89_478_485
-# Some decoders hold the whole file in memory, and a file may be long and nearly all holes.
-MAX_BYTES = 2**29
-_TOO_MANY = f"more than the {MAX_PIXELS:,} pixels that are read"
-
 # First bytes of formats that people do have among their images and that are not read here.
 _OTHER_FORMATS = (
     (4, b"ftypheic", "HEIC"),
@@ -57,9 +53,6 @@ _OTHER_FORMATS = (
 )
 _SNIFFED = 1024
 _MARKUP = re.compile(rb"<(svg|html|!doctype html)\b", re.IGNORECASE)
-
-# Each scan of a progressive JPEG goes over the whole image: of many, a small file takes hours.
-MAX_SCANS = 200
 
 # What Pillow says of PNG chunks beside the pixels that inflate beyond its limits.
 _PILLOW_INFLATED = ("Decompressed data too large", "Too much memory used in text chunks")
@@ -79,18 +72,7 @@ _SWAPPING, _FROM_THE_LEFT, _FROM_THE_TOP = {5, 6, 7, 8}, {2, 3, 6, 7}, {3, 4, 7,
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
-
-class BadImageError(LookalikeError):
-    """A file that cannot be used as an image.
-
-    `status` is the manifest's short reason, `detail` a sentence without the file's name. Both are
-    decided by the file's bytes alone, but for `missing_file` and `unreadable`: those speak of the
-    moment (no file, no permission, no memory).
-    """
-
-    def __init__(self, status: str, detail: str, name: str = "") -> None:
-        super().__init__(f"{shown_path(name)}: {detail}" if name else detail)
-        self.status, self.detail = status, detail
+_BAND = 2**20  # values of an image that are computed at a time: what is computed of them is wider
 
 
 @dataclass(frozen=True)
@@ -157,7 +139,7 @@ def open_reduced(
     except UnidentifiedImageError:
         raise BadImageError(*_what_it_is(source), name) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # its limit is ours
-        raise BadImageError("too_large", _TOO_MANY, name) from None
+        raise BadImageError("too_large", limits.TOO_MANY, name) from None
     except MemoryError as error:
         raise BadImageError(
             "unreadable", "there is not enough memory to decode it", name
@@ -174,29 +156,35 @@ def open_reduced(
 def _reduced_or_whole(
     source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size] | None
 ) -> Decoded:
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as stream:
+            return _reduced_or_whole(stream, background, at_least)
     if at_least is not None:
         try:
             return _decode(source, background, at_least)
         except Exception:  # a lossless JPEG has no detail to leave out; what is damaged fails again
-            if not isinstance(source, str | Path):
-                source.seek(0)
+            pass
     return _decode(source, background, None)
 
 
-def _decode(
-    source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size] | None
-) -> Decoded:
-    with Image.open(source, formats=FORMATS) as image:
+def _decode(source: IO[bytes], background: str, at_least: Callable[[Size], Size] | None) -> Decoded:
+    counted = limits.CountedStream(source)
+    stream = cast(IO[bytes], counted)
+    limits.require_few_tag_numbers(stream)
+    with Image.open(stream, formats=FORMATS) as image:
+        counted.count_no_more()
         file_format = image.format
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise BadImageError("too_large", f"{width} x {height}: {_TOO_MANY}")
+        limits.require_few_pixels(width, height)
+        if isinstance(image, TiffImageFile):
+            limits.require_small_tiles(image)
+            limits.forget_inner_tags(image)
         if "transparency" in image.info:
             _scale_transparent_colour(image)
         # MPO is a JPEG too. No other format has a decoder that can leave out detail.
         within = None
         if isinstance(image, JpegImageFile):
-            _require_few_scans(image)
+            limits.require_few_scans(image)
             if at_least is not None:
                 within = _reduce(image, at_least)
         image.load()
@@ -209,21 +197,6 @@ def _decode(
         return Decoded(rgb, rgb.size, (0, 0, rgb.width, rgb.height))
     whole = (height, width) if orientation in _SWAPPING else (width, height)
     return Decoded(rgb, whole, _upright_box(rgb.size, within, orientation))
-
-
-def _require_few_scans(image: JpegImageFile) -> None:
-    if not image.info.get("progressive"):
-        return
-    stream = image.fp
-    assert stream is not None
-    place = stream.tell()
-    stream.seek(0)
-    scans = stream.read().count(b"\xff\xda")  # within a scan, 0 follows each 255
-    stream.seek(place)
-    if scans > MAX_SCANS:
-        raise BadImageError(
-            "too_large", f"{scans:,} scans, more than the {MAX_SCANS} that are read"
-        )
 
 
 def _reduce(image: JpegImageFile, at_least: Callable[[Size], Size]) -> tuple[float, float] | None:
@@ -252,6 +225,7 @@ def _upright_box(size: Size, within: tuple[float, float], orientation: int) -> B
 
 def _orientation(image: Image.Image) -> int:
     """How the EXIF block says the image is to be turned and mirrored: 1 to 8, 1 as stored."""
+    limits.require_little_exif(image)
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
         return int(value) if value in _UPRIGHT else 1
@@ -289,7 +263,8 @@ def _to_8_bit(image: Image.Image, opened: Image.Image) -> Image.Image:
     grey = Image.fromarray(pixels)
     transparent = opened.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        alpha = np.where(values == transparent, np.uint8(0), np.uint8(255))
+        grey.putalpha(Image.fromarray(alpha))
     return grey
 
 
@@ -297,7 +272,10 @@ def _scaled(values: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
     """Grey of 0 to `white` (65535 at most) as 0 to 255, rounded to the nearest."""
     steps = np.arange(white + 1, dtype=np.int64)
     table = ((steps * 255 + white // 2) // white).astype(np.uint8)
-    return np.take(table, values, mode="clip")
+    scaled = np.empty(values.shape, np.uint8)
+    for band, out in _bands(values, scaled):
+        out[:] = np.take(table, band, mode="clip")
+    return scaled
 
 
 def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -305,13 +283,28 @@ def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
     Floats within 0 to 1 are taken to mean just that. NaN is black.
     """
-    wide = values.astype(np.float64)
-    finite = wide[np.isfinite(wide)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+    low, high = math.inf, -math.inf
+    stretched = np.empty(values.shape, np.uint8)
+    for band, _ in _bands(values, stretched):
+        finite = band[np.isfinite(band)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if low > high or (values.dtype.kind == "f" and low >= 0 and high <= 1):
         low, high = 0.0, 1.0
-    unit = np.nan_to_num((wide - low) / max(high - low, 1e-300), nan=0, posinf=1, neginf=0)
-    return np.floor(unit * 255 + 0.5).astype(np.uint8)
+    for band, out in _bands(values, stretched):
+        unit = (band.astype(np.float64) - low) / max(high - low, 1e-300)
+        unit = np.nan_to_num(unit, nan=0, posinf=1, neginf=0)
+        out[:] = np.floor(unit * 255 + 0.5)
+    return stretched
+
+
+def _bands(
+    values: npt.NDArray[Any], out: npt.NDArray[np.uint8]
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]]:
+    """Both arrays side by side, `_BAND` values at a time: a row may be as long as an image."""
+    flat, flat_out = values.reshape(-1), out.reshape(-1)
+    for start in range(0, flat.size, _BAND):
+        yield flat[start : start + _BAND], flat_out[start : start + _BAND]
 
 
 def _to_rgb(image: Image.Image, background: str) -> Image.Image:

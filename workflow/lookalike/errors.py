@@ -1,4 +1,8 @@
-"""The one exception a user is meant to read."""
+"""The exceptions a user is meant to read."""
+
+from __future__ import annotations
+
+from lookalike.quoting import shown_path
 
 
 class LookalikeError(Exception):
@@ -6,3 +10,16 @@ class LookalikeError(Exception):
 
     Scripts and the command line print it without a traceback and exit with status 1.
     """
+
+
+class BadImageError(LookalikeError):
+    """A file that cannot be used as an image.
+
+    `status` is the manifest's short reason, `detail` a sentence without the file's name. Both are
+    decided by the file's bytes alone, but for `missing_file` and `unreadable`: those speak of the
+    moment (no file, no permission, no memory).
+    """
+
+    def __init__(self, status: str, detail: str, name: str = "") -> None:
+        super().__init__(f"{shown_path(name)}: {detail}" if name else detail)
+        self.status, self.detail = status, detail

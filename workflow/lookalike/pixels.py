@@ -16,11 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lookalike.code import modules_digest
-from lookalike.decoding import MAX_BYTES
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
 from lookalike.guard import require_room
+from lookalike.image_limits import MAX_BYTES
 from lookalike.images import ImageSettings, load_pixels
 from lookalike.lookahead import map_ahead
 from lookalike.manifest_table import read_manifest, usable

@@ -30,9 +30,10 @@ import pyarrow.parquet as pq
 
 from lookalike import files
 from lookalike.code import modules_digest
-from lookalike.decoding import FORMATS, MAX_BYTES, BadImageError, open_rgb
+from lookalike.decoding import FORMATS, open_rgb
 from lookalike.digests import digest_of
-from lookalike.errors import LookalikeError
+from lookalike.errors import BadImageError, LookalikeError
+from lookalike.image_limits import MAX_BYTES
 from lookalike.looks import N_BYTES, look_of
 from lookalike.progress import Progress
 
@@ -268,7 +269,7 @@ class _Memory:
         if cache is not None:
             readers = digest_of(
                 [
-                    modules_digest("decoding", "looks"),
+                    modules_digest("decoding", "image_limits", "looks"),
                     PIL.__version__,
                     list(FORMATS),
                     imagehash.__version__,
