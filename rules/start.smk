@@ -58,7 +58,11 @@ def begin():
                 "device: cuda was asked for, but there is none on this machine; set `device: auto` "
                 "or `device: cpu`"
             )
-        if workflow.local_exec and config["device"] == "mps" and sys.platform != "darwin":
+        if (
+            workflow.local_exec
+            and config["device"] == "mps"
+            and sys.platform != "darwin"
+        ):
             raise LookalikeError(
                 "device: mps was asked for, which only Apple's computers have; set `device: auto` "
                 "or `device: cpu`"

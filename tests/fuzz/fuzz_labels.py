@@ -13,7 +13,7 @@ from fuzz.targets import LABEL_FILES, LABEL_TOKENS, atheris, fuzz, memory_folder
 
 with atheris.instrument_imports(include=["lookalike"]):
     from lookalike.errors import LookalikeError
-    from lookalike.labels import Entry, read_labels
+    from lookalike.labels import Entry, read_labels, storable
 
 PATH = memory_folder() / "labels.json"
 STATUSES = {"ok", "unsafe_name", "unusable_label", "conflicting_labels"}
@@ -45,12 +45,22 @@ def one_input(content: bytes) -> None:
     _agrees_with_the_standard_reader(content, entries)
 
 
+def _place(name: str) -> tuple[str, ...]:
+    """The parts of a path, however it is spelt; what ends in a slash is a folder."""
+    *folders, last = name.split("/")
+    return (*(part for part in folders if part not in {"", "."}), last)
+
+
 def _agrees_with_the_standard_reader(content: bytes, entries: tuple[Entry, ...]) -> None:
     try:
         plain = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):  # Python's own reader takes no integer of 5000 digits
         return
-    assert isinstance(plain, dict) and len(plain) == len(entries), "other keys than there are"
+    assert isinstance(plain, dict) and len(entries) <= len(plain), "more keys than there are"
+    read = {entry.name for entry in entries}
+    places = {_place(name) for name in read}
+    for name in plain:
+        assert storable(name) in read or _place(name) in places, f"{name!r} is lost"
     labels = {entry.name: entry.label for entry in entries if entry.status == "ok"}
     for name, value in plain.items():
         # The last value of a key given more than once is its only one where the entry is ok.

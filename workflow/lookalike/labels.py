@@ -62,7 +62,9 @@ def read_labels(path: str | Path) -> Labels:
     spellings: dict[str, str] = {}
     labels_of: dict[str, list[Any]] = {}
     for name, label in value:
-        file = name if _name_fault(name) else os.path.normpath(name)
+        # With a slash at its end it would be a folder.
+        is_plain = _name_fault(name) is None and name.rpartition("/")[2] not in {"", "."}
+        file = os.path.normpath(name) if is_plain else name
         labels_of.setdefault(spellings.setdefault(file, name), []).append(label)
     return Labels(path, tuple(_entry(name, labels) for name, labels in labels_of.items()))
 
