@@ -9,6 +9,7 @@ import copy
 import difflib
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,9 @@ def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:
 
 
 def _is_colour(text: str) -> bool:
-    if text in {"white", "black"}:
+    # For these, Pillow is not imported at each start.
+    if re.fullmatch("white|black|#[0-9a-fA-F]{6}", text):
         return True
-    # Pillow is not imported at each start for that alone.
     from lookalike.decoding import rgb_of
 
     try:

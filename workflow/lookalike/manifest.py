@@ -111,14 +111,14 @@ def _read_entries(
     require_data(data)
     train = read_labels(data.train_labels_path).entries
     test = read_labels(data.test_labels_path).entries
-    in_query, in_gallery = ([*map(_is_in(folders[split]), test)] for split in ("query", "gallery"))
+    in_query, is_in_gallery = [*map(_is_in(folders["query"]), test)], _is_in(folders["gallery"])
     entries = {
         "train": list(train),
         "query": list(compress(test, in_query)),
         "gallery": [
             entry
-            for entry, query, gallery in zip(test, in_query, in_gallery, strict=True)
-            if gallery or not query
+            for entry, found in zip(test, in_query, strict=True)
+            if not found or is_in_gallery(entry)
         ],
     }
     unlisted = {
@@ -148,7 +148,7 @@ def _is_in(folder: Path) -> Callable[[Entry], bool]:
         try:
             os.lstat(f"{folder}/{entry.name}")
         except (FileNotFoundError, NotADirectoryError):
-            return leads_nowhere(os.path.dirname(entry.name))  # noqa: PTH120 - as above
+            return leads_nowhere(entry.name.rpartition("/")[0])
         except OSError as error:
             return error.errno != errno.ENAMETOOLONG
         return True
