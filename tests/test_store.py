@@ -227,7 +227,7 @@ def prune_until(cache: Path, end: Event) -> None:
     removed = 0
     while not end.is_set():
         entries(cache)
-        removed += prune(cache, older_than_days=-1)[0]
+        removed += prune(cache, older_than_days=0)[0]
         time.sleep(0.005)
     assert removed > 0
 
