@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torchvision import transforms
 
+from hostile_images import segment
 from lookalike.decoding import Decoded, open_reduced
 from lookalike.errors import BadImageError
 from lookalike.images import ImageSettings, load_pixels
@@ -201,9 +202,6 @@ class TestFastDecoding:
 
 def lossless_jpeg(grey: npt.NDArray[np.uint8]) -> bytes:
     """A lossless JPEG (ITU T.81, process 14): differences from the left, all codes of 4 bits."""
-
-    def segment(marker: int, content: bytes) -> bytes:
-        return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
 
     height, width = grey.shape
     values = grey.astype(int)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, TiffImagePlugin
 from torchvision import transforms
 
+import hostile_images
 from lookalike import decoding
 from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError, LookalikeError
@@ -87,22 +88,10 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, **chunks:
 
 
 def tiff(width: int, height: int, bits: int, photometric: int, body: bytes) -> bytes:
-    """A one-strip uncompressed grey TIFF, tag by tag."""
-    tags = [
-        (256, 3, width),
-        (257, 3, height),
-        (258, 3, bits),
-        (259, 3, 1),
-        (262, 3, photometric),
-        (273, 4, 8),
-        (277, 3, 1),
-        (278, 3, height),
-        (279, 4, len(body)),
-    ]
-    directory = struct.pack("<H", len(tags)) + b"".join(
-        struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags
-    )
-    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory + b"\0\0\0\0"
+    """A one-strip uncompressed grey TIFF."""
+    sides = [(256, 4, 1, width), (257, 4, 1, height), (278, 4, 1, height)]
+    kind = [(258, 3, 1, bits), (262, 3, 1, photometric), (279, 4, 1, len(body))]
+    return hostile_images.tiff(1, *sides, *kind, data=body)
 
 
 class TestResizing:

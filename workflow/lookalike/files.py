@@ -111,6 +111,15 @@ def read_checked(path: str | Path) -> bytes:
     return content
 
 
+def content_of(path: Path, sha256: str, at_most: int) -> bytes | None:
+    """A file's bytes if that is their hash; None where they are others, or more than `at_most`.
+
+    Raises OSError where it cannot be read.
+    """
+    content = path.read_bytes() if path.stat().st_size <= at_most else b""
+    return content if hashlib.sha256(content).hexdigest() == sha256 else None
+
+
 def sha256_of_file(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with Path(path).open("rb") as stream:

@@ -58,15 +58,22 @@ def read_labels(path: str | Path) -> Labels:
         raise LookalikeError(f"{path} holds {_kind(value)}; {_EXPECTED}.")
     if not value:
         raise LookalikeError(f"{path} holds an empty object; {_EXPECTED}.")
-    # One file may have several spellings: a.png and ./a.png are one entry, under the first of them.
+    # A file's entry goes by the first of its spellings.
     spellings: dict[str, str] = {}
     labels_of: dict[str, list[Any]] = {}
     for name, label in value:
-        # With a slash at its end it would be a folder.
-        is_plain = _name_fault(name) is None and name.rpartition("/")[2] not in {"", "."}
-        file = os.path.normpath(name) if is_plain else name
-        labels_of.setdefault(spellings.setdefault(file, name), []).append(label)
+        labels_of.setdefault(spellings.setdefault(_file_of(name), name), []).append(label)
     return Labels(path, tuple(_entry(name, labels) for name, labels in labels_of.items()))
+
+
+def _file_of(name: str) -> str:
+    """One spelling for all of a file's: a.png for ./a.png. A refused name stays as it is."""
+    # Nearly all names have no other spelling, and are not looked at twice.
+    if "//" not in name and "./" not in name:
+        return name
+    # With a slash at its end it would be a folder.
+    is_file = _name_fault(name) is None and name.rpartition("/")[2] not in {"", "."}
+    return os.path.normpath(name) if is_file else name
 
 
 def _text(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from lookalike.code import modules_digest
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
-from lookalike.files import write_parquet
+from lookalike.files import content_of, write_parquet
 from lookalike.guard import require_room
 from lookalike.image_limits import MAX_BYTES
 from lookalike.images import ImageSettings, load_pixels
@@ -54,10 +53,10 @@ def decoded(
         sha256, path = entry
         try:
             # One that has grown beyond what is read is not the one that was scanned.
-            content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
+            content = content_of(path, sha256, MAX_BYTES)
         except OSError as error:
             raise LookalikeError(f"{shown_path(path)}: cannot be read: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != sha256:
+        if content is None:
             raise LookalikeError(
                 f"{shown_path(path)}: changed since the manifest was made; run again"
                 " (with --forcerun manifest where data.watch_images is false). Should that say the "

@@ -184,11 +184,10 @@ class _Worker:
             if info.st_size > MAX_BYTES:
                 return _fault("too_large", f"more than the {MAX_BYTES // 2**20} MB that are read")
             known = self.memory.files.get(name)
-            if known is not None and known[:2] == (info.st_size, info.st_mtime_ns):
-                if known.sha256 in self.memory.images:
-                    return _Look(known, False, None)
-            else:
+            if known is not None and known[:2] != (info.st_size, info.st_mtime_ns):
                 known = None
+            if known is not None and known.sha256 in self.memory.images:
+                return _Look(known, False, None)
             with _opened(path) as stream:
                 sha256 = (
                     known.sha256 if known else hashlib.file_digest(stream, "sha256").hexdigest()

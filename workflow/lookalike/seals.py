@@ -67,10 +67,9 @@ def sealed(folder: Path) -> list[Path]:
 
 
 def _sealed(folder: Path) -> Iterator[Path]:
-    for found in folder.rglob(f".*{SUFFIX}"):
-        name = found.name[1:].removesuffix(SUFFIX)
-        path = found.with_name(name or found.name)  # a file that is called .seal
-        if name and path.is_file() and not path.is_symlink():
+    for found in folder.rglob(f".?*{SUFFIX}"):
+        path = found.with_name(found.name[1:].removesuffix(SUFFIX))
+        if path.is_file() and not path.is_symlink():
             yield path
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from lookalike.decoding import open_rgb
 from lookalike.errors import LookalikeError
-from lookalike.files import sha256_of_file
+from lookalike.files import content_of
+from lookalike.image_limits import MAX_BYTES
 
 SIDE = 96
 """Longer side in pixels."""
@@ -56,9 +57,10 @@ class Thumbnails:
 
     def _make(self, path: Path, content: str, name: str) -> Thumbnail | None:
         try:
-            image = open_rgb(path, self._background)
-            if sha256_of_file(path) != content:
+            scored = content_of(path, content, MAX_BYTES)
+            if scored is None:
                 return None
+            image = open_rgb(scored, self._background)
         except (LookalikeError, OSError):
             return None
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
