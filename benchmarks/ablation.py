@@ -79,8 +79,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "learning rate 0.003": ("default", {"optimizer": {"lr": 0.003}}),
     "no augmentation": ("default", {"augment": NO_AUGMENT}),
     "stronger augmentation": ("default", {"augment": STRONG_AUGMENT}),
+    "no grey images": ("default", {"augment": {"grayscale": 0.0}}),
     "triplet loss": ("default", {"loss": {"name": "triplet"}}),
     "multi-similarity loss": ("default", {"loss": {"name": "multi_similarity"}}),
+    "multi-similarity loss, no grey images": (
+        "default",
+        {"loss": {"name": "multi_similarity"}, "augment": {"grayscale": 0.0}},
+    ),
     "NT-Xent loss": ("default", {"loss": {"name": "ntxent"}}),
 }
 
