@@ -1,4 +1,4 @@
-"""Which parts of the default recipe earn their place: the table in docs/ablation.md.
+"""Which parts of the default recipe earn their place: the tables in docs/recipes.md.
 
     python benchmarks/ablation.py resources/demo resources/digits --out ablation.csv
 
@@ -60,18 +60,30 @@ STRONG_AUGMENT = {
     "saturation": 0.3,
     "grayscale": 0.4,
 }
+CONTRASTIVE: dict[str, Any] = {"loss": {"name": "contrastive"}}
 # name: (recipe it starts from, what it changes). `epochs: 0` stands for the untrained network.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "untrained": ("default", {"epochs": 0}),
     "seed": ("seed", {}),
     "default": ("default", {}),
-    "embeddings not normalised": ("default", {"model": {"normalize": False}}),
+    "contrastive loss": ("default", CONTRASTIVE),
+    "contrastive loss, grey images": (
+        "default",
+        {**CONTRASTIVE, "augment": {"grayscale": 0.2}},
+    ),
+    "contrastive loss, embeddings not normalised": (
+        "default",
+        {**CONTRASTIVE, "model": {"normalize": False}},
+    ),
     "no batch normalisation": ("default", {"model": {"batch_norm": False}}),
     "shuffled batches of 24": ("default", {"batch": {"name": "shuffled", "size": 24}}),
     "16 classes x 3": ("default", {"batch": {"classes": 16}}),
-    "one mean over all pairs": ("default", {"loss": {"mean": "all"}}),
-    "margin 0.4": ("default", {"loss": {"margin": 0.4}}),
-    "margin 0.6": ("default", {"loss": {"margin": 0.6}}),
+    "contrastive loss, one mean over all pairs": (
+        "default",
+        {"loss": {"name": "contrastive", "mean": "all"}},
+    ),
+    "contrastive loss, margin 0.4": ("default", {"loss": {"name": "contrastive", "margin": 0.4}}),
+    "contrastive loss, margin 0.6": ("default", {"loss": {"name": "contrastive", "margin": 0.6}}),
     "constant learning rate": (
         "default",
         {"optimizer": {"schedule": "constant", "warmup_epochs": 0}},
@@ -79,13 +91,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "learning rate 0.003": ("default", {"optimizer": {"lr": 0.003}}),
     "no augmentation": ("default", {"augment": NO_AUGMENT}),
     "stronger augmentation": ("default", {"augment": STRONG_AUGMENT}),
-    "no grey images": ("default", {"augment": {"grayscale": 0.0}}),
+    "grey images": ("default", {"augment": {"grayscale": 0.2}}),
     "triplet loss": ("default", {"loss": {"name": "triplet"}}),
-    "multi-similarity loss": ("default", {"loss": {"name": "multi_similarity"}}),
-    "multi-similarity loss, no grey images": (
-        "default",
-        {"loss": {"name": "multi_similarity"}, "augment": {"grayscale": 0.0}},
-    ),
     "NT-Xent loss": ("default", {"loss": {"name": "ntxent"}}),
 }
 

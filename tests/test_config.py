@@ -32,10 +32,10 @@ def test_demo_settings_are_valid_and_small() -> None:
 
 
 def test_a_new_recipe_needs_only_what_it_changes() -> None:
-    resolved = resolve([{"recipes": {"mine": {"epochs": 3, "loss": {"margin": 0.9}}}}], SCHEMA)
+    resolved = resolve([{"recipes": {"mine": {"epochs": 3, "loss": {"beta": 40.0}}}}], SCHEMA)
     default = resolved["recipes"]["default"]
     mine = resolved["recipes"]["mine"]
-    assert mine == {**default, "epochs": 3, "loss": {**default["loss"], "margin": 0.9}}
+    assert mine == {**default, "epochs": 3, "loss": {**default["loss"], "beta": 40.0}}
 
 
 def test_changing_one_setting_of_the_seed_recipe_keeps_the_rest() -> None:
@@ -146,13 +146,13 @@ def test_a_mistake_is_explained(overlay: dict[str, Any], parts: list[str]) -> No
 
 
 def test_each_unknown_key_has_a_line_of_its_own() -> None:
-    loss = {"nam": "triplet", "mining": "hard"}
+    loss = {"nam": "triplet", "epsilom": 0.5}
     with pytest.raises(LookalikeError) as caught:
         resolve([{"recipes": {"mine": {"loss": loss}}}], SCHEMA)
     place = "  recipes.mine.loss: unknown key"
     assert str(caught.value).splitlines()[1:] == [
-        f"{place} 'nam' of contrastive; did you mean 'name'?",
-        f"{place} 'mining' of contrastive; did you mean 'margin'?",
+        f"{place} 'nam' of multi_similarity; did you mean 'name'?",
+        f"{place} 'epsilom' of multi_similarity; did you mean 'epsilon'?",
     ]
 
 
