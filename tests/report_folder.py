@@ -58,6 +58,26 @@ class Made:
         return pd.read_parquet(self.root / "results" / run / name)
 
 
+def make_folder(
+    root: Path,
+    queries: dict[str, int],
+    gallery: dict[str, int],
+    runs: list[tuple[str, int, float]] = RUNS,
+    near: Sequence[dict[str, Any]] | None = (),
+    **protocol: Any,
+) -> Made:
+    """A whole folder: so many query and gallery images of each label, and the files of `runs`."""
+    asked, found = make_images(root, "query", queries), make_images(root, "gallery", gallery)
+    for recipe, seed, noise in runs:
+        folder = root / "results" / f"{recipe}.{seed}"
+        make_run(folder, asked, found, noise, recipe, **protocol)
+    write_parquet(root / "results" / "query.parquet", asked)
+    write_parquet(root / "results" / "gallery.parquet", found)
+    write_parquet(root / "results" / "train.parquet", make_images(root, "train", {"plain": 2}))
+    make_data_report(root / "results" / "data_report.json", near)
+    return Made(root)
+
+
 def make_images(root: Path, split: str, counts: dict[str, int]) -> pa.Table:
     """Draw images, in colour and transparent, and return their manifest."""
     rng = np.random.default_rng(len(split))
@@ -85,7 +105,14 @@ def embed(manifest: pa.Table, noise: float, rng: np.random.Generator) -> Items:
     )
 
 
-def make_run(folder: Path, queries: pa.Table, gallery: pa.Table, noise: float, recipe: str) -> None:
+def make_run(
+    folder: Path,
+    queries: pa.Table,
+    gallery: pa.Table,
+    noise: float,
+    recipe: str,
+    **protocol: Any,
+) -> None:
     rng = np.random.default_rng(3)
     for place, spread in ((folder, noise), (folder / "untrained", 3.0)):
         items = embed(gallery, spread, rng)
@@ -93,7 +120,7 @@ def make_run(folder: Path, queries: pa.Table, gallery: pa.Table, noise: float, r
             embed(queries, spread, rng),
             items,
             score="cosine",
-            protocol=Protocol(k=K),
+            protocol=Protocol(k=K, **protocol),
         )
         write_json(place / "metrics.json", result.summary)
         write_parquet(place / "per_query.parquet", result.per_query)
@@ -129,7 +156,8 @@ def make_run(folder: Path, queries: pa.Table, gallery: pa.Table, noise: float, r
     )
 
 
-def make_data_report(path: Path, near: Sequence[dict[str, Any]] = ()) -> None:
+def make_data_report(path: Path, near: Sequence[dict[str, Any]] | None = ()) -> None:
+    """`near`: the near-duplicates across splits; None where they were not looked for."""
     facts = {
         "entries": 31,
         "ok": 30,
@@ -148,7 +176,7 @@ def make_data_report(path: Path, near: Sequence[dict[str, Any]] = ()) -> None:
     write_json(
         path,
         {
-            "near_duplicates": {"bits": 4, "across": list(near)},
+            "near_duplicates": None if near is None else {"bits": 4, "across": list(near)},
             "splits": dict.fromkeys(("train", "query", "gallery"), facts),
             "duplicates": {
                 "within": {

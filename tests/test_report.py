@@ -20,11 +20,10 @@ from PIL import Image
 
 from html_reader import Node, parse
 from lookalike import charts
-from lookalike.files import write_parquet
 from lookalike.glossary import explain
 from lookalike.metrics import metric_keys
 from lookalike.thumbnails import SIDE, Thumbnails
-from report_folder import EVIL, LABELS, RUNS, Made, make_data_report, make_images, make_run
+from report_folder import EVIL, LABELS, RUNS, Made, make_folder, make_run
 
 NEAR = [
     {
@@ -41,17 +40,12 @@ NEAR = [
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    root = tmp_path_factory.mktemp("report")
-    queries = make_images(root, "query", dict(zip(LABELS, [14, 14, 14, 14, 2], strict=True)))
-    gallery = make_images(root, "gallery", dict(zip(LABELS[:4], [4, 3, 2, 5], strict=True)))
-    for recipe, seed, noise in RUNS:
-        make_run(root / "results" / f"{recipe}.{seed}", queries, gallery, noise, recipe)
-    write_parquet(root / "results" / "query.parquet", queries)
-    write_parquet(root / "results" / "gallery.parquet", gallery)
-    train = make_images(root, "train", {"plain": 2})
-    write_parquet(root / "results" / "train.parquet", train)
-    make_data_report(root / "results" / "data_report.json", NEAR)
-    return Made(root)
+    return make_folder(
+        tmp_path_factory.mktemp("report"),
+        dict(zip(LABELS, [14, 14, 14, 14, 2], strict=True)),
+        dict(zip(LABELS[:4], [4, 3, 2, 5], strict=True)),
+        near=NEAR,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -269,8 +263,9 @@ def test_paired_differences_and_seeds_are_shown(page: Node) -> None:
     assert compared == [
         "default.0: trained − untrained",
         "default.1: trained − untrained",
+        "default (mean of 2 seeds): trained − untrained",
         "other.0: trained − untrained",
-        "default.0 − other.0",
+        "default (mean of 2 seeds) − other.0",
     ]
     seeds = numbers.all("table")[2].one("tbody").all("tr")
     assert [row.one("th").text for row in seeds] == ["default"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from lookalike.retrieval import Protocol, evaluate, table_of
 from lookalike.statistics import (
     Difference,
     bootstrap_intervals,
@@ -14,6 +15,7 @@ from lookalike.statistics import (
     resampled_units,
     weighted_median,
 )
+from lookalike.streams import Items
 
 
 def interval(
@@ -64,19 +66,75 @@ def test_draws_are_as_many_as_there_are_units() -> None:
 
 
 @pytest.mark.parametrize("median", [False, True])
-@pytest.mark.parametrize("units", [None, ["b", "a", "b", "c", "a"]])
+@pytest.mark.parametrize("units", [None, list("jabcdefghibaj")])
 def test_the_interval_is_that_of_a_loop_over_resamples(
     units: list[str] | None, median: bool
 ) -> None:
-    values = np.array([0.3, 0.1, 0.9, 0.4, 0.2])
-    distinct = sorted(set(units or "abcde"))
-    members = [[i for i, unit in enumerate(units or "abcde") if unit == name] for name in distinct]
+    values = np.array([0.3, 0.1, 0.9, 0.4, 0.2, 0.8, 0.15, 0.6, 0.35, 0.7, 0.05, 0.55, 0.25])
+    names = units or [f"{i:02d}" for i in range(13)]
+    distinct = sorted(set(names))
+    members = [[i for i, unit in enumerate(names) if unit == name] for name in distinct]
     statistics = []
     for times in np.concatenate(list(resampled_units(len(distinct), resamples=2000, seed=0))):
         drawn = [i for count, some in zip(times, members, strict=True) for i in some * int(count)]
         statistics.append((np.median if median else np.mean)(values[drawn]))
     expected = np.percentile(statistics, [2.5, 97.5])
     assert interval(values, units, median=median) == pytest.approx(tuple(expected))
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    classes=st.lists(st.integers(0, 12), min_size=1, max_size=14),
+    by_class=st.booleans(),
+    median=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_fewer_than_ten_queries_or_classes_have_no_interval(
+    classes: list[int], by_class: bool, median: bool, seed: int
+) -> None:
+    first, second = np.random.default_rng(seed).random((2, len(classes)))
+    units = [f"class {number}" for number in classes] if by_class else None
+    enough = (len(set(classes)) if by_class else len(classes)) >= 10
+    medians = ["x"] if median else []
+    one = bootstrap_intervals({"x": first}, resamples=1000, seed=0, units=units, medians=medians)
+    assert list(one) == (["x"] if enough else [])
+    found = paired(first, second, 1000, units, median)
+    statistic = np.median if median else np.mean
+    assert found.value == pytest.approx(statistic(first) - statistic(second))
+    assert (found.low is not None) == (found.high is not None) == enough
+
+
+def test_no_resamples_are_no_interval() -> None:
+    assert paired(np.ones(50), np.zeros(50), 0) == Difference(1.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("n_queries", "unit", "why"),
+    [
+        (9, "query", "no intervals: fewer than 10 queries"),
+        (10, "query", None),
+        (30, "class", "no intervals: fewer than 10 classes"),
+    ],
+)
+def test_the_summary_of_few_queries_has_no_interval_and_its_table_says_why(
+    n_queries: int, unit: str, why: str | None
+) -> None:
+    labels = [f"c{number % 4}" for number in range(n_queries)]
+    vectors = np.random.default_rng(0).normal(size=(n_queries + 8, 4)).astype(np.float32)
+    ids = [f"q{number}" for number in range(n_queries)]
+    queries = Items.of(ids, labels, vectors[:n_queries])
+    gallery = Items.of(
+        [f"g{number}" for number in range(8)],
+        [f"c{number % 4}" for number in range(8)],
+        vectors[n_queries:],
+    )
+    protocol = Protocol(k=[1, 5], bootstrap_unit=unit)
+    summary = evaluate(queries, gallery, score="cosine", protocol=protocol).summary
+    assert bool(summary["ci95"]) == (why is None)
+    said = [line for line in table_of(summary).splitlines() if "no intervals" in line]
+    assert said == ([] if why is None else [why])
+    row = next(line for line in table_of(summary).splitlines() if line.startswith("mAP@5 "))
+    assert row.endswith("-") == (why is not None)
 
 
 def test_intervals_do_not_depend_on_the_memory_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,13 +194,15 @@ def test_a_constant_difference_is_certain_though_the_runs_are_not() -> None:
 def test_paired_difference_of_means_is_the_interval_of_the_differences() -> None:
     generator = np.random.default_rng(1)
     first, second = generator.random(70), generator.random(70)
-    units = [str(i % 9) for i in range(70)]
+    units = [str(i % 11) for i in range(70)]
     for given_units in (None, units):
         found = paired(first, second, 2000, given_units)
         assert found.value == pytest.approx(np.mean(first - second))
         assert (found.low, found.high) == pytest.approx(interval(first - second, given_units))
     turned = paired(second, first, 2000)
     straight = paired(first, second, 2000)
+    assert straight.low is not None
+    assert straight.high is not None
     assert (turned.low, turned.high) == pytest.approx((-straight.high, -straight.low))
 
 

@@ -70,9 +70,10 @@ def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
     assert metrics["n_gallery"] == 24
     assert metrics["score"] == "cosine"
     for key in ("mAP@1", "mAP@10", "mAP@50", "mean_rank"):
-        low, high = metrics["ci95"][key]
-        assert low <= metrics["metrics"][key] <= high
+        assert metrics["metrics"][key] > 0
         assert metrics["chance"][key] > 0
+    # Six queries are too few for one.
+    assert metrics["ci95"] == {}
 
     history = pq.read_table(folder / RUN / "history.parquet").to_pandas()
     assert history["epoch"].tolist() == [1, 2, 3, 4]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 import pyarrow.parquet as pq
 
 from lookalike import __version__
@@ -21,8 +20,18 @@ from lookalike.glossary import explain
 from lookalike.inspection import class_scores, hardest, sample
 from lookalike.metrics import headline_keys
 from lookalike.quoting import shown
-from lookalike.results import Results, flat, read_results
-from lookalike.standings import Comparisons, best_run, differences, gain_of, seed_spreads
+from lookalike.results import Results, Rows, flat, read_results
+from lookalike.standings import (
+    Comparisons,
+    best_run,
+    differences,
+    gain_of,
+    recipes_in_words,
+    recipes_of,
+    require_scored_alike,
+    seed_spreads,
+    why_no_interval,
+)
 from lookalike.thumbnails import Thumbnails
 
 HARDEST, SAMPLED = 30, 20
@@ -31,6 +40,17 @@ PLACES = 10
 """Gallery images shown for each of them."""
 CLASSES = 10
 """Classes shown at each end."""
+
+# Of per_query.parquet, beside the metric by which classes and queries are ranked.
+_QUERY_COLUMNS = (
+    "query_id",
+    "label",
+    "n_relevant",
+    "n_gallery",
+    "scored",
+    "first_rank",
+    "mean_rank",
+)
 
 
 def write_report(
@@ -66,17 +86,21 @@ def write_report(
     results = [read_results(run, place) for place, run in enumerate(runs)]
     rows = {(row["run"], row["state"]): row for row in pq.read_table(comparison).to_pylist()}
     key = f"mAP@{_middle(k)}"
-    best = best_run(results, rows, key)
     headline = headline_keys(sorted(set(k)))
+    require_scored_alike(results, rows, headline)
+    best = best_run(results, rows, key)
     compared = differences(results, rows, key, headline)
     data = read_json(data_report)
 
     thumbnails = Thumbnails(best.model["image"]["background"])
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
-    rankings = pd.read_parquet(runs[best.place][-1] / "rankings.parquet")
-    per_query = best.trained.per_query
     places = min(PLACES, max(k))
+    rankings = best.trained.rankings(places)
+    per_query = best.trained.per_query([*_QUERY_COLUMNS, key])
+    n_classes = per_query.loc[per_query["scored"], "label"].nunique()
+    summary = best.trained.summary
+    no_interval = why_no_interval(summary["settings"], summary["n_queries"], n_classes)
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
     shown = [
@@ -84,9 +108,14 @@ def write_report(
         for names in (hard, others)
     ]
     classes = class_scores(
-        per_query, best.untrained.per_query, rankings, gallery.labels, key, places
+        per_query,
+        best.untrained.per_query(["label", "scored", key]),
+        rankings,
+        gallery.labels,
+        key,
+        places,
     )
-    near = look_alikes(data["near_duplicates"]["across"], images)
+    near = (data.get("near_duplicates") or {}).get("across")
     page = _environment(template.parent).get_template(template.name)
     write_text(
         output,
@@ -99,20 +128,29 @@ def write_report(
             best=best,
             runs=results,
             rows=rows,
-            warnings=_warnings(results, compared, key, data, thumbnails.unreadable),
+            warnings=_warnings(results, compared, key, data, no_interval)
+            + _unreadable(thumbnails.unreadable),
+            no_interval=no_interval,
+            without_width=_without_width(rows, headline),
             differences=compared,
-            seeds=seed_spreads(results, rows, headline),
+            recipes_in_words=recipes_in_words(results, rows, key, no_interval is None),
+            seeds={
+                recipe: spreads
+                for recipe, spreads in seed_spreads(results, rows, headline).items()
+                if len(recipes_of(results)[recipe]) > 1
+            },
             headline_figures=headline_figures(results, rows, headline),
             training_figures=training_figures(results),
             settings=_settings(results),
-            n_classes=len(classes),
+            n_classes=n_classes,
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
             hardest=shown[0],
             sampled=shown[1],
             places=places,
             data=data,
-            look_alikes=near,
+            look_alikes=look_alikes(near or [], images),
+            looked_for_look_alikes=near is not None,
             thumbnails=thumbnails.made,
         ),
     )
@@ -155,23 +193,76 @@ def _warnings(
     compared: Comparisons,
     key: str,
     data: Mapping[str, Any],
-    unreadable: int,
+    no_interval: str | None,
 ) -> list[str]:
     """What a reader must know before believing a number."""
     warnings = [finding["text"] for finding in data["findings"] if finding["level"] == "warning"]
-    warnings += [
-        f"Training is not shown to have helped {run.name}: its {key} may be no higher than the "
-        "untrained one, by their difference on these queries."
-        for run in runs
-        if compared[gain_of(run)][key].verdict != "better"
-    ]
-    if unreadable:
-        images = "image" if unreadable == 1 else "images"
+    if no_interval is not None:
         warnings.append(
-            f"{unreadable:,} {images} shown here could be read when scored, and are gone, "
-            "damaged or replaced now; a blank stands instead."
+            f"No intervals, and nothing is said to be better or worse: {no_interval}. Every number "
+            "here is one of these very queries."
         )
+    for run in runs:
+        warnings += _untaught(run)
+        gain = compared[gain_of(run)][key]
+        if gain.verdict is None and gain.difference.value <= 0:
+            warnings.append(
+                f"Training did not raise the {key} of {run.name} on these queries: it is no higher "
+                "than the untrained one."
+            )
+        elif gain.verdict not in ("better", None):
+            warnings.append(
+                f"Training is not shown to have helped {run.name}: its {key} may be no higher than "
+                "the untrained one, by their difference on these queries."
+            )
     return warnings
+
+
+def _untaught(run: Results) -> list[str]:
+    """A warning of the epochs in which no step taught the network anything, if there were any."""
+    epochs = run.untaught
+    if run.never_taught:
+        return [
+            f"{run.name} has learnt nothing: its loss was exactly 0 in every step of the whole "
+            "training. Whatever sets it apart from the untrained network, no pair of images "
+            "taught it."
+        ]
+    if epochs:
+        return [
+            f"{run.name} learnt nothing in {len(epochs):,} of {len(run.history):,} epochs "
+            f"({_ranges(epochs)}): the loss was exactly 0 in every step."
+        ]
+    return []
+
+
+def _unreadable(count: int) -> list[str]:
+    """A warning of images that are not shown, if there are any."""
+    if not count:
+        return []
+    images = "image" if count == 1 else "images"
+    return [
+        f"{count:,} {images} shown here could be read when scored, and are gone, "
+        "damaged or replaced now; a blank stands instead."
+    ]
+
+
+def _without_width(rows: Rows, keys: Sequence[str]) -> bool:
+    """Whether an interval is but a point: all queries, or classes, scored alike."""
+    bounds = [(row[f"{key}_low"], row[f"{key}_high"]) for row in rows.values() for key in keys]
+    return any(low is not None and low == high for low, high in bounds)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers in words: `2, 4 to 6`."""
+    parts: list[list[int]] = []
+    for each in numbers:
+        if parts and each == parts[-1][-1] + 1:
+            parts[-1].append(each)
+        else:
+            parts.append([each])
+    return ", ".join(
+        str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts
+    )
 
 
 def _settings(runs: Sequence[Results]) -> list[tuple[str, dict[str, Any], bool]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from lookalike.comparison import UNTRAINED, Run, run_name
 from lookalike.files import read_json
@@ -15,13 +18,34 @@ from lookalike.files import read_json
 Rows = Mapping[tuple[str, str], Mapping[str, Any]]
 """Rows of the comparison by run and state."""
 
+_ROWS_AT_ONCE = 2**16
+
 
 @dataclass(frozen=True)
 class Scores:
-    """One state of a run, trained or not: its metrics.json and its per_query table."""
+    """One state of a run, trained or not: its metrics.json, and the folder of its tables.
+
+    The tables are as long as the queries are many, so they are read where they are used and not
+    kept: of many runs they would not fit into memory.
+    """
 
     summary: dict[str, Any]
-    per_query: pd.DataFrame
+    folder: Path
+
+    def per_query(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Read these columns of per_query.parquet."""
+        return pd.read_parquet(self.folder / "per_query.parquet", columns=list(columns))
+
+    def rankings(self, places: int) -> pd.DataFrame:
+        """Read the first `places` places of each query from rankings.parquet."""
+        with pq.ParquetFile(self.folder / "rankings.parquet") as file:
+            # A piece at a time: the file holds max(k) places of every query.
+            pieces = [
+                piece.filter(pc.less_equal(piece["rank"], places))
+                for piece in file.iter_batches(_ROWS_AT_ONCE)
+            ]
+            table: pd.DataFrame = pa.Table.from_batches(pieces, file.schema_arrow).to_pandas()
+            return table
 
 
 @dataclass(frozen=True)
@@ -46,9 +70,20 @@ class Results:
         """The recipe's settings, with the image settings that were used."""
         return {**self.model["settings"], "image": self.model["image"]}
 
+    @property
+    def untaught(self) -> list[int]:
+        """The epochs of which no step taught the network anything: their loss was 0, exactly."""
+        epochs: list[int] = self.history.loc[self.history["loss"] == 0, "epoch"].tolist()
+        return epochs
+
+    @property
+    def never_taught(self) -> bool:
+        """Whether that holds for the whole training."""
+        return 0 < len(self.untaught) == len(self.history)
+
 
 def read_results(run: Run, place: int) -> Results:
-    """Read the files of `run`, all but its rankings, which only the run shown needs."""
+    """Read the files of `run`, all but its long tables."""
     recipe, seed, folder = run
     return Results(
         recipe,
@@ -73,4 +108,4 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _read_scores(folder: Path) -> Scores:
-    return Scores(read_json(folder / "metrics.json"), pd.read_parquet(folder / "per_query.parquet"))
+    return Scores(read_json(folder / "metrics.json"), folder)

@@ -21,7 +21,7 @@ from lookalike.quoting import quoted, shown
 from lookalike.ranking import Ranked, rank
 from lookalike.relevance import as_texts
 from lookalike.scores import SCORES
-from lookalike.statistics import bootstrap_intervals
+from lookalike.statistics import FEWEST_UNITS, bootstrap_intervals
 from lookalike.streams import Items
 
 _FEWEST_RESAMPLES = 1000
@@ -137,6 +137,9 @@ def table_of(summary: dict[str, Any]) -> str:
         value, by_chance = (_shown(key, summary[part][key]) for part in ("metrics", "chance"))
         shown = " to ".join(_shown(key, bound) for bound in interval) if interval else "-"
         lines.append(f"{key:<12}{value:>10}{by_chance:>10}   {shown}")
+    if not summary["ci95"] and summary["settings"]["bootstrap"]:
+        units = "classes" if summary["settings"]["bootstrap_unit"] == "class" else "queries"
+        lines.append(f"no intervals: fewer than {FEWEST_UNITS} {units}")
     ties = summary["ties"]
     if ties["share"] > 0:
         bounds = [

@@ -17,17 +17,24 @@ Values = NDArray[np.float64]
 Interval = tuple[float, float]
 Key = TypeVar("Key", bound=Hashable)
 
+FEWEST_UNITS = 10
+"""Queries, or classes, below which there is no interval: drawn again, so few show little of what
+others would give. One alone would give an interval without width, a certainty out of nothing."""
+
 # Draws at once: some arrays of so many numbers are in memory together.
 _DRAWS_IN_MEMORY = 2**20
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of one run minus that of another on the same queries, and its 95 % interval."""
+    """A metric of one run minus that of another on the same queries, and its 95 % interval.
+
+    `low` and `high` are None together where there is no interval.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def bootstrap_intervals(
@@ -48,7 +55,12 @@ def bootstrap_intervals(
             None draws single queries.
         medians: keys whose statistic is the median.
 
+    Returns:
+        The interval of each key; empty for fewer than `FEWEST_UNITS` queries or classes.
+
     """
+    if not _enough(values, units):
+        return {}
     drawn = _draws(values, resamples, seed, units, medians)
     return {key: percentile_interval(draws) for key, draws in drawn.items()}
 
@@ -65,7 +77,8 @@ def paired_differences(
     """Paired bootstrap of each metric of `first` minus that of `second`, on the same queries.
 
     Both runs are resampled with the same draws, so what makes a query hard for both cancels out.
-    The arguments are those of `bootstrap_intervals`.
+    The arguments are those of `bootstrap_intervals`. There is no interval of fewer than
+    `FEWEST_UNITS` queries or classes, nor of 0 resamples.
 
     Raises:
         ValueError: the two do not have the same number of queries.
@@ -78,14 +91,24 @@ def paired_differences(
         counts = " and ".join(map(str, sorted(lengths)))
         raise ValueError(f"{counts} queries cannot be paired")
     of_median = {(side, key) for side in ("first", "second") for key in medians}
-    drawn = _draws(sides, resamples, seed, units, of_median)
+    drawn: dict[tuple[str, str], Values] = {}
+    if resamples and _enough(first, units):
+        drawn = _draws(sides, resamples, seed, units, of_median)
     differences = {}
     for key in first:
         statistic = np.median if key in medians else np.mean
         value = float(statistic(first[key]) - statistic(second[key]))
-        interval = percentile_interval(drawn["first", key] - drawn["second", key])
-        differences[key] = Difference(value, *interval)
+        low = high = None
+        if drawn:
+            low, high = percentile_interval(drawn["first", key] - drawn["second", key])
+        differences[key] = Difference(value, low, high)
     return differences
+
+
+def _enough(values: Mapping[str, Values], units: Sequence[str] | None) -> bool:
+    """Whether there are queries, or classes, enough for an interval."""
+    n_units = len(next(iter(values.values()))) if units is None else len(set(units))
+    return n_units >= FEWEST_UNITS
 
 
 def _draws(
