@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -142,6 +144,49 @@ def test_intervals_do_not_depend_on_the_memory_they_take(monkeypatch: pytest.Mon
     whole = interval(values)
     monkeypatch.setattr("lookalike.statistics._DRAWS_IN_MEMORY", 170)
     assert interval(values) == whole
+
+
+def peak_of_classes(n_queries: int, names: list[str]) -> int:
+    """The most bytes that arrays and texts take at once, in MB; few classes with many queries."""
+    generator = np.random.default_rng(0)
+    values = {"mean": generator.random(n_queries), "median": generator.random(n_queries)}
+    units = [names[number] for number in generator.integers(len(names), size=n_queries)]
+    tracemalloc.start()
+    bootstrap_intervals(values, resamples=300, seed=0, units=units, medians=["median"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak // 2**20
+
+
+def test_whole_classes_take_no_more_memory_the_more_queries_they_have() -> None:
+    # 300 resamples x 40,000 queries would be 92 MB, several times over.
+    assert peak_of_classes(40_000, [f"class {i}" for i in range(20)]) < 50
+    # As an array of texts, one long name would make 40,000 long ones.
+    assert peak_of_classes(4_000, [*map(str, range(20)), "long " * 2000]) < 50
+
+
+@pytest.mark.parametrize("memory", [1, 170, 900, 2**20])
+def test_intervals_of_classes_do_not_depend_on_the_memory_they_take(
+    memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    values, units = generator.random(50), [str(i) for i in generator.integers(7, size=50)]
+    drawn = np.concatenate(list(resampled_units(len(set(units)), resamples=2000, seed=0)))
+    members = [np.flatnonzero(np.array(units) == name) for name in sorted(set(units))]
+    medians = [
+        np.median(
+            values[np.repeat(np.concatenate(members), np.repeat(times, list(map(len, members))))]
+        )
+        for times in drawn
+    ]
+    monkeypatch.setattr("lookalike.statistics._DRAWS_IN_MEMORY", memory)
+    expected = tuple(np.percentile(medians, [2.5, 97.5]))
+    assert interval(values, units, median=True) == pytest.approx(expected, abs=1e-12)
+
+
+def test_names_of_classes_that_differ_in_their_end_are_two_classes() -> None:
+    values = np.array([0.0, 1.0])
+    assert interval(values, ["a", "a\0"]) == interval(values, ["a", "b"])
 
 
 @pytest.mark.parametrize("median", [False, True])

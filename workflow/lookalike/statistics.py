@@ -120,9 +120,7 @@ def _draws(
 ) -> dict[Key, Values]:
     """Each metric in every resample, float64 [resamples]."""
     n_queries = len(next(iter(values.values())))
-    unit_of_query = np.arange(n_queries)
-    if units is not None:
-        unit_of_query = np.unique(np.asarray(units), return_inverse=True)[1]
+    unit_of_query = np.arange(n_queries) if units is None else _numbered(units)
     n_units = int(unit_of_query.max()) + 1
     means = [key for key in values if key not in medians]
     # A unit that is drawn brings the sums of its queries.
@@ -130,6 +128,8 @@ def _draws(
     for column, key in enumerate(means):
         sums[:, column] = np.bincount(unit_of_query, values[key], n_units)
     sums[:, -1] = np.bincount(unit_of_query, minlength=n_units)
+    # Where queries are many and units few, the queries say how many resamples are laid out at once.
+    rows = max(1, _DRAWS_IN_MEMORY // n_queries)
 
     draws: dict[Key, list[Values]] = {key: [] for key in values}
     for times in resampled_units(n_units, resamples=resamples, seed=seed):
@@ -138,8 +138,17 @@ def _draws(
         for column, key in enumerate(means):
             draws[key].append(totals[:, column] / totals[:, -1])
         for key in medians:
-            draws[key].append(weighted_median(values[key], times[:, unit_of_query]))
+            for start in range(0, len(times), rows):
+                weights = times[start : start + rows, unit_of_query]
+                draws[key].append(weighted_median(values[key], weights))
     return {key: np.concatenate(parts) for key, parts in draws.items()}
+
+
+def _numbered(units: Sequence[str]) -> NDArray[np.int64]:
+    """A number for each unit's name, in the order of the names, int64 [Q]."""
+    # Not an array of texts: there each name would take as much memory as the longest.
+    numbers = {name: number for number, name in enumerate(sorted(set(units)))}
+    return np.fromiter(map(numbers.__getitem__, units), np.int64, len(units))
 
 
 def resampled_units(n_units: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
