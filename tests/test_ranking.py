@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +21,9 @@ from brute_force import Item
 from lookalike.errors import LookalikeError
 from lookalike.ranking import rank
 from lookalike.relevance import repeated, tie_order
-from lookalike.scores import normalised, score_matrix
+from lookalike.scores import Scorer, normalised, score_matrix
 from lookalike.streams import Items
+from lookalike.strips import strips_for
 from ranked import RankedQuery, as_lists, normal, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
@@ -307,6 +311,54 @@ def test_no_result_depends_on_threads_blocks_or_memory(
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("digits", [0, 7])
+@pytest.mark.parametrize("depth", [0, 1, 50, 4000])
+def test_strips_of_the_gallery_equal_whole_sorted_rows(
+    score: str, digits: int, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = labelled("q", 9, 3, digits, seed=1)
+    gallery = labelled("g", 4500, 3, digits, seed=2)
+    expected = loop_over_sorted_rows(queries, gallery, score, depth)
+    for strips in (1, 2, 3, 8):
+        monkeypatch.setattr("lookalike.ranking.strips_for", lambda tiles, threads, n=strips: n)
+        assert as_lists(ranked_queries(queries, gallery, score, depth)) == expected
+
+
+def test_few_queries_with_many_relevant_items_keep_all_threads_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two products are made at once: each of the first two waits for the other."""
+    meet = threading.Barrier(2)
+    made = Scorer.tiles
+
+    def tiles(self: Scorer, gallery: torch.Tensor, n_items: int) -> Iterator[Any]:
+        with suppress(threading.BrokenBarrierError):
+            meet.wait(timeout=20)
+        yield from made(self, gallery, n_items)
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        queries, gallery = labelled("q", 3, 1, 7, seed=1), labelled("g", 4096, 1, 7, seed=2)
+        monkeypatch.setattr("lookalike.ranking.Scorer.tiles", tiles)
+        ranked_queries(queries, gallery, "cosine", 5)
+    finally:
+        torch.set_num_threads(threads)
+    assert not meet.broken
+
+
+def test_tiles_and_strips_divide_evenly_among_threads() -> None:
+    assert [strips_for(tiles, 2) for tiles in (1, 2, 3, 4, 40)] == [2, 1, 2, 1, 1]
+    assert strips_for(1, 8) == 8
+    for threads in (1, 2, 3, 4, 7, 16, 64):
+        for tiles in range(1, 100):
+            strips = strips_for(tiles, threads)
+            rounds = math.ceil(tiles * strips / threads)
+            assert tiles * strips >= 0.9 * rounds * threads or strips == 8
+            assert strips == 1 or tiles < 10 * threads
 
 
 @pytest.mark.parametrize("spread", [1, 2, 30])

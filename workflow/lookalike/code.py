@@ -36,7 +36,16 @@ _IMAGES = (
     "store",
 )
 _EMBEDDING = (*_IMAGES, "allocation", "checkpoints", "embedding", "models", "normalisation")
-_RANKING = ("compilation", "counting", "metrics", "ranking", "relevance", "scores", "streams")
+_RANKING = (
+    "compilation",
+    "counting",
+    "metrics",
+    "ranking",
+    "relevance",
+    "scores",
+    "streams",
+    "strips",
+)
 STEPS: dict[str, tuple[str, ...]] = {
     "demo": (*_FILES, "demo", "emoji"),
     "manifest": (

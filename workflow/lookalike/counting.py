@@ -70,12 +70,10 @@ class Marks(NamedTuple):
 
     start: int64 [n + 1].
     item: int32, positions in the gallery, ascending for each query.
-    cursor: int64 [n], the first that is not yet passed.
     """
 
     start: Int64s
     item: Int32s
-    cursor: Int64s
 
 
 class Places(NamedTuple):
@@ -104,7 +102,7 @@ def count(
     Args:
         scores: float32 [at least n, at least w]; the first n rows and w columns are looked at.
             Scores of marked items are overwritten with -inf, which counts nowhere.
-        first: position in the gallery of the first column; tiles come in rising order.
+        first: position in the gallery of the first column.
         ties: int32 [w], the place among equal scores of each column's item.
         marks: which items do not count.
         levels: what to count against.
@@ -114,13 +112,13 @@ def count(
     width, depth = len(ties), places.score.shape[1]
     everywhere, near = np.arange(width, dtype=np.uint32), np.empty(width + 1, np.uint32)
     values = np.empty(width, np.float32)
-    for query in range(len(marks.cursor)):
+    for query in range(len(marks.start) - 1):
         row = scores[query][:width]
-        mark, last_mark = marks.cursor[query], marks.start[query + 1]
-        while mark < last_mark and marks.item[mark] < first + width:
+        last_mark = marks.start[query + 1]
+        for mark in range(_mark_from(first, marks.item, marks.start[query], last_mark), last_mark):
+            if marks.item[mark] >= first + width:
+                break
             row[marks.item[mark] - first] = -np.inf
-            mark += 1
-        marks.cursor[query] = mark
 
         if depth > 0:
             _keep_best(row, first, ties, places, query)
@@ -142,6 +140,18 @@ def count(
             _look_up(values[:n_near], near, ties, levels, query)
         else:
             _look_up(row, everywhere, ties, levels, query)
+
+
+@compiled
+def _mark_from(first: int, item: Int32s, low: np.int64, high: np.int64) -> np.int64:
+    """The first of the marks from low to high whose item is `first` or a later one."""
+    while low < high:
+        middle = (low + high) // 2
+        if item[middle] < first:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -301,12 +311,12 @@ def _sink(
 @compiled
 def take(scores: Float32s, first: int, width: int, marks: Marks, out: Float32s) -> None:
     """Copy the scores of marked columns: out[m] for mark m; `marks.item` holds columns here."""
-    for query in range(len(marks.cursor)):
-        mark, last = marks.cursor[query], marks.start[query + 1]
-        while mark < last and marks.item[mark] < first + width:
+    for query in range(len(marks.start) - 1):
+        last_mark = marks.start[query + 1]
+        for mark in range(_mark_from(first, marks.item, marks.start[query], last_mark), last_mark):
+            if marks.item[mark] >= first + width:
+                break
             out[mark] = scores[query, marks.item[mark] - first]
-            mark += 1
-        marks.cursor[query] = mark
 
 
 @compiled

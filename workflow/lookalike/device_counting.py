@@ -128,7 +128,7 @@ class DeviceCounts:
 
         Args:
             device: where to count.
-            marks: which items do not count; the cursor is left alone.
+            marks: which items do not count.
             levels: what to count against; nothing is written to it before `fill`.
             n_gallery: N, the number of gallery items.
             depth: how many of the best items to keep.

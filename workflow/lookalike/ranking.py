@@ -34,8 +34,9 @@ from lookalike.counting import (
 )
 from lookalike.metrics import Ranks
 from lookalike.relevance import Relevance
-from lookalike.scores import SCORES, Scorer, prepared, rising
+from lookalike.scores import SCORES, Scorer, prepared
 from lookalike.streams import Block, Gallery, Items, groups, whole_tiles
+from lookalike.strips import add_counts, joined, ordered, strip_of, strips_for, to_count_anew
 
 Float32s = NDArray[np.float32]
 Int32s = NDArray[np.int32]
@@ -172,13 +173,20 @@ def _rank_group(
 ) -> Iterator[Ranked]:
     # An accelerator works through the tiles one after another: its memory holds the scores of one.
     each: Callable[..., Iterable[object]] = map if accelerator else pool.map
+    strips = 1 if accelerator else strips_for(len(tiles), torch.get_num_threads())
     searches = list(pool.map(_Search, tiles, repeat(relevance)))
+    parts = [(search, strip) for search in searches for strip in range(strips)]
     for block in gallery.blocks():
-        list(each(_Search.see, searches, repeat(block)))
-    counts = list(pool.map(_Count, searches, repeat(relevance), repeat(depth), repeat(accelerator)))
-    del searches
+        list(each(lambda part, block=block: part[0].see(block, part[1], strips), parts))
+    counts = list(
+        pool.map(
+            _Count, searches, repeat(relevance), repeat(depth), repeat(strips), repeat(accelerator)
+        )
+    )
+    del searches, parts
+    shares = [(one, strip) for one in counts for strip in range(strips)]
     for block in gallery.blocks():
-        list(each(_Count.see, counts, repeat(block)))
+        list(each(lambda share, block=block: share[0].see(block, share[1], strips), shares))
         seen(block.n * sum(len(tile.queries) for tile in tiles))
     yield from pool.map(_Count.result, counts)
 
@@ -198,9 +206,11 @@ class _Search:
         self.relevant = _marks(self.relevant.start, columns)
         self.score = np.empty(len(columns), np.float32)
 
-    def see(self, block: Block) -> None:
-        """Take the scores of the relevant items among a block's."""
+    def see(self, block: Block, strip: int, strips: int) -> None:
+        """Take the scores of one of several parts of the relevant items among a block's."""
         begin, end = np.searchsorted(self.wanted, [block.first, block.first + block.n]).tolist()
+        first, last = strip_of(end - begin, strip, strips)
+        begin, end = begin + first, begin + last
         device = block.vectors.device
         rows = torch.from_numpy(self.wanted[begin:end] - block.first).to(device)
         vectors = torch.zeros(whole_tiles(end - begin), block.vectors.shape[1], device=device)
@@ -215,43 +225,56 @@ class _Count:
     """The second pass: how many other items score above each relevant one, and the best of them."""
 
     def __init__(
-        self, search: _Search, relevance: Relevance, depth: int, accelerator: Accelerator | None
+        self,
+        search: _Search,
+        relevance: Relevance,
+        depth: int,
+        strips: int,
+        accelerator: Accelerator | None,
     ) -> None:
         self.tile, self.n_gallery = search.tile, search.n_gallery
         self.marks, self.tie = search.apart, relevance.tie
         self.levels, self.level_item = _levels(search, relevance.tie)
+        self.counts = [self.levels, *(to_count_anew(self.levels) for _ in range(1, strips))]
         n = len(self.tile.queries)
-        self.places = Places(
-            score=np.empty((n, depth), np.float32),
-            tie=np.empty((n, depth), np.int32),
-            item=np.empty((n, depth), np.int32),
-            size=np.zeros(n, np.int64),
-        )
+        self.best = [
+            Places(
+                score=np.empty((n, depth), np.float32),
+                tie=np.empty((n, depth), np.int32),
+                item=np.empty((n, depth), np.int32),
+                size=np.zeros(n, np.int64),
+            )
+            for _ in range(strips)
+        ]
         self.there: Counts | None = None
         if accelerator:
             self.there = accelerator.counts(self.marks, self.levels, len(self.tie), depth)
 
-    def see(self, block: Block) -> None:
-        """Count a block's scores."""
-        for start, scores in self.tile.scorer.tiles(block.vectors, block.n):
-            first = block.first + start
-            ties = self.tie[first : min(first + scores.shape[1], block.first + block.n)]
+    def see(self, block: Block, strip: int, strips: int) -> None:
+        """Count the scores of one of several strips of a block."""
+        begin, end = strip_of(block.n, strip, strips)
+        for start, scores in self.tile.scorer.tiles(block.vectors[begin:], end - begin):
+            first = block.first + begin + start
+            ties = self.tie[first : min(first + scores.shape[1], block.first + end)]
             if self.there:
                 self.there.count(scores, first, ties)
             else:
-                count(scores, first, ties, self.marks, self.levels, self.places)
+                count(scores, first, ties, self.marks, self.counts[strip], self.best[strip])
 
     def result(self) -> Ranked:
         """What the counts come to."""
         if self.there:
-            self.there.fill(self.levels, self.places)
-        n, depth = self.places.score.shape
+            self.there.fill(self.levels, self.best[0])
+        for more in self.counts[1:]:
+            add_counts(self.levels, more)
+        best = self.best[0] if len(self.best) == 1 else joined(self.best, len(self.tie))
+        n, depth = best.score.shape
         starts = self.levels.start - np.arange(n + 1)
         three = np.empty((3, starts[-1]), np.int32)
         place(self.levels, *three)
         places, scores = np.empty((n, depth), np.int32), np.empty((n, depth), np.float32)
         relevant = np.empty((n, depth), np.bool_)
-        first_places(self.levels, self.level_item, self.places, places, scores, relevant)
+        first_places(self.levels, self.level_item, best, places, scores, relevant)
         found, optimistic, pessimistic = (Ranks(values, starts) for values in three)
         return Ranked(
             queries=self.tile.queries,
@@ -270,9 +293,7 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
     begin = search.relevant.start
     sizes = np.diff(begin)
     item = search.wanted[search.relevant.item]
-    # One number whose order is that of the score, and of equals from last to first.
-    bits = (search.score + np.float32(0)).view(np.int32)  # + 0 makes -0 an ordinary 0
-    keys = (rising(bits).astype(np.int64) << 32) | (len(tie) - 1 - tie[item])
+    keys = ordered(search.score + np.float32(0), tie[item], len(tie))  # + 0: -0 becomes 0
     order = np.empty(len(keys), np.int64)
     for first, last in zip(begin[:-1].tolist(), begin[1:].tolist(), strict=True):
         order[first:last] = np.argsort(keys[first:last]) + first
@@ -305,13 +326,13 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
 
 
 def _marks(starts: Int64s, items: NDArray[np.integer]) -> Marks:
-    return Marks(starts, items.astype(np.int32, copy=False), starts[:-1].copy())
+    return Marks(starts, items.astype(np.int32, copy=False))
 
 
 def _without(relevant: Marks, left_out: Marks) -> tuple[Marks, Marks]:
     """The relevant items that are not left out, and all items that are one or the other."""
     kept, apart = [], []
-    for query in range(len(relevant.cursor)):
+    for query in range(len(relevant.start) - 1):
         mine, not_mine = (
             marks.item[marks.start[query] : marks.start[query + 1]]
             for marks in (relevant, left_out)
@@ -319,10 +340,10 @@ def _without(relevant: Marks, left_out: Marks) -> tuple[Marks, Marks]:
         kept.append(np.setdiff1d(mine, not_mine, assume_unique=True))
         apart.append(np.union1d(mine, not_mine))
 
-    def joined(items: list[Int32s]) -> Marks:
+    def laid_out(items: list[Int32s]) -> Marks:
         return _marks(np.cumsum([0, *map(len, items)]), np.concatenate(items))
 
-    return joined(kept), joined(apart)
+    return laid_out(kept), laid_out(apart)
 
 
 @contextmanager
