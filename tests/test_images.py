@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, TiffImagePlugin
 from torchvision import transforms
 
 import hostile_images
-from lookalike import decoding
+from lookalike import decoding, wide_greys
 from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError, LookalikeError
 from lookalike.image_limits import MAX_PIXELS
@@ -323,7 +323,7 @@ class TestModes:
             values[3, :4] = [np.nan, np.inf, -np.inf, -7.5]
         content = encoded(Image.fromarray(values), "TIFF")
         whole = read(content)
-        monkeypatch.setattr(decoding, "_BAND", 5)
+        monkeypatch.setattr(wide_greys, "_BAND", 5)
         assert np.array_equal(read(content), whole)
 
     @pytest.mark.parametrize("kind", [np.int32, np.float32])

@@ -24,10 +24,19 @@ PACKAGE = Path(__file__).resolve().parent
 # and when it is done, not what is made; and this module. tests/test_code.py holds it against the
 # real imports.
 _FILES = ("digests", "files")
+DECODING = (
+    "as_shown",
+    "decoding",
+    "file_kinds",
+    "image_limits",
+    "image_mends",
+    "tiff",
+    "wide_greys",
+)
+"""What decides the pixels that a file is decoded to, and what is said of one that is not."""
 _IMAGES = (
     *_FILES,
-    "decoding",
-    "image_limits",
+    *DECODING,
     "images",
     "lookahead",
     "manifest_table",
@@ -54,8 +63,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "data_findings",
         "data_layout",
         "data_report",
-        "decoding",
-        "image_limits",
+        *DECODING,
         "labels",
         "links",
         "looks",
@@ -98,11 +106,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         "charts",
         "comparison",
         "data_layout",
-        "decoding",
+        *DECODING,
         "examples",
         "figures",
         "glossary",
-        "image_limits",
         "inspection",
         "metrics",
         "report",

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import io
-import math
-import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
+from PIL import (
+    Image,
+    ImageColor,
+    UnidentifiedImageError,
+)
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from lookalike import as_shown, tiff
 from lookalike import image_limits as limits
 from lookalike.errors import BadImageError, LookalikeError
+from lookalike.file_kinds import N_BYTES, jpeg_kind, what_it_is
+from lookalike.image_mends import sound_png, with_end_mark
 
 # Pillow warns of files that it reads all the same, and cannot name them: a block of EXIF that is
 # damaged, say. What cannot be read is refused here, by name.
@@ -37,42 +43,14 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 
-# First bytes of formats that people do have among their images and that are not read here.
-_OTHER_FORMATS = (
-    (4, b"ftypheic", "HEIC"),
-    (4, b"ftypheix", "HEIC"),
-    (4, b"ftypmif1", "HEIF"),
-    (4, b"ftypmsf1", "HEIF"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (4, b"JXL \r\n\x87\n", "JPEG XL"),
-    (4, b"jP  \r\n\x87\n", "JPEG 2000"),
-    (0, b"8BPS", "Photoshop"),
-    (0, b"%PDF", "PDF"),
-    (0, b"%!PS", "PostScript"),
-    (0, b"\x00\x00\x01\x00", "ICO"),
-)
-_SNIFFED = 1024
-_MARKUP = re.compile(rb"<(svg|html|!doctype html)\b", re.IGNORECASE)
-
+# What Pillow says of kinds of BMP that it does not know.
+_PILLOW_UNSUPPORTED, _PILLOW_SHORT = "Unsupported BMP", "not enough image data"
 # What Pillow says of PNG chunks beside the pixels that inflate beyond its limits.
 _PILLOW_INFLATED = ("Decompressed data too large", "Too much memory used in text chunks")
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # The orientations that swap the sides, and those that bring what was stored last to the left or to
 # the top.
 _SWAPPING, _FROM_THE_LEFT, _FROM_THE_TOP = {5, 6, 7, 8}, {2, 3, 6, 7}, {3, 4, 7, 8}
-
-_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
-
-_BAND = 2**20  # values of an image that are computed at a time: what is computed of them is wider
 
 
 @dataclass(frozen=True)
@@ -99,6 +77,22 @@ def rgb_of(background: str) -> tuple[int, int, int]:
             f"image.background is {background!r}; use a colour name such as white, or #rrggbb."
         )
     return colour
+
+
+def read_image(path: str | Path, background: str = "white") -> npt.NDArray[np.uint8]:
+    """Read an image file as the pipeline sees it before it resizes: as a viewer shows it.
+
+    Args:
+        path: the file.
+        background: what transparency shows: a colour name or `#rrggbb`.
+
+    Returns:
+        RGB, uint8 [height, width, 3], upright.
+
+    Raises:
+        BadImageError: the file cannot be used; its `status` and `detail` are the manifest's.
+    """
+    return np.array(open_rgb(path, background))
 
 
 def open_rgb(source: str | Path | bytes | IO[bytes], background: str) -> Image.Image:
@@ -131,46 +125,64 @@ def open_reduced(
         BadImageError: the file cannot be decoded.
     """
     name = str(source) if isinstance(source, str | Path) else ""
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        return _reduced_or_whole(stream, background, at_least)
+        if isinstance(source, str | Path):
+            with Path(source).open("rb") as file:
+                return _decode_stream(file, background, at_least)
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        return _decode_stream(stream, background, at_least)
     except BadImageError as error:
         raise BadImageError(error.status, error.detail, name) from None
-    except UnidentifiedImageError:
-        raise BadImageError(*_what_it_is(source), name) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # its limit is ours
-        raise BadImageError("too_large", limits.TOO_MANY, name) from None
     except MemoryError as error:
         raise BadImageError(
             "unreadable", "there is not enough memory to decode it", name
         ) from error
     except OSError as error:
-        if error.errno is not None:  # the file could not be read; the decoders' errors have none
-            status = "missing_file" if isinstance(error, FileNotFoundError) else "unreadable"
-            raise BadImageError(status, f"cannot be read: {error.strerror}", name) from error
-        raise _damaged(error, name) from error
+        status = "missing_file" if isinstance(error, FileNotFoundError) else "unreadable"
+        raise BadImageError(status, f"cannot be read: {error.strerror}", name) from error
+
+
+def _decode_stream(
+    stream: IO[bytes], background: str, at_least: Callable[[Size], Size] | None
+) -> Decoded:
+    """Decode, and where a decoder fails say why; MemoryError and errors of reading pass through."""
+    decode = partial(_reduced_or_whole, background=background, at_least=at_least)
+    try:
+        return decode(sound_png(stream))
+    except (BadImageError, MemoryError):
+        raise
     except Exception as error:  # the decoders raise nearly every type on damaged files
-        raise _damaged(error, name) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file could not be read; the decoders' errors have no number
+        reason = _reason(error, stream)
+        if reason.status == "truncated":
+            mended = with_end_mark(stream, lambda made_up: _decode(made_up, background, None).image)
+        else:
+            mended = sound_png(stream, only_used=True) if reason.status == "damaged" else None
+        if mended is None or mended is stream:
+            raise reason from error
+    try:
+        return decode(mended)
+    except Exception:
+        raise reason from None
 
 
 def _reduced_or_whole(
-    source: str | Path | IO[bytes], background: str, at_least: Callable[[Size], Size] | None
+    stream: IO[bytes], background: str, at_least: Callable[[Size], Size] | None
 ) -> Decoded:
-    if isinstance(source, str | Path):
-        with Path(source).open("rb") as stream:
-            return _reduced_or_whole(stream, background, at_least)
     if at_least is not None:
         try:
-            return _decode(source, background, at_least)
+            return _decode(stream, background, at_least)
         except Exception:  # a lossless JPEG has no detail to leave out; what is damaged fails again
             pass
-    return _decode(source, background, None)
+    return _decode(stream, background, None)
 
 
 def _decode(source: IO[bytes], background: str, at_least: Callable[[Size], Size] | None) -> Decoded:
     counted = limits.CountedStream(source)
     stream = cast(IO[bytes], counted)
     limits.require_few_tag_numbers(stream)
+    tiff.require_readable(stream)
     with Image.open(stream, formats=FORMATS) as image:
         counted.count_no_more()
         file_format = image.format
@@ -179,19 +191,13 @@ def _decode(source: IO[bytes], background: str, at_least: Callable[[Size], Size]
         if isinstance(image, TiffImageFile):
             limits.require_small_tiles(image)
             limits.forget_inner_tags(image)
-        if "transparency" in image.info:
-            _scale_transparent_colour(image)
         # MPO is a JPEG too. No other format has a decoder that can leave out detail.
         within = None
         if isinstance(image, JpegImageFile):
             limits.require_few_scans(image)
             if at_least is not None:
                 within = _reduce(image, at_least)
-        image.load()
-        orientation = _orientation(image)
-        method = _UPRIGHT.get(orientation)
-        upright = image if method is None else image.transpose(method)
-        rgb = _to_rgb(_to_8_bit(upright, image), background)
+        rgb, orientation = as_shown.load(image, source, rgb_of(background))
     rgb.format = file_format
     if within is None:
         return Decoded(rgb, rgb.size, (0, 0, rgb.width, rgb.height))
@@ -205,7 +211,7 @@ def _reduce(image: JpegImageFile, at_least: Callable[[Size], Size]) -> tuple[flo
     Returns the width and height, in decoded pixels, of the whole image as stored; None where it is
     decoded whole.
     """
-    swapped = _orientation(image) in _SWAPPING
+    swapped = as_shown.orientation_of(image) in _SWAPPING
     size = image.size
     width, height = at_least(size[::-1] if swapped else size)
     least = (height, width) if swapped else (width, height)
@@ -223,140 +229,30 @@ def _upright_box(size: Size, within: tuple[float, float], orientation: int) -> B
     return left, top, left + width, top + height
 
 
-def _orientation(image: Image.Image) -> int:
-    """How the EXIF block says the image is to be turned and mirrored: 1 to 8, 1 as stored."""
-    limits.require_little_exif(image)
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return int(value) if value in _UPRIGHT else 1
-    except Exception:  # whatever is wrong with the EXIF block, a viewer shows the image as stored
-        return 1
-
-
-def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
-    """Bring PNG's transparent colour from the file's bit depth to that of Pillow's pixels."""
-    raw_mode = image.tile[0].args if image.tile else None
-    if raw_mode == "L;2":
-        image.info["transparency"] *= 85
-    elif raw_mode == "L;4":
-        image.info["transparency"] *= 17
-    elif raw_mode == "RGB;16B":
-        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
-
-
-def _to_8_bit(image: Image.Image, opened: Image.Image) -> Image.Image:
-    """Turn grey of 16 or 32 bits or of floats into 8 bits; leave other modes alone.
-
-    `opened` is the image as opened, with the file's own tags.
-    """
-    if not (image.mode == "F" or image.mode.startswith("I")):
-        return image
-    tags: Mapping[int, Any] = getattr(opened, "tag_v2", {})
-    values = np.asarray(image)
-    # PPM says its span as PNG does, but Pillow hands its values over as 32-bit integers.
-    if image.mode.startswith("I;16") or (image.mode == "I" and opened.format in {"PPM", "PNG"}):
-        pixels = _scaled(values, white=4095 if tags.get(_TIFF_BITS_PER_SAMPLE) == (12,) else 65535)
-    else:
-        pixels = _stretched(values)
-    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        pixels = 255 - pixels
-    grey = Image.fromarray(pixels)
-    transparent = opened.info.get("transparency")
-    if isinstance(transparent, int):
-        alpha = np.where(values == transparent, np.uint8(0), np.uint8(255))
-        grey.putalpha(Image.fromarray(alpha))
-    return grey
-
-
-def _scaled(values: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
-    """Grey of 0 to `white` (65535 at most) as 0 to 255, rounded to the nearest."""
-    steps = np.arange(white + 1, dtype=np.int64)
-    table = ((steps * 255 + white // 2) // white).astype(np.uint8)
-    scaled = np.empty(values.shape, np.uint8)
-    for band, out in _bands(values, scaled):
-        out[:] = np.take(table, band, mode="clip")
-    return scaled
-
-
-def _stretched(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Grey that says nothing of its span, from its least value (0) to its greatest (255).
-
-    Floats within 0 to 1 are taken to mean just that. NaN is black.
-    """
-    low, high = math.inf, -math.inf
-    stretched = np.empty(values.shape, np.uint8)
-    for band, _ in _bands(values, stretched):
-        finite = band[np.isfinite(band)]
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    if low > high or (values.dtype.kind == "f" and low >= 0 and high <= 1):
-        low, high = 0.0, 1.0
-    for band, out in _bands(values, stretched):
-        unit = (band.astype(np.float64) - low) / max(high - low, 1e-300)
-        unit = np.nan_to_num(unit, nan=0, posinf=1, neginf=0)
-        out[:] = np.floor(unit * 255 + 0.5)
-    return stretched
-
-
-def _bands(
-    values: npt.NDArray[Any], out: npt.NDArray[np.uint8]
-) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]]:
-    """Both arrays side by side, `_BAND` values at a time: a row may be as long as an image."""
-    flat, flat_out = values.reshape(-1), out.reshape(-1)
-    for start in range(0, flat.size, _BAND):
-        yield flat[start : start + _BAND], flat_out[start : start + _BAND]
-
-
-def _to_rgb(image: Image.Image, background: str) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image  # Pillow's convert would copy it
-    if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        canvas = Image.new("RGB", image.size, rgb_of(background))
-        canvas.paste(seen, mask=seen.getchannel("A"))
-        return canvas
-    if image.mode == "LAB":
-        to_srgb = ImageCms.buildTransform(
-            ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
-        )
-        return ImageCms.applyTransform(image, to_srgb) or image
-    return image.convert("RGB")
-
-
-def _damaged(error: Exception, name: str) -> BadImageError:
-    if "truncated" in str(error).lower():
-        return BadImageError("truncated", "the file ends before the image does", name)
-    if str(error).startswith(_PILLOW_INFLATED):
-        return BadImageError("too_large", "a text or a profile in it inflates to too much", name)
-    reason = str(error) or type(error).__name__
-    return BadImageError("damaged", f"cannot be decoded: {reason}", name)
-
-
-def _what_it_is(source: str | Path | bytes | IO[bytes]) -> tuple[str, str]:
-    """Status and detail of a file that Pillow could not identify, by its first bytes."""
-    if isinstance(source, bytes):
-        start = source[:_SNIFFED]
-    elif isinstance(source, str | Path):
-        with Path(source).open("rb") as stream:
-            start = stream.read(_SNIFFED)
-    else:
-        source.seek(0)
-        start = source.read(_SNIFFED)
-    if not start:
-        return "empty_file", "the file has no bytes"
-    for file_format in FORMATS:
-        accept = Image.OPEN[file_format][1]
-        if accept is not None and accept(start) is True:
-            return (
-                "damaged",
-                f"begins like {file_format} but cannot be decoded: damaged or cut short",
-            )
-    for offset, signature, kind in _OTHER_FORMATS:
-        if start.startswith(signature, offset):
-            return "unsupported_format", f"{kind} is not read here; convert it to PNG or JPEG"
-    markup = _MARKUP.search(start)
-    if markup and markup[1].lower() == b"svg":
-        return "unsupported_format", "SVG is not read here; convert it to PNG or JPEG"
-    if markup:
-        return "not_an_image", "it is a web page, likely an error message saved under this name"
-    return "not_an_image", f"its first bytes are of none of {', '.join(FORMATS)}"
+def _reason(error: Exception, stream: IO[bytes]) -> BadImageError:
+    """What a decoder's error means for the person whose file it is."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return BadImageError("too_large", limits.TOO_MANY)  # its limit is ours
+    said = str(error)
+    stream.seek(0)
+    start = stream.read(N_BYTES)
+    if start.startswith(b"\xff\xd8") and "truncated" not in said.lower():
+        kind = jpeg_kind(start + stream.read(limits.MAX_BEFORE_JPEG_PIXELS))
+        if kind is not None:
+            return BadImageError("unsupported_format", kind)
+    if isinstance(error, UnidentifiedImageError):
+        return BadImageError(*what_it_is(start, FORMATS))
+    if "truncated" in said.lower():
+        return BadImageError("truncated", as_shown.CUT_SHORT)
+    if said.startswith(_PILLOW_INFLATED):
+        return BadImageError("too_large", "a text or a profile in it inflates to too much")
+    if said.startswith(_PILLOW_SHORT) and start.startswith(b"BM"):
+        stream.seek(-2, io.SEEK_END)
+        if stream.read() == b"\0\1":  # the mark at the end of a run-length-coded BMP
+            kind = "a BMP that leaves out pixels is not read here; convert it to PNG or JPEG"
+            return BadImageError("unsupported_format", kind)
+        return BadImageError("truncated", as_shown.CUT_SHORT)
+    if said.startswith(_PILLOW_UNSUPPORTED):
+        kind = f"{said[0].lower()}{said[1:]}"
+        return BadImageError("unsupported_format", f"{kind}: convert it to PNG or JPEG")
+    return BadImageError("damaged", f"cannot be decoded: {said or type(error).__name__}")

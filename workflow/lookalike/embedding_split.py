@@ -22,7 +22,7 @@ from torch import nn
 from lookalike import __version__
 from lookalike.allocation import keep_freed_memory
 from lookalike.checkpoints import forget
-from lookalike.code import modules_digest
+from lookalike.code import DECODING, modules_digest
 from lookalike.digests import digest_of
 from lookalike.embedding import embed_batches, for_device, padded, require_finite
 from lookalike.errors import LookalikeError
@@ -41,7 +41,7 @@ from lookalike.tables import write_embeddings
 log = logging.getLogger(__name__)
 
 # The code that an embedding's bytes come from, beside the model and the image.
-EMBEDDER = ("decoding", "embedding", "images", "models", "normalisation")
+EMBEDDER = (*DECODING, "embedding", "images", "models", "normalisation")
 
 # Batches whose embeddings go to the store at once: a kill loses at most these.
 STORE_BATCHES = 16

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from typing import IO, Any
 
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lookalike.errors import BadImageError
+from lookalike.tiff import first_directory
 
 # The most that is read: 256 MiB as RGB. A small file can claim far more than that.
 MAX_PIXELS = 89_478_485
@@ -79,25 +79,15 @@ class CountedStream:
 
 def require_few_tag_numbers(stream: IO[bytes]) -> None:
     """Refuse a TIFF, told by its first directory, whose tags hold more numbers than are read."""
-    stream.seek(0)
-    head = stream.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None:
-        return
-    # A BigTIFF is told as Pillow tells it.
-    start, length, entry = ("8xQ", "Q", "HHQ8x") if head[2:3] == b"+" else ("4xI", "H", "HHI4x")
-    n_bytes = stream.seek(0, io.SEEK_END)
-    try:
-        stream.seek(*struct.unpack_from(order + start, head))
-        (n_entries,) = struct.unpack(order + length, stream.read(struct.calcsize(length)))
-        one = struct.Struct(order + entry)
-        numbers = 0
-        for _ in range(n_entries):
-            _, kind, count = one.unpack(stream.read(one.size))
-            if kind in _TIFF_NUMBERS and count <= n_bytes:  # Pillow passes over what cannot be
-                numbers += count
-    except (struct.error, OverflowError):
+    page = first_directory(stream)
+    if page is None:
         return  # cut short or damaged: Pillow says in what way
+    n_bytes = stream.seek(0, io.SEEK_END)
+    numbers = sum(
+        count
+        for kind, count, _ in page.entries.values()
+        if kind in _TIFF_NUMBERS and count <= n_bytes  # Pillow passes over what cannot be
+    )
     if numbers > MAX_TAG_NUMBERS:
         raise BadImageError(
             "too_large", f"{numbers:,} numbers in its tags, more than the {MAX_TAG_NUMBERS:,} read"

@@ -14,7 +14,7 @@ import PIL
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lookalike.code import modules_digest
+from lookalike.code import DECODING, modules_digest
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.files import content_of, write_parquet
@@ -70,7 +70,7 @@ def decoded(
 def pixel_store(cache: Path, settings: ImageSettings) -> Store:
     """The store of images decoded by these settings and this code: uint8 [size, size, 3]."""
     shape = (settings.size, settings.size, 3)
-    reader = [modules_digest("decoding", "images"), PIL.__version__]
+    reader = [modules_digest(*DECODING, "images"), PIL.__version__]
     folder = cache / "pixels" / digest_of([settings.pixel_digest, *reader])
     return Store(folder, shape, np.dtype(np.uint8))
 

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lookalike import files
-from lookalike.code import modules_digest
+from lookalike.code import DECODING, modules_digest
 from lookalike.decoding import FORMATS, open_rgb
 from lookalike.digests import digest_of
 from lookalike.errors import BadImageError, LookalikeError
@@ -268,7 +268,7 @@ class _Memory:
         if cache is not None:
             readers = digest_of(
                 [
-                    modules_digest("decoding", "image_limits", "looks"),
+                    modules_digest(*DECODING, "looks"),
                     PIL.__version__,
                     list(FORMATS),
                     imagehash.__version__,
