@@ -1,4 +1,8 @@
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -6,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.config import image_settings, merge, read_yaml, recipe_and_seed, resolve
 from lookalike.errors import LookalikeError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,6 +140,7 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
         ({"data": {"watch_images": "false"}}, ["data.watch_images", "true or false", "--config"]),
         ({"data": "here"}, ["data", "'here'", "mapping"]),
         ({"seeds": 3}, ["seeds", "a list", "[3]"]),
+        ({"results": "./made/.."}, ["results", "'.'", "inside of it"]),
     ],
 )
 def test_a_mistake_is_explained(overlay: dict[str, Any], parts: list[str]) -> None:
@@ -183,6 +188,129 @@ def test_a_key_given_twice_is_refused_with_both_lines(
     assert str(path) in str(caught.value)
     path.write_text("base: &base {a: 1, b: 1}\nmine: {<<: *base, b: 2}\nyours: {'1': 1, 1: 1}\n")
     assert read_yaml(path)["mine"] == {"a": 1, "b": 2}
+
+
+class Merging:
+    """Mappings that merge earlier ones, as YAML and as what they mean."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.meant: dict[str, dict[str, int]] = {}
+
+    def add(self, own: dict[str, int], merged: list[str], as_list: bool) -> None:
+        name = f"m{len(self.lines)}"
+        parts = [f"{key}: {value}" for key, value in own.items()]
+        if merged:
+            sources = ", ".join(f"*{source}" for source in merged)
+            parts.insert(len(parts) // 2, f"<<: {f'[{sources}]' if as_list else sources}")
+        self.lines.append(f"{name}: &{name} {{{', '.join(parts)}}}")
+        self.meant[name] = {}
+        # "Earlier mappings override keys of later ones", and a mapping's own keys all of them.
+        for source in reversed(merged):
+            self.meant[name] |= self.meant[source]
+        self.meant[name] |= own
+
+
+@given(st.data())
+def test_anchors_are_merged_as_yaml_says(data: st.DataObject) -> None:
+    made = Merging()
+    keys = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 9), max_size=3)
+    for count in range(data.draw(st.integers(1, 6))):
+        names = st.sampled_from([f"m{number}" for number in range(count)])
+        merged = data.draw(st.lists(names, max_size=3) if count else st.just([]))
+        as_list = len(merged) > 1 or data.draw(st.booleans())
+        made.add(data.draw(keys), merged, as_list)
+    lines = data.draw(st.sampled_from([made.lines, [*made.lines, "again: [*m0, *m0]"]]))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.yaml"
+        path.write_text("\n".join(lines))
+        read = read_yaml(path)
+    read.pop("again", None)
+    assert read == made.meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {x: 1, x: 2}\nb: {<<: *a}",
+        "a: &a {x: 1}\nb: {<<: *a, y: 1, y: 2}",
+        "a: &a {x: 1}\nb: {<<: *a, <<: *a}",
+        "a: {16: 1, 0x10: 2}",
+        "a: {yes: 1, true: 2}",
+    ],
+)
+def test_a_key_given_twice_is_refused_beside_merged_ones_too(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(LookalikeError, match=r"(?s)the key .* is given.*and again"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: &a {<<: *a}", "a: {<<: 1}", "a: {<<: [1]}", "a: {[1]: 2}"])
+def test_what_cannot_be_merged_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(LookalikeError, match=r"mine\.yaml: cannot be read as YAML"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+def numbers(value: Any, *place: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where numbers are in settings."""
+    if isinstance(value, dict | list):
+        for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(inside, *place, key)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield place
+
+
+EVERY_KIND = {
+    "recipes": {
+        **{name: {"loss": {"name": name}} for name in ("triplet", "multi_similarity", "ntxent")},
+        "sgd": {"optimizer": {"name": "sgd"}, "batch": {"name": "shuffled"}},
+        "contrastive": {"loss": {"name": "contrastive"}, "image": {"size": 64}},
+    }
+}
+
+
+HOSTILE_NUMBERS: dict[str, float] = {
+    "beyond int64": 2**63,
+    "beyond uint64": 2**70,
+    "far below": -(2**70),
+    "beyond float32": 2**1000,
+    "beyond float64": 2**5000,
+    "largest float": 1e308,
+    "infinity": math.inf,
+    "minus infinity": -math.inf,
+    "no number": math.nan,
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_NUMBERS.values(), ids=HOSTILE_NUMBERS.keys())
+def test_a_number_that_no_setting_can_have_is_told(hostile: float) -> None:
+    settings: Any = resolve([EVERY_KIND], SCHEMA)
+    places = list(numbers(settings))
+    assert len(places) > 50
+    for *inside, key in places:
+        mapping: Any = settings
+        for part in inside:
+            mapping = mapping[part]
+        mapping[key] = hostile
+    with pytest.raises(LookalikeError) as caught:
+        resolve([settings], SCHEMA)
+    told = {line.partition(":")[0].strip() for line in str(caught.value).splitlines()}
+    assert told >= {".".join(map(str, place)) for place in places}
+
+
+def test_the_run_of_a_file_is_a_known_recipe_and_a_seed() -> None:
+    recipes = resolve([{"recipes": {"a-b": {}}}], SCHEMA)["recipes"]
+    assert recipe_and_seed("default.0", recipes) == ("default", 0)
+    assert recipe_and_seed("a-b.2147483647", recipes) == ("a-b", 2147483647)
+    for run, part in {
+        "defualt.0": "no recipe is named defualt; did you mean 'default'?",
+        "zzz.0": "known: a-b, default, seed",
+        "default.01": "01 is no seed",
+        "default.2147483648": "is no seed",
+    }.items():
+        with pytest.raises(LookalikeError, match=re.escape(part)):
+            recipe_and_seed(run, recipes)
 
 
 values = st.recursive(

@@ -20,27 +20,84 @@ from jsonschema.protocols import Validator
 from yaml.constructor import ConstructorError
 
 from lookalike.errors import LookalikeError
+from lookalike.quoting import shown
 
 Settings = dict[str, Any]
+
+_LARGEST_SEED = 2147483647  # as in the schema
 
 # libyaml's parser, where it was built in: ten times as fast, and each start reads three files.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_FASTEST):
-    """Refuses a key that is given twice: YAML forbids it, and PyYAML takes the last one."""
+_MERGE, _VALUE = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Settings:
-        marks: dict[tuple[str, str], yaml.Mark] = {}
+
+class _Loader(_FASTEST):
+    """Refuses a key that is given twice, of which PyYAML takes the last; merges as YAML 1.1 says.
+
+    PyYAML 6.0.4 goes by where a key's text lies in memory to tell whether a merge (`<<`) has it
+    already: what was merged once and is merged again loses keys of its own.
+    """
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        # All at once, for merging puts pairs of other mappings among those that are written.
+        todo, seen = [node], {node}
+        while todo:
+            inside = todo.pop()
+            if isinstance(inside, yaml.MappingNode):
+                self._refuse_keys_given_twice(inside)
+            pairs = inside.value if isinstance(inside, yaml.CollectionNode) else ()
+            for child in (part for pair in pairs for part in _nodes(pair)):
+                if child not in seen:
+                    seen.add(child)
+                    todo.append(child)
+        return super().construct_document(node)
+
+    def _refuse_keys_given_twice(self, node: yaml.MappingNode) -> None:
+        marks: dict[Any, yaml.Mark] = {}
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if first := marks.get((key.tag, key.value)):
+                # Two spellings of one value (0x10 and 16, yes and true) are one key.
+                what = key.tag if key.tag in (_MERGE, _VALUE) else self.construct_object(key)
+                if first := marks.get(what):
                     raise ConstructorError(
                         f"the key {key.value!r} is given", first, "and again", key.start_mark
                     )
-                marks[key.tag, key.value] = key.start_mark
-        settings: Settings = super().construct_mapping(node, deep)
-        return settings
+                marks[what] = key.start_mark
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the pairs of merged mappings among a mapping's own, which go before them."""
+        own: dict[Any, Any] = {}
+        merged: dict[Any, Any] = {}
+        for key, value in node.value:
+            if key.tag == _VALUE:
+                key.tag = "tag:yaml.org,2002:str"
+            if key.tag != _MERGE:
+                own[_key(key)] = (key, value)
+                continue
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for source in sources:
+                if not isinstance(source, yaml.MappingNode):
+                    raise ConstructorError(
+                        "while merging (<<)",
+                        node.start_mark,
+                        "expected a mapping or a list of mappings",
+                        source.start_mark,
+                    )
+                self.flatten_mapping(source)
+                for pair in source.value:
+                    merged.setdefault(_key(pair[0]), pair)
+        node.value = [*(merged | own).values()]
+
+
+def _nodes(part: Any) -> tuple[yaml.Node, ...]:
+    """The key and the value of a mapping's pair, or an entry of a list."""
+    return part if isinstance(part, tuple) else (part,)
+
+
+def _key(node: yaml.Node) -> Any:
+    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else node
 
 
 def read_yaml(path: str | Path) -> Settings:
@@ -132,7 +189,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
     if not mistakes:
         mistakes = [
-            f"runs: no recipe is named {run!r}{_nearest(run, settings['recipes'])}"
+            f"runs: no recipe is named {run!r}{nearest(run, settings['recipes'])}"
             for run in settings["runs"]
             if run not in settings["recipes"]
         ]
@@ -147,6 +204,11 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     for folder in ("results", "cache"):
         settings[folder] = os.path.normpath(_at_home(folder, os.path.normpath(settings[folder])))
     _at_home("data.root", settings["data"]["root"])
+    if settings["results"] == ".":
+        raise LookalikeError(
+            "the settings cannot be used:\n  results: '.' is the folder that Snakemake was started "
+            "in; name one inside of it, such as results"
+        )
     return settings
 
 
@@ -182,7 +244,8 @@ def _at_home(place: str, folder: str) -> Path:
         ) from None
 
 
-def _nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
+def nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
+    """The end of a message on an unknown name: the nearest known one, else all of them."""
     names = {str(one).casefold(): str(one) for one in known}
     # The nearest by its letters would be the CPU.
     if name == "gpu" and "cuda" in names:
@@ -204,7 +267,7 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         kind = f" of {value['name']}" if "name" in known and "name" in value else ""
         for key in value:
             if key not in known:
-                yield f"{place}: unknown key {key!r}{kind}{_nearest(key, known)}"
+                yield f"{place}: unknown key {key!r}{kind}{nearest(key, known)}"
     else:
         yield f"{place}: {_fault(error)}"
 
@@ -225,7 +288,7 @@ def _fault(error: jsonschema.ValidationError) -> str:
     if error.validator == "enum":
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)
-        return f"{value!r} is not one of {allowed}" + _nearest(value, known, list_known=False)
+        return f"{value!r} is not one of {allowed}" + nearest(value, known, list_known=False)
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
             f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "
@@ -233,6 +296,9 @@ def _fault(error: jsonschema.ValidationError) -> str:
         )
     if error.validator == "pattern":
         return f"{value!r} must begin with a letter or a digit and hold only these, '-' and '_'"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if error.validator == "type" and is_number and not _is_finite_number(None, value):
+        return f"{shown(repr(value), 40)} must be a finite number"
     if error.validator == "type" and schema["type"] == "array":
         return f"{value!r} must be a list, such as [{value}]"
     if error.validator == "type" and schema["type"] == "string":
@@ -253,6 +319,22 @@ def _reads_as_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
+
+
+def recipe_and_seed(run: str, recipes: Mapping[str, Any]) -> tuple[str, int]:
+    """The recipe and the seed of a run such as default.0; the seed need not be in the settings.
+
+    Raises:
+        LookalikeError: no recipe has that name (the message tells the nearest), or it is no seed.
+    """
+    recipe, _, seed = run.rpartition(".")
+    if recipe not in recipes:
+        raise LookalikeError(f"{run}: no recipe is named {shown(recipe)}{nearest(recipe, recipes)}")
+    if str(int(seed)) != seed or int(seed) > _LARGEST_SEED:
+        raise LookalikeError(
+            f"{run}: {seed} is no seed: a whole number up to {_LARGEST_SEED}, without leading zeros"
+        )
+    return recipe, int(seed)
 
 
 def image_settings(settings: Mapping[str, Any], recipe: str) -> Settings:
