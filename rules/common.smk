@@ -1,14 +1,29 @@
 # What the stages share: settings, where things are, and how a job asks for its device.
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
+import shlex
 import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from lookalike.code import code_digest, software
-from lookalike.config import image_settings, read_yaml, resolve
-from lookalike.data_layout import SPLITS, DataSettings, fingerprint, require_data
+from lookalike.config import (
+    image_settings,
+    nearest,
+    read_yaml,
+    recipe_and_seed,
+    resolve,
+)
+from lookalike.data_layout import (
+    SPLITS,
+    DataSettings,
+    ahead_of_clock,
+    fingerprint,
+    require_apart,
+    require_data,
+)
 from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
@@ -56,6 +71,10 @@ config.clear()
 config.update(settings)
 
 DATA = DataSettings.from_dict(config["data"])
+LABEL_FILES = {
+    "train_labels": DATA.train_labels_path,
+    "test_labels": DATA.test_labels_path,
+}
 # A run is a recipe trained from a seed.
 RECIPES_AND_SEEDS = [
     (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
@@ -71,17 +90,34 @@ PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
 
 
 def recipe_of(run):
-    """The name of a run's recipe: `default` of default.0."""
-    return run.rpartition(".")[0]
+    """The name of a run's recipe: `default` of default.0. A run that cannot be ends Snakemake."""
+    with told():
+        return recipe_and_seed(run, config["recipes"])[0]
 
 
 def seed_of(run):
     """A run's seed: 0 of default.0."""
-    return int(run.rpartition(".")[2])
+    with told():
+        return recipe_and_seed(run, config["recipes"])[1]
+
+
+def images_of(digest):
+    """The image settings of a digest, as the files under pixels/ are called by."""
+    with told():
+        if digest not in IMAGES_BY_DIGEST:
+            raise LookalikeError(
+                f"no recipe has the image settings {digest}"
+                f"{nearest(digest, IMAGES_BY_DIGEST)}; a plain run makes what is needed"
+            )
+        return IMAGES_BY_DIGEST[digest]
 
 
 def label_files(wildcards):
-    """Input function: the two JSON files; the demo's are made, anybody else's must be there."""
+    """Input function: the two JSON files; the demo's are made, anybody else's must be there.
+
+    One dated ahead of this clock (another time zone, a zip) is left out: Snakemake refuses results
+    older than an input, when the work is done. What is in it is seen by the param `folders`.
+    """
     if DATA.root != Path(DEMO):
         with told():
             require_data(DATA)
@@ -89,9 +125,27 @@ def label_files(wildcards):
         force_damaged()
     # The user's files stay where they are when the workflow is imported under a prefix.
     return {
-        "train_labels": local(str(DATA.train_labels_path)),
-        "test_labels": local(str(DATA.test_labels_path)),
+        name: local(str(path))
+        for name, path in LABEL_FILES.items()
+        if not is_ahead_of_clock(path)
     }
+
+
+@cache
+def is_ahead_of_clock(path):
+    """Whether a file's time is yet to come; says so, once."""
+    ahead = ahead_of_clock(path)
+    if ahead and workflow.is_main_process:
+        logger.warning(
+            f"{path} is dated {ahead} ahead of this machine's clock. That does no harm here; "
+            f"touch {shlex.quote(str(path))} gives it the present time."
+        )
+    return bool(ahead)
+
+
+def results_folder():
+    """Where results lie; imported under a prefix, that is elsewhere than the settings say."""
+    return Path(str(rules.manifest.output.report)).parent
 
 
 def here(file):
@@ -226,9 +280,8 @@ def need(asked, step, work):
 
 def reading(wildcards, input):
     """Work function: a job that reads images, or as many labels."""
-    return Work(
-        images_in(map(here, [input.manifest] if "manifest" in input.keys() else input))
-    )
+    named_in = [input.manifest] if "manifest" in input.keys() else LABEL_FILES.values()
+    return Work(images_in(map(here, named_in)))
 
 
 def training(wildcards, input):

@@ -17,7 +17,9 @@ checkpoint manifest:
     params:
         data=lookup(dpath="data", within=config),
         # Computed when the job is looked at: the demo's images are made after parsing.
-        folders=lambda wildcards: fingerprint(DATA, logger.info),
+        folders=lambda wildcards: fingerprint(
+            DATA, logger.info, apart=[results_folder(), Path(config["cache"])]
+        ),
         cache=aside(config["cache"]),
         code=code_of("manifest"),
         software=software("manifest"),
@@ -42,7 +44,7 @@ rule pixels:
         runtime=need(minutes, "pixels", reading),
     params:
         folder=aside(str(DATA.folder("train"))),
-        image=lambda wildcards: IMAGES_BY_DIGEST[wildcards.image_digest],
+        image=lambda wildcards: images_of(wildcards.image_digest),
         cache=aside(config["cache"]),
         pixel_store_gb=aside(PIXEL_STORE_GB),
         code=code_of("pixels"),

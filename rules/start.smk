@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from lookalike import guard, lifeline
+from lookalike.cache import KINDS
 from lookalike.devices import gpu_count
 from lookalike.errors import LookalikeError
 from lookalike.seals import broken, sealed
@@ -18,9 +19,12 @@ RESULTS_ARE_HERE = workflow.storage_settings.default_storage_provider is None
 @cache
 def force_damaged():
     """Have results made anew that are not what their step wrote. Called once jobs are looked at."""
-    # Where this workflow is imported under a prefix, results lie elsewhere than the settings say.
-    results = Path(str(rules.manifest.output.report)).parent
+    results = results_folder()
     paths = sealed(results)
+    with told():
+        guard.require_open(
+            [*written_in(results), *paths], "results", writing=not workflow.dryrun
+        )
     for path in broken(paths, renew=not workflow.dryrun):
         logger.warning(
             f"{path} is damaged: it is not what was written there. A run that asks for it makes it "
@@ -37,6 +41,15 @@ def force_damaged():
         )
 
 
+def written_in(results):
+    """The folders of results that jobs write in; not all are there."""
+    models = [results / model for model in MODELS]
+    return [
+        *(results / name for name in ("", "logs", "benchmarks", "manifest", "pixels")),
+        *(folder / name for folder in models for name in ("", "embeddings")),
+    ]
+
+
 def metadata_of(path):
     """What Snakemake has noted of how a file was made, in the folder it was started in."""
     return workflow.persistence.metadata(IOFile(str(path)))
@@ -47,6 +60,7 @@ if workflow.is_main_process and RESULTS_ARE_HERE:
     with told():
         guard.require_folder(Path(config["results"]), "results")
         guard.require_folder(Path(config["cache"]), "cache")
+        require_apart(DATA, Path(config["results"]), Path(config["cache"]))
 
 
 def begin():
@@ -68,15 +82,18 @@ def begin():
                 "or `device: cpu`"
             )
         guard.require_writable(Path(config["cache"]), "cache")
+        caches = [Path(config["cache"]) / kind for kind in KINDS]
+        guard.require_open(caches, "cache", inside=True)
         if RESULTS_ARE_HERE:
             guard.require_writable(results, "results")
             guard.hold(results)
-    folders = [results, *(results / name for name in ("manifest", "pixels"))]
-    for model in MODELS:
-        folders += [results / model, results / model / "embeddings"]
+            for path in guard.give_present_time(sealed(results)):
+                logger.info(
+                    f"{path} was dated ahead of this clock: it has the present time now."
+                )
     # On a cluster, jobs of a run that is gone may still be at work.
     age = 0 if workflow.local_exec else 24 * 60 * 60
-    guard.remove_half_written(folders, time.time() - age)
+    guard.remove_half_written(written_in(results), time.time() - age)
     if workflow.local_exec:
         lifeline.begin()
         lifeline.pass_on()

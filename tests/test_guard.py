@@ -15,9 +15,11 @@ from lookalike.files import whole
 from lookalike.guard import (
     HALF_WRITTEN,
     LOCK,
+    give_present_time,
     hold,
     remove_half_written,
     require_folder,
+    require_open,
     require_room,
     require_writable,
 )
@@ -99,6 +101,55 @@ def write_as_nobody(folder: Path) -> None:
 def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     assert processes.exit_code(processes.start(write_as_nobody, tmp_path)) == 0
+
+
+def refused_as_nobody(paths: list[Path], inside: bool, closed: Path | None) -> None:
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    if closed is None:
+        require_open(paths, "cache", inside=inside)
+        return
+    with pytest.raises(LookalikeError) as caught:
+        require_open(paths, "cache", inside=inside)
+    for part in (f"{closed}: cannot be read", "belongs to", "chmod -R g+rwX", "--config cache="):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+@pytest.mark.parametrize("closed", ["", "a", "a/b", "a/b/file"])
+def test_what_another_user_has_closed_is_told(closed: str, mode: int) -> None:
+    # Not below pytest's own folder: only its owner may look into that.
+    with TemporaryDirectory() as folder:
+        top = Path(folder)
+        (top / "a" / "b").mkdir(parents=True)
+        (top / "a" / "b" / "file").touch()
+        for path in (top, *top.rglob("*")):
+            path.chmod(0o777)
+        path = top / closed
+        # As umask 077 and 022 leave things; one's own need other modes.
+        own = os.geteuid() != 0
+        path.chmod(mode & 0o555 if own and mode == 0o755 else 0 if own else mode)
+        readable = path.is_file() and mode == 0o755
+        expected = None if readable else path
+        try:
+            for paths, inside in (([top / "none", top], True), ([path], False)):
+                child = processes.start(refused_as_nobody, paths, inside, expected)
+                assert processes.exit_code(child) == 0
+        finally:
+            path.chmod(0o755)
+
+
+def test_results_dated_ahead_of_the_clock_get_the_present_time(tmp_path: Path) -> None:
+    times = {"late": 6 * 3600, "now": 0, "old": -3600}
+    for name, seconds in times.items():
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (time.time() + seconds,) * 2)
+    before = (tmp_path / "old").stat().st_mtime_ns
+    paths = [tmp_path / name for name in (*times, "none")]
+    assert give_present_time(paths) == [tmp_path / "late"]
+    assert abs((tmp_path / "late").stat().st_mtime - time.time()) < 60
+    assert (tmp_path / "old").stat().st_mtime_ns == before
+    assert give_present_time(paths) == []
 
 
 def test_room_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:

@@ -240,6 +240,24 @@ class TestRows:
             assert f'"{there}" is there' in row["detail"]
 
 
+def test_what_lies_among_the_images_and_was_made_is_not_counted(data: Data) -> None:
+    settings, results = data.save(), data.folder("gallery") / "made"
+    results.mkdir()  # a link to nothing would be a file
+    (data.folder("train") / "linked").symlink_to(results)
+    outputs = {split: results / "manifest" / f"{split}.parquet" for split in SPLITS}
+    cache = data.folder("query") / "cache"
+    picture(data.folder("gallery") / "unlisted.png")
+    found = []
+    for _ in range(2):
+        report = results / "data_report.json"
+        write_manifest(settings, outputs, report, cache=cache, threads=1)
+        found.append(json.loads(report.read_text()))
+    assert found[0] == found[1]
+    unlisted = {split: found[0]["splits"][split]["unlisted_files"] for split in SPLITS}
+    assert unlisted["gallery"] == {"count": 1, "first": ["unlisted.png"]}
+    assert unlisted["query"]["count"] == unlisted["train"]["count"] == 0
+
+
 class TestDeterminism:
     def test_equal_data_gives_equal_bytes(self, data: Data, tmp_path: Path) -> None:
         (data.folder("train") / "t2.png").write_bytes(b"text")

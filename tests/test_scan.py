@@ -148,6 +148,35 @@ class TestCache:
         assert counters == Counters(5, hashed=1, decoded=1, from_cache=4)
         assert [name for name in before if before[name] != after[name]] == ["2.png"]
 
+    def test_files_of_one_size_and_time_that_trade_names_are_seen(
+        self, root: Path, cache: Path
+    ) -> None:
+        for number in (1, 2):
+            Image.new("L", (4, 4), number).save(root / f"{number}.bmp")
+            settled(root / f"{number}.bmp")
+        (root / "linked").symlink_to("one")
+        for folder, number in {"one": 3, "two": 4}.items():
+            (root / folder).mkdir()
+            Image.new("L", (4, 4), number).save(root / folder / "x.bmp")
+            settled(root / folder / "x.bmp")
+        names = ["1.bmp", "2.bmp", "linked/x.bmp"]
+        scan(names, root, cache=cache, threads=1)
+        (root / "1.bmp").rename(root / "aside")
+        (root / "2.bmp").rename(root / "1.bmp")
+        (root / "aside").rename(root / "2.bmp")
+        (root / "linked").unlink()
+        (root / "linked").symlink_to("two")
+        seen, _ = scan(names, root, cache=cache, threads=1)
+        for name in names:
+            assert seen[name].sha256 == hashlib.sha256((root / name).read_bytes()).hexdigest()
+        assert scan(names, root, cache=cache, threads=1)[1] == Counters(3, 0, 0, 3)
+
+    def test_a_file_ahead_of_the_clock_is_remembered(self, root: Path, cache: Path) -> None:
+        ahead = time.time_ns() + 6 * 3600 * 10**9
+        os.utime(root / "1.png", ns=(ahead, ahead))
+        scan(["1.png"], root, cache=cache, threads=1)
+        assert scan(["1.png"], root, cache=cache, threads=1)[1] == Counters(1, 0, 0, 1)
+
     def test_copies_are_decoded_once(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(200):
             (root / f"copy{number}.png").write_bytes((root / "1.png").read_bytes())

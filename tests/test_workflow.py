@@ -1,8 +1,10 @@
 """The whole workflow, through the real Snakemake, on small drawn images."""
 
 import json
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from drawings import draw, write_data
-from lookalike.config import merge
+from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.digests import digest_of
 from snakemake_runs import QUICK, ROOT, Run, repeatable, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
 RUN = "results/default.0"
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+# What the images become at the settings of QUICK.
+PIXELS = digest_of(image_settings(resolve([QUICK], SCHEMA), "default"))
 REPEATABLE = repeatable("default.0")
 
 
@@ -157,6 +163,51 @@ def embedded(folder: Path) -> tuple[int, int]:
     return counts["embedded"], counts["from_store"]
 
 
+def test_a_folder_that_was_a_link_and_is_a_copy_now(data: Path, tmp_path: Path) -> None:
+    """A query is its own file no more, though all names, contents, sizes and times are the same."""
+    own, aside, target = tmp_path / "data", tmp_path / "aside", "results/manifest/query.parquet"
+    shutil.copytree(data, own)
+    shutil.copytree(own / "query_images", aside, copy_function=os.link)
+    shutil.rmtree(own / "gallery")
+    (own / "gallery").symlink_to("query_images")
+    write_settings(tmp_path, QUICK)
+    assert snakemake(tmp_path, target).jobs == {"manifest": 1}
+    linked = pq.read_schema(tmp_path / target).metadata
+    (own / "gallery").unlink()
+    aside.rename(own / "gallery")
+    assert snakemake(tmp_path, target).jobs == {"manifest": 1}
+    copied = pq.read_schema(tmp_path / target).metadata or {}
+    assert b"same_files" in linked
+    assert b"same_files" not in copied
+
+
+def test_labels_of_the_future_and_results_among_the_images(data: Path, tmp_path: Path) -> None:
+    own = tmp_path / "data"
+    shutil.copytree(data, own)
+    ahead = time.time() + 6 * 3600 + 60
+    for path in (own / "train_image_info.json", own / "gallery" / "0010_001.png"):
+        os.utime(path, (ahead, ahead))
+    made = {"results": "data/gallery/results", "cache": "data/train/cache"}
+    write_settings(tmp_path, merge(QUICK, made))
+    target = "data/gallery/results/pixels"
+    run = snakemake(tmp_path, f"{target}/{PIXELS}.parquet")
+    assert run.status == 0, run.output
+    assert run.jobs == {"manifest": 1, "pixels": 1}
+    assert "train_image_info.json is dated 6 hours ahead of this machine's clock" in run.output
+    report = json.loads((own / "gallery/results/data_report.json").read_text())
+    for split in report["splits"].values():
+        assert split["unlisted_files"]["count"] == 0
+    # Results that were made by a clock that was ahead: what follows from them is made all the same.
+    manifest = own / "gallery/results/manifest/train.parquet"
+    os.utime(manifest, (ahead, ahead))
+    (own / f"gallery/results/pixels/{PIXELS}.parquet").unlink()
+    again = snakemake(tmp_path, f"{target}/{PIXELS}.parquet")
+    assert again.status == 0, again.output
+    assert again.jobs == {"pixels": 1}
+    assert manifest.stat().st_mtime <= time.time()
+    assert "Nothing to be done" in snakemake(tmp_path, f"{target}/{PIXELS}.parquet").output
+
+
 def test_without_data_one_message_says_what_to_do(tmp_path: Path) -> None:
     run = snakemake(tmp_path)
     assert run.status != 0
@@ -172,6 +223,26 @@ def test_a_mistake_in_the_settings_is_explained(tmp_path: Path) -> None:
     assert run.status != 0
     assert "metrics: unknown key 'K'; did you mean 'k'?" in run.output
     assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("defualt.0/untrained/metrics.json", "named defualt; did you mean 'default'?"),
+        ("nosuch.3/embeddings/query.1-of-2.json", "named nosuch; known: default, seed"),
+        ("default.01/history.parquet", "01 is no seed"),
+        (f"pixels/{'0' * 16}.parquet", f"known: .*{PIXELS}"),
+    ],
+)
+def test_a_target_that_no_setting_knows_is_told(
+    data: Path, tmp_path: Path, target: str, message: str
+) -> None:
+    write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}}))
+    run = snakemake(tmp_path, "-n", f"results/{target}")
+    assert run.status != 0
+    assert re.search(message, run.output), run.output
+    assert "Traceback" not in run.output
+    assert "Error" not in run.output
 
 
 def test_settings_files_are_laid_over_one_by_one(data: Path, tmp_path: Path) -> None:

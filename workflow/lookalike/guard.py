@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import shutil
 import socket
+import stat
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -56,6 +59,70 @@ def require_writable(folder: Path, setting: str) -> None:
         probe.unlink()
     except OSError as error:
         raise _cannot_write(folder, error.strerror, setting) from error
+
+
+def require_open(
+    paths: Iterable[Path], setting: str, *, inside: bool = False, writing: bool = True
+) -> None:
+    """See that this user may work with what is there already, perhaps by another user.
+
+    Args:
+        paths: folders, to be read and written in, and files, to be read; those that are there.
+        setting: that names the folder they are in, for the message.
+        inside: look at all that lies in the folders, too.
+        writing: without, folders are only to be read.
+
+    Raises:
+        LookalikeError: the first that is closed, whose it is, and what to do.
+    """
+    for path in paths:
+        _require_access(path, setting, writing)
+        for place, folders, names in os.walk(path) if inside else ():
+            for name in (*folders, *names):
+                _require_access(Path(place, name), setting, writing)
+
+
+def _require_access(path: Path, setting: str, writing: bool) -> None:
+    mode = os.R_OK
+    # A Path would raise what it may not look at.
+    if is_folder := os.path.isdir(path):  # noqa: PTH112
+        mode |= os.X_OK | (os.W_OK if writing else 0)
+    effective = os.access in os.supports_effective_ids
+    if os.access(path, mode, effective_ids=effective) or not os.path.lexists(path):
+        return
+    what = "read or written in" if is_folder else "read"
+    try:
+        status = path.stat()
+        whose = f"it belongs to {_user(status.st_uid)}, mode {stat.S_IMODE(status.st_mode):o}"
+    except OSError as error:
+        whose = str(error.strerror)
+    raise LookalikeError(
+        f"{shown_path(path.absolute())}: cannot be {what} by this user ({_user(os.geteuid())}): "
+        f"{whose}. Let its owner open the whole folder (chmod -R g+rwX, and umask 002 for what is "
+        f"still to come), or name another one: --config {setting}=..."
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+def give_present_time(paths: Iterable[Path]) -> list[Path]:
+    """Date results that are dated ahead of this clock by the present, and return them.
+
+    Snakemake refuses what a job has made where an input is newer: it would do so at each try, until
+    the clock has caught up. What is in them decides, and stays.
+    """
+    now = time.time()
+    # Less than a minute is how far the clocks of machines differ that share a disk.
+    ahead = [path for path in paths if path.exists() and path.stat().st_mtime > now + 60]
+    for path in ahead:
+        with suppress(OSError):  # another user's: then Snakemake says what it has to say
+            os.utime(path, (now, now))
+    return ahead
 
 
 def _cannot_write(folder: Path, why: str | None, setting: str) -> LookalikeError:

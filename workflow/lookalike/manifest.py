@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
 from itertools import compress
 from operator import itemgetter
@@ -17,7 +17,14 @@ import pyarrow as pa
 
 from lookalike import files
 from lookalike.data_findings import Report, named, summary
-from lookalike.data_layout import SPLITS, DataSettings, require_data
+from lookalike.data_layout import (
+    SPLITS,
+    DataSettings,
+    Identity,
+    folders_apart,
+    identity,
+    require_data,
+)
 from lookalike.data_report import data_report
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
@@ -46,7 +53,8 @@ def write_manifest(
     summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
     bad images.
     """
-    tables, facts = build_manifest(data, cache=cache, threads=threads)
+    apart = [report.parent, *filter(None, [cache])]
+    tables, facts = build_manifest(data, cache=cache, threads=threads, apart=apart)
     log.info("%s", summary(facts))
     _require_no_bad_image(data, facts)
     _require_enough(data, tables, facts)
@@ -56,17 +64,18 @@ def write_manifest(
 
 
 def build_manifest(
-    data: DataSettings, *, cache: Path | None, threads: int
+    data: DataSettings, *, cache: Path | None, threads: int, apart: Iterable[Path] = ()
 ) -> tuple[dict[str, pa.Table], Report]:
     """Read the labels, look at every image, and return a table per split and the data report.
 
     The tables have the columns of `SCHEMA`, a row per label entry, sorted by `image_id`. A test
     entry is a row of each test folder that holds its file, and of the gallery if neither does.
-    cache: the cache folder or None; equal data gives equal tables with or without it. Raises
+    cache: the cache folder or None; equal data gives equal tables with or without it. apart:
+    folders that are no images though they may lie among them, such as results. Raises
     LookalikeError where a folder or a label file cannot be used as a whole.
     """
     folders = {split: data.folder(split) for split in SPLITS}
-    entries, unlisted = _read_entries(data, folders)
+    entries, unlisted = _read_entries(data, folders, folders_apart(*apart))
     inside = {split: data.folder_name(split) for split in SPLITS}
     scanned, _ = scan(
         (
@@ -105,7 +114,7 @@ def build_manifest(
 
 
 def _read_entries(
-    data: DataSettings, folders: Mapping[str, Path]
+    data: DataSettings, folders: Mapping[str, Path], apart: Container[Identity]
 ) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
     """Per split, the label entries sorted by name, and the files that no entry names."""
     require_data(data)
@@ -122,9 +131,9 @@ def _read_entries(
         ],
     }
     unlisted = {
-        "train": _unlisted(folders["train"], train),
-        "query": _unlisted(folders["query"], test),
-        "gallery": _unlisted(folders["gallery"], test),
+        "train": _unlisted(folders["train"], train, apart),
+        "query": _unlisted(folders["query"], test, apart),
+        "gallery": _unlisted(folders["gallery"], test, apart),
     }
     return {split: sorted(rows, key=itemgetter(0)) for split, rows in entries.items()}, unlisted
 
@@ -156,11 +165,17 @@ def _is_in(folder: Path) -> Callable[[Entry], bool]:
     return is_in
 
 
-def _unlisted(folder: Path, entries: Iterable[Entry]) -> list[str]:
-    """Files under `folder`, litter and hidden ones aside, that no entry names; sorted paths."""
+def _unlisted(folder: Path, entries: Iterable[Entry], apart: Container[Identity]) -> list[str]:
+    """Files under `folder`, litter and hidden ones aside, that no entry names; sorted paths.
+
+    apart: device and inode of folders that are left out.
+    """
     listed = {os.path.normpath(entry.name) for entry in entries}
     found = []
     for place, folders, names in os.walk(folder):
+        if identity(place) in apart:
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not _is_litter(name)]
         inside = Path(place).relative_to(folder).as_posix()
         prefix = "" if inside == "." else f"{inside}/"

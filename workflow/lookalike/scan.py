@@ -1,7 +1,7 @@
 """Every file looked at once: its hash, its size, whether it decodes; remembered by content.
 
-Two memories lie under `cache/scan/`. `files-*`, one per data root, maps a name with its size and
-modification time to the hash of the bytes: an untouched file is not even read. `images-*`, one per
+Two memories lie under `cache/scan/`. `files-*`, one per data root, maps a name with its place,
+size and times to the hash of the bytes: an untouched file is not even read. `images-*`, one per
 version of the decoders, maps a hash to what decoding gave: a touched, renamed or copied file is not
 decoded again. They only save work: one that is lost, damaged (each carries a checksum) or
 overwritten by another run costs time, never correctness.
@@ -47,11 +47,23 @@ _CHUNK = 64  # files a thread takes at a time
 
 
 class Stamp(NamedTuple):
-    """A file's size in bytes, modification time in nanoseconds, and hash."""
+    """What tells that a file is the one it was, and its hash.
+
+    n_bytes: its size. mtime_ns, ctime_ns: times of its last modification and of its last change of
+    any kind (a renamed file, or one whose time was set back, has a new one), in nanoseconds. place:
+    a digest of where it lies, links followed.
+    """
 
     n_bytes: int
     mtime_ns: int
+    ctime_ns: int
+    place: str
     sha256: str
+
+    def is_of(self, info: os.stat_result, place: str) -> bool:
+        """Whether a file in that place, which looks so, is this one."""
+        times = info.st_size, info.st_mtime_ns, info.st_ctime_ns
+        return (*times, place) == self[:-1]
 
 
 class Decoded(NamedTuple):
@@ -164,6 +176,7 @@ class _Worker:
     def __init__(self, root: Path, memory: _Memory) -> None:
         self.root, self.memory = root, memory
         self.decoded: dict[str, Decoded] = {}
+        self._places: dict[str, str] = {}
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
 
@@ -178,13 +191,17 @@ class _Worker:
     def look_at(self, name: str) -> _Look:
         path = os.path.join(self.root, name)  # noqa: PTH118 - as below
         try:
-            info = os.stat(path)  # noqa: PTH116 - a Path takes twice as long, for every file
+            info = os.lstat(path)  # a Path takes twice as long, for every file
+            is_link = stat.S_ISLNK(info.st_mode)
+            if is_link:
+                info = os.stat(path)  # noqa: PTH116 - as above
             if not stat.S_ISREG(info.st_mode):  # opening a named pipe would wait for ever
                 return _fault("not_a_file", f"is {_kind(info.st_mode)}, not a file")
             if info.st_size > MAX_BYTES:
                 return _fault("too_large", f"more than the {MAX_BYTES // 2**20} MB that are read")
+            place = digest_of(os.path.realpath(path)) if is_link else self._folder_of(path)
             known = self.memory.files.get(name)
-            if known is not None and known[:2] != (info.st_size, info.st_mtime_ns):
+            if known is not None and not known.is_of(info, place):
                 known = None
             if known is not None and known.sha256 in self.memory.images:
                 return _Look(known, False, None)
@@ -193,7 +210,8 @@ class _Worker:
                     known.sha256 if known else hashlib.file_digest(stream, "sha256").hexdigest()
                 )
                 self._decode_once(sha256, stream, info)
-            return _Look(Stamp(info.st_size, info.st_mtime_ns, sha256), known is None, None)
+            times = info.st_size, info.st_mtime_ns, info.st_ctime_ns
+            return _Look(Stamp(*times, place, sha256), known is None, None)
         except (FileNotFoundError, NotADirectoryError):
             what = (
                 "a link to a file that is not there" if Path(path).is_symlink() else "no such file"
@@ -202,6 +220,13 @@ class _Worker:
         except OSError as error:
             status = "missing_file" if error.errno == errno.ENAMETOOLONG else "unreadable"
             return _fault(status, f"cannot be read: {error.strerror}")
+
+    def _folder_of(self, path: str) -> str:
+        """A digest of where the folder of a path lies, links followed; resolved once."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._places:
+            self._places[folder] = digest_of(os.path.realpath(folder))
+        return self._places[folder]
 
     def _decode_once(self, sha256: str, stream: IO[bytes], before: os.stat_result) -> None:
         """Decode a content unless another thread does; OSError where the file changes meanwhile."""
@@ -246,7 +271,14 @@ class _Memory:
     """What earlier scans learnt: `files`, a stamp per name, and `images`, by hash."""
 
     _FILES = pa.schema(
-        {"name": pa.string(), "n_bytes": pa.int64(), "mtime_ns": pa.int64(), "sha256": pa.string()}
+        {
+            "name": pa.string(),
+            "n_bytes": pa.int64(),
+            "mtime_ns": pa.int64(),
+            "ctime_ns": pa.int64(),
+            "place": pa.string(),
+            "sha256": pa.string(),
+        }
     )
     _IMAGES = pa.schema(
         {
@@ -292,7 +324,8 @@ class _Memory:
         settled = {
             name: stamp
             for name, stamp in stamps.items()
-            if stamp.mtime_ns < self._started_ns - _SETTLED_NS
+            # A time ahead of the clock is no tick that the file may change within.
+            if abs(self._started_ns - stamp.mtime_ns) > _SETTLED_NS
         }
         # `unreadable` speaks of a moment (no memory, a failing disk), not of the bytes.
         lasting = {sha: result for sha, result in decoded.items() if result.status != "unreadable"}
