@@ -123,6 +123,10 @@ def test_a_comment_or_formatting_changes_no_digest_and_code_does(
     plain = digest_with("A = [1, 2]\n")
     assert digest_with('"""What."""\n# why\nA = [\n    1,\n    2,\n]\n') == plain
     assert digest_with("A = [1, 3]\n") != plain
+    (scripts / "page.j2").write_bytes(b"<p>\r\n<b>")
+    with_two_lines = digest_with("A = [1, 2]\r\n")
+    (scripts / "page.j2").write_bytes(b"<p>\n<b>")
+    assert digest_with("A = [1, 2]\n") == with_two_lines
     (scripts / "page.j2").write_text("<b>")
     assert digest_with("A = [1, 2]\n") != plain
     (scripts / "page.j2").write_text("<p>")

@@ -300,7 +300,16 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
         path.touch()
     append("normalisation.py", "# said in other words\n")
     append("../scripts/embed.py", "# said in other words\n")
+    # And with the line ends of another system.
+    for path in tmp_path.rglob("*.*"):
+        if path.suffix in (".py", ".smk", ".j2", ".rst", ".yaml"):
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert run().jobs == {}
+    page = project.folder / "results/report.html"
+    before = page.read_bytes()
+    page.unlink()
+    assert run().jobs == {"report": 1}
+    assert page.read_bytes() == before
     for module, rules in {
         "labels.py": ALL,
         "losses.py": {"train", "embed", *SCORED},

@@ -165,7 +165,9 @@ def _version(library: str) -> str:
 @cache
 def _digest_of_source(path: Path) -> str:
     if path.suffix != ".py":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        # Lines, however they end: a checkout may have changed that.
+        text = path.read_bytes().replace(b"\r\n", b"\n")
+        return hashlib.sha256(text).hexdigest()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
