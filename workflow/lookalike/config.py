@@ -25,6 +25,8 @@ from lookalike.quoting import shown
 Settings = dict[str, Any]
 
 _LARGEST_SEED = 2147483647  # as in the schema
+COSINE_LOSSES = ("multi_similarity", "ntxent")
+"""Losses that know directions alone: their constants have no meaning for distances."""
 
 # libyaml's parser, where it was built in: ten times as fast, and each start reads three files.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -198,6 +200,14 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             f"{place}: {image['background']!r} is no colour; give a name such as white, or #rrggbb"
             for place, image in _images(settings)
             if not _is_colour(image["background"])
+        ]
+    if not mistakes:
+        mistakes = [
+            f"recipes.{name}: the loss {recipe['loss']['name']} trains the angles between "
+            "embeddings, but with model.normalize: false they are compared by Euclidean distance; "
+            "set model.normalize: true, or take the loss contrastive or triplet"
+            for name, recipe in settings["recipes"].items()
+            if recipe["loss"]["name"] in COSINE_LOSSES and not recipe["model"]["normalize"]
         ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
