@@ -109,7 +109,8 @@ def _add_cache(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
         "cache",
         help="how large the cache is, and making it smaller",
         description="Show what is in the cache folder; with --older-than or --model, remove a part "
-        "of it. Whatever is removed is made again when it is needed.",
+        "of it. Whatever is removed is made again when it is needed. Files that Lookalike has not "
+        "made stay, wherever they lie.",
     )
     parser.add_argument(
         "--cache",
@@ -130,18 +131,37 @@ def _add_cache(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="DIGEST",
         help="remove the embeddings of a model, by the first digits of its digest in model.json",
     )
-    parser.set_defaults(run=_cache)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="with --older-than or --model: only list what would be removed",
+    )
+
+    def run(options: argparse.Namespace) -> None:
+        if options.dry_run and options.older_than is None and options.model is None:
+            parser.error("--dry-run goes with --older-than or --model")
+        _cache(options)
+
+    parser.set_defaults(run=run)
 
 
 def _cache(options: argparse.Namespace) -> None:
-    from lookalike.cache import entries, prune, table_of
+    from lookalike.cache import doomed, entries, foreign, prune, table_of, told_of_foreign
 
+    which = {"older_than_days": options.older_than, "model": options.model}
+    if options.dry_run:
+        found = list(doomed(options.cache, **which))
+        for path, size in found:
+            log.info("would remove %s, %.1f MB", path, size / 1e6)
+        total = sum(size for _, size in found)
+        log.info("would remove %d files, %.1f MB", len(found), total / 1e6)
+        return
     if options.older_than is not None or options.model is not None:
-        files, n_bytes = prune(
-            options.cache, older_than_days=options.older_than, model=options.model
-        )
+        files, n_bytes = prune(options.cache, **which)
         log.info("removed %d files, %.1f MB", files, n_bytes / 1e6)
     log.info("\n%s", table_of(entries(options.cache)))
+    if others := foreign(options.cache):
+        log.info("%s", told_of_foreign(others))
 
 
 def _cut_offs(text: str) -> list[int]:

@@ -216,6 +216,7 @@ def _fill_store(
         for start in range(0, len(files), at_once):
             some = files[start : start + at_once]
             store.add([key for key, _ in some], np.stack(list(islice(vectors, len(some)))))
+    store.remember()
     work = Work(len(names) - len(missing), len(missing), len(missing))
     return store, description, work
 

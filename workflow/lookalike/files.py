@@ -126,9 +126,17 @@ def sha256_of_file(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+_MARKED_SECONDS = 3600
+
+
+def is_marked(status: os.stat_result) -> bool:
+    """Whether a cache file's time says that it was used within the last hour."""
+    return time.time() - status.st_mtime <= _MARKED_SECONDS
+
+
 def mark_used(path: Path) -> None:
     """Let a cache file's time say when it was last read, to the hour: pruning goes by it."""
     # Another process may have pruned it since it was opened; what was opened stays readable.
     with suppress(OSError):
-        if time.time() - path.stat().st_mtime > 3600:
+        if not is_marked(path.stat()):
             os.utime(path)

@@ -110,6 +110,7 @@ def filled_pixel_store(
             keys, rows = zip(*chunk, strict=True)
             store.add(keys, np.stack(rows))
             progress.update(len(chunk))
+    store.remember()
     log.info(
         "pixels: %d images, %d from the cache, %d decoded",
         len(names),

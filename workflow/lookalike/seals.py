@@ -26,6 +26,33 @@ SUFFIX = ".seal"
 _TRUSTED_SECONDS = 24 * 60 * 60
 
 
+class Look(NamedTuple):
+    """What a file was when its content was last found to be what was written there.
+
+    Attributes:
+        n_bytes: its size.
+        changed_ns: its time of change (ctime), in nanoseconds.
+        looked_at: when that was, in seconds since the epoch.
+    """
+
+    n_bytes: int
+    changed_ns: int
+    looked_at: float
+
+    @classmethod
+    def now(cls, status: os.stat_result) -> Look:
+        """Of a file that is looked at now; its state from before that."""
+        return cls(status.st_size, status.st_ctime_ns, time.time())
+
+    def tells_of(self, status: os.stat_result) -> bool:
+        """Whether the file has not been changed since, as far as the file system knows."""
+        return (self.n_bytes, self.changed_ns) == (status.st_size, status.st_ctime_ns)
+
+    def is_trusted(self, status: os.stat_result) -> bool:
+        """Whether, moreover, it is not so long ago that the content should be looked at again."""
+        return self.tells_of(status) and 0 <= time.time() - self.looked_at < _TRUSTED_SECONDS
+
+
 def seal_of(path: Path) -> Path:
     """Where a file's seal is."""
     return path.with_name(f".{path.name}{SUFFIX}")
@@ -79,7 +106,7 @@ def _is_sound(path: Path, renew: bool) -> bool:
         if known is None:
             return True
         before = path.stat()
-        if known.tells_of(before) and 0 <= time.time() - known.looked_at < _TRUSTED_SECONDS:
+        if known.look.is_trusted(before):
             return True
         is_sound = sha256_of_file(path) == known.sha256
         # A step may have begun to write it meanwhile: then the seal is gone, or another.
@@ -100,13 +127,7 @@ class _Seal(NamedTuple):
     """What a seal says of a file, and when it was written."""
 
     sha256: str
-    n_bytes: int
-    changed_ns: int
-    looked_at: float
-
-    def tells_of(self, status: os.stat_result) -> bool:
-        """Whether the file has not been changed since, as far as the file system knows."""
-        return (self.n_bytes, self.changed_ns) == (status.st_size, status.st_ctime_ns)
+    look: Look
 
 
 def _read(path: Path) -> _Seal | None:
@@ -115,8 +136,8 @@ def _read(path: Path) -> _Seal | None:
         with seal_of(path).open(encoding="utf-8") as stream:
             known = json.load(stream)
             looked_at = os.fstat(stream.fileno()).st_mtime
-        seal = _Seal(**known, looked_at=looked_at)
-    except (OSError, ValueError, TypeError):
+        seal = _Seal(known.pop("sha256"), Look(**known, looked_at=looked_at))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return seal if isinstance(seal.sha256, str) else None
 
