@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from lookalike import scan as scanning
+from lookalike import scan_memory
 from lookalike.decoding import open_rgb
 from lookalike.looks import look_of
 from lookalike.scan import Counters, Scanned, scan
@@ -272,14 +273,14 @@ class TestCache:
         self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = picture(root.parent / "other" / "9.png", 9).parent
-        save = scanning._Memory.save
+        save = scan_memory.Memory.save
 
         def save_late(memory: Any, *args: Any) -> None:
-            monkeypatch.setattr(scanning._Memory, "save", save)
+            monkeypatch.setattr(scan_memory.Memory, "save", save)
             counters_of(other, cache)  # another run, from start to end, before this one writes
             save(memory, *args)
 
-        monkeypatch.setattr(scanning._Memory, "save", save_late)
+        monkeypatch.setattr(scan_memory.Memory, "save", save_late)
         counters_of(root, cache)
         assert counters_of(root, cache).decoded == 0
         assert counters_of(other, cache).decoded == 0

@@ -70,6 +70,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "manifest",
         "manifest_table",
         "scan",
+        "scan_memory",
         "unseen",
     ),
     "pixels": _IMAGES,

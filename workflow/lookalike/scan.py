@@ -1,11 +1,4 @@
-"""Every file looked at once: its hash, its size, whether it decodes; remembered by content.
-
-Two memories lie under `cache/scan/`. `files-*`, one per data root, maps a name with its place,
-size and times to the hash of the bytes: an untouched file is not even read. `images-*`, one per
-version of the decoders, maps a hash to what decoding gave: a touched, renamed or copied file is not
-decoded again. They only save work: one that is lost, damaged (each carries a checksum) or
-overwritten by another run costs time, never correctness.
-"""
+"""Every file looked at once: its hash, its size, whether it decodes; remembered by content."""
 
 from __future__ import annotations
 
@@ -16,65 +9,27 @@ import logging
 import os
 import stat
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import imagehash
 import PIL
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lookalike import files
 from lookalike.code import DECODING, modules_digest
 from lookalike.decoding import FORMATS, open_rgb
 from lookalike.digests import digest_of
-from lookalike.errors import BadImageError, LookalikeError
+from lookalike.errors import BadImageError
 from lookalike.image_limits import MAX_BYTES
-from lookalike.looks import N_BYTES, look_of
+from lookalike.looks import look_of
 from lookalike.progress import Progress
+from lookalike.scan_memory import Decoded, Memory, Stamp
 
 log = logging.getLogger(__name__)
 
-# A file may change twice within one tick of the clock and keep its time: one that is younger than
-# this at the start of a scan is hashed again by the next.
-_SETTLED_NS = 2_000_000_000
-
 _CHUNK = 64  # files a thread takes at a time
-
-
-class Stamp(NamedTuple):
-    """What tells that a file is the one it was, and its hash.
-
-    n_bytes: its size. mtime_ns, ctime_ns: times of its last modification and of its last change of
-    any kind (a renamed file, or one whose time was set back, has a new one), in nanoseconds. place:
-    a digest of where it lies, links followed.
-    """
-
-    n_bytes: int
-    mtime_ns: int
-    ctime_ns: int
-    place: str
-    sha256: str
-
-    def is_of(self, info: os.stat_result, place: str) -> bool:
-        """Whether a file in that place, which looks so, is this one."""
-        times = info.st_size, info.st_mtime_ns, info.st_ctime_ns
-        return (*times, place) == self[:-1]
-
-
-class Decoded(NamedTuple):
-    """What decoding some bytes gave: pixels as shown, the format; `ok` or a reason; its look."""
-
-    width: int | None
-    height: int | None
-    format: str | None
-    status: str
-    detail: str | None
-    look: bytes | None = None
 
 
 class Scanned(NamedTuple):
@@ -112,9 +67,9 @@ def scan(
     cache: the cache folder; None scans without memory. The result depends on the files alone, not
     on the cache or on `threads`. No file raises an error: what cannot be used has a status.
     """
-    memory = _Memory(root, cache)
-    worker = _Worker(root, memory)
     distinct = list(dict.fromkeys(names))
+    memory = Memory(root, cache, distinct, _readers())
+    worker = _Worker(root, memory)
     chunks = [distinct[start : start + _CHUNK] for start in range(0, len(distinct), _CHUNK)]
     looks: dict[str, _Look] = {}
     with (
@@ -173,7 +128,7 @@ def _fault(status: str, detail: str) -> _Look:
 class _Worker:
     """Looks at files from many threads; each content is decoded by the first to meet it."""
 
-    def __init__(self, root: Path, memory: _Memory) -> None:
+    def __init__(self, root: Path, memory: Memory) -> None:
         self.root, self.memory = root, memory
         self.decoded: dict[str, Decoded] = {}
         self._places: dict[str, str] = {}
@@ -267,96 +222,7 @@ def _kind(mode: int) -> str:
     return "a named pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
 
 
-class _Memory:
-    """What earlier scans learnt: `files`, a stamp per name, and `images`, by hash."""
-
-    _FILES = pa.schema(
-        {
-            "name": pa.string(),
-            "n_bytes": pa.int64(),
-            "mtime_ns": pa.int64(),
-            "ctime_ns": pa.int64(),
-            "place": pa.string(),
-            "sha256": pa.string(),
-        }
-    )
-    _IMAGES = pa.schema(
-        {
-            "sha256": pa.string(),
-            "width": pa.int32(),
-            "height": pa.int32(),
-            "format": pa.string(),
-            "status": pa.string(),
-            "detail": pa.string(),
-            "look": pa.binary(N_BYTES),
-        }
-    )
-
-    def __init__(self, root: Path, cache: Path | None) -> None:
-        self._started_ns = time.time_ns()
-        self.files: dict[str, Stamp] = {}
-        self.images: dict[str, Decoded] = {}
-        self._paths: tuple[Path, Path] | None = None
-        if cache is not None:
-            readers = digest_of(
-                [
-                    modules_digest(*DECODING, "looks"),
-                    PIL.__version__,
-                    list(FORMATS),
-                    imagehash.__version__,
-                ]
-            )
-            self._paths = (
-                cache / "scan" / f"files-{digest_of(str(root.absolute()))}",
-                cache / "scan" / f"images-{readers}",
-            )
-            self.files = {row[0]: Stamp(*row[1:]) for row in _rows(self._paths[0], self._FILES)}
-            self.images = self._read_images(self._paths[1])
-
-    def _read_images(self, path: Path) -> dict[str, Decoded]:
-        return {row[0]: Decoded(*row[1:]) for row in _rows(path, self._IMAGES)}
-
-    def save(self, stamps: Mapping[str, Stamp], decoded: Mapping[str, Decoded]) -> None:
-        """Remember this scan's stamps in place of the last one's, and `decoded` beside the rest."""
-        if self._paths is None:
-            return
-        files_path, images_path = self._paths
-        settled = {
-            name: stamp
-            for name, stamp in stamps.items()
-            # A time ahead of the clock is no tick that the file may change within.
-            if abs(self._started_ns - stamp.mtime_ns) > _SETTLED_NS
-        }
-        # `unreadable` speaks of a moment (no memory, a failing disk), not of the bytes.
-        lasting = {sha: result for sha, result in decoded.items() if result.status != "unreadable"}
-        try:
-            if settled != self.files:
-                _write(files_path, self._FILES, settled)
-            if lasting:
-                # Another run may have written meanwhile: add to what lies there now.
-                _write(images_path, self._IMAGES, self._read_images(images_path) | lasting)
-        except LookalikeError as error:
-            log.warning("warning: the scan cannot be remembered: %s", error)
-
-
-def _rows(path: Path, schema: pa.Schema) -> Iterable[tuple[Any, ...]]:
-    """The rows of a memory file; none if it is not there or not what it should be."""
-    try:
-        content = files.read_checked(path)
-        table = pq.read_table(pa.BufferReader(content), schema=schema)
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, pa.ArrowException) as error:
-        log.warning("warning: %s is left aside: %s", path, error)
-        return []
-    files.mark_used(path)
-    return zip(*(column.to_pylist() for column in table.columns), strict=True)
-
-
-def _write(path: Path, schema: pa.Schema, rows: Mapping[str, tuple[Any, ...]]) -> None:
-    columns = zip(*((key, *row) for key, row in rows.items()), strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=False)]
-    content = io.BytesIO()
-    table = pa.table(arrays or [[]] * len(schema), schema=schema)
-    pq.write_table(table, content, compression="zstd")
-    files.write_checked(path, content.getvalue())
+def _readers() -> str:
+    """A digest of what decodes images: other code may find something else in the same bytes."""
+    modules = modules_digest(*DECODING, "looks")
+    return digest_of([modules, PIL.__version__, list(FORMATS), imagehash.__version__])
