@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,7 @@ def report_of(
     unlisted: dict[str, list[str]] | None = None,
     links: dict[str, list[str]] | None = None,
     looks: dict[str, dict[str, bytes | None]] | None = None,
+    near_duplicates: int | Literal[False] = 4,
 ) -> dict[str, Any]:
     tables = {
         split: pa.Table.from_pylist([row._asdict() for row in sorted(rows.get(split, []))], SCHEMA)
@@ -57,7 +58,7 @@ def report_of(
         ids = usable(table)["image_id"].to_pylist()
         located[split] = dict(zip(ids, resolved_files(folders[split], ids), strict=True))
     pairs = same_files(located["query"], located["gallery"])
-    report = data_report(tables, names, pairs, links or {}, looks or nothing, 4)
+    report = data_report(tables, names, pairs, links or {}, looks or nothing, near_duplicates)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     return report
 
@@ -319,6 +320,18 @@ class TestNearDuplicates:
         notes = texts(report, "note")
         assert "2 images of the gallery set look the same" in one_with("train/t1", notes)
         assert "(1 under another label)" in one_with("query/q1", notes)
+
+    def test_not_looked_for_is_not_none_found(self) -> None:
+        looks: dict[str, dict[str, bytes | None]] = {
+            split: {row.image_id: self.LOOKS[0] for row in CLEAN[split]} for split in SPLITS
+        }
+        found = report_of(CLEAN, looks=looks, near_duplicates=0)
+        assert found["near_duplicates"]["bits"] == 0
+        assert len(found["near_duplicates"]["across"]) == 3
+        report = report_of(CLEAN, looks=looks, near_duplicates=False)
+        assert report["near_duplicates"] == {"bits": None, "across": []}
+        assert "not looked for" in one_with("near_duplicates: false", texts(report, "note"))
+        assert "not looked for" in summary(report)
 
     def test_equal_bytes_and_blank_pictures_are_none(self) -> None:
         rows = but("gallery", Row("g4", "cow", "1"))

@@ -1,6 +1,7 @@
 """Near-duplicates: what a copy of a picture may go through, and the search against every pair."""
 
 import io
+import logging
 from itertools import combinations
 
 import imagehash
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from drawings import draw
+from lookalike import looks as searching
 from lookalike.looks import BITS, Looks, look_of, nearest
+from lookalike.progress import Progress
 
 PICTURES = [draw(label, 0, size=120) for label in range(30)]
 
@@ -124,3 +127,63 @@ def test_the_search_is_every_pair_compared(data: st.DataObject, bits: int) -> No
         expected.append(best)
     places, far = nearest(these, those, bits)
     assert list(zip(places.tolist(), far.tolist(), strict=True)) == expected
+
+
+def alike(count: int, seed: int) -> Looks:
+    """Looks of pictures that are all alike: a few bits of one hash flipped, two colours."""
+    rng = np.random.default_rng(seed)
+    hashes = np.full(count, 0x0123456789ABCDEF, np.uint64)
+    for _ in range(6):
+        flips, bits = rng.integers(0, [[2], [64]], (2, count)).astype(np.uint64)
+        hashes ^= flips << bits
+    colours = [bytes([100 + 30 * colour] * 12) for colour in rng.integers(0, 2, count).tolist()]
+    looks = [int(h).to_bytes(8, "little") + c for h, c in zip(hashes, colours, strict=True)]
+    return Looks(looks, rng.integers(0, count, count))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("bits", [0, 1, 3, 4, 12])
+def test_many_alike_are_compared_in_parts_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, threads: int, bits: int
+) -> None:
+    images, others = alike(400, 1), alike(300, 2)
+    hashes, other_hashes = (
+        np.array([int.from_bytes(look[:8], "little") for look in looks.looks], np.uint64)
+        for looks in (images, others)
+    )
+    distance = np.bitwise_count(hashes[:, None] ^ other_hashes[None]).astype(np.int64)
+    colours, other_colours = (np.array([look[8] for look in x.looks]) for x in (images, others))
+    distance[(distance > bits) | (colours[:, None] != other_colours[None])] = 65
+    distance[images.contents[:, None] == others.contents[None]] = 65
+    expected = np.where(distance.min(1) <= 64, distance.argmin(1), -1)
+    monkeypatch.setattr(searching, "_PAIRS_AT_ONCE", 1000)
+    places, far = nearest(images, others, bits, threads=threads)
+    assert np.array_equal(places, expected)
+    assert np.array_equal(far, distance.min(1))
+    assert (places >= 0).any()
+
+
+def test_work_that_takes_long_is_told_before_and_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    done: list[int] = []
+
+    class Counted(Progress):
+        def update(self, count: int = 1, note: str = "") -> None:
+            done.append(count)
+            assert sum(done) <= self.total
+
+    monkeypatch.setattr(searching, "Progress", Counted)
+    images, others = alike(2000, 1), alike(2000, 2)
+    nearest(images, others, 4, what="query and train")
+    assert not caplog.records
+    few = sum(done)
+    monkeypatch.setattr(searching, "_MANY_PAIRS", few - 1)
+    monkeypatch.setattr(searching, "_PAIRS_AT_ONCE", few // 10)
+    done.clear()
+    nearest(images, others, 4, what="query and train")
+    assert sum(done) == few
+    assert len(done) > 10
+    assert "near-duplicates of query and train" in caplog.text
+    assert "data.near_duplicates: false leaves that out" in caplog.text

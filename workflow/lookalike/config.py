@@ -316,11 +316,13 @@ def _fault(error: jsonschema.ValidationError) -> str:
     if error.validator == "type" and schema["type"] == "object":
         return f"{value!r} must be a mapping of settings, such as {{name: value}}"
     if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
-        if schema["type"] == "integer":
+        if "integer" in schema["type"]:
             return f"{value!r} is text; write the whole number without quotes{_ON_THE_LINE}"
         return f"{value!r} is text to YAML; write it with a point, such as 1.0e-3{_ON_THE_LINE}"
     if error.validator == "type" and schema["type"] == "boolean" and isinstance(value, str):
         return f"{value!r} is text; write true or false without quotes{_ON_THE_LINE}"
+    if error.validator == "not":  # of what may be a number or false
+        return f"{value!r} is neither a whole number nor false"
     return str(error.message)
 
 

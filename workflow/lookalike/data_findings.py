@@ -94,6 +94,11 @@ def _leakage(report: Report) -> Iterator[str]:
 
 
 def _near(report: Report) -> Iterator[str]:
+    if report["near_duplicates"]["bits"] is None:
+        yield (
+            "Images of two splits that look the same, though the files differ, were not looked for "
+            "(data.near_duplicates: false)."
+        )
     for pair in report["near_duplicates"]["across"]:
         one, other = pair["splits"]
         differing = pair["of_another_label"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lookalike.errors import LookalikeError
 from lookalike.quoting import shown
@@ -28,7 +28,8 @@ class DataSettings:
     The five paths are relative to root (an absolute one stands for itself). on_bad_image: `skip`
     leaves out what cannot be used, `fail` stops with the list. watch_images: look at the stats of
     all images at each start; without, only the label files are. near_duplicates: bits of a
-    perceptual hash in which images of two splits may differ and still count as the same picture.
+    perceptual hash in which images of two splits may differ and still count as the same picture;
+    False leaves out the search for such pairs.
     """
 
     root: Path
@@ -39,7 +40,7 @@ class DataSettings:
     test_labels: str
     on_bad_image: str = "skip"
     watch_images: bool = True
-    near_duplicates: int = 4
+    near_duplicates: int | Literal[False] = 4
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSettings:

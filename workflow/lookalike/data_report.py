@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,8 @@ def data_report(
     same_files: Iterable[tuple[str, str]],
     links: Mapping[str, Sequence[str]],
     looks: Mapping[str, Mapping[str, bytes | None]],
-    near_duplicates: int,
+    near_duplicates: int | Literal[False],
+    threads: int = 1,
 ) -> Report:
     """The content of data_report.json.
 
@@ -48,7 +49,9 @@ def data_report(
         same_files: the pairs of a query and a gallery image that are one file met twice.
         links: per split, the images that lie outside of the folder.
         looks: per split and image, see `lookalike.looks`.
-        near_duplicates: bits of a perceptual hash in which two images may differ and count as one.
+        near_duplicates: bits of a perceptual hash in which two images may differ and count as one;
+            False: such pairs are not looked for.
+        threads: that look for them.
     """
     images = {split: _usable_images(table) for split, table in tables.items()}
     labels = {split: Counter(image.label for image in images[split]) for split in images}
@@ -66,8 +69,11 @@ def data_report(
             "across": _across(images, own),
         },
         "near_duplicates": {
-            "bits": near_duplicates,
-            "across": _near(images, looks, near_duplicates),
+            # 0 bits is a number, too.
+            "bits": None if near_duplicates is False else near_duplicates,
+            "across": []
+            if near_duplicates is False
+            else _near(images, looks, near_duplicates, threads),
         },
         "shared_classes": _counted(
             sorted(labels["train"].keys() & (labels["query"].keys() | labels["gallery"].keys()))
@@ -184,6 +190,7 @@ def _near(
     images: Mapping[str, list[_Image]],
     looks: Mapping[str, Mapping[str, bytes | None]],
     bits: int,
+    threads: int,
 ) -> list[Report]:
     """Per pair of splits, images of the second that look like one of the first, bytes aside."""
     hashes = (image.sha256 for members in images.values() for image in members)
@@ -203,7 +210,9 @@ def _near(
     }
     found = []
     for one, other in combinations(images, 2):
-        places, far = nearest(looks_of[other], looks_of[one], bits)
+        places, far = nearest(
+            looks_of[other], looks_of[one], bits, threads=threads, what=f"{one} and {other}"
+        )
         pairs = sorted(
             (
                 (int(far[row]), clear[one][places[row]], clear[other][row])

@@ -108,7 +108,7 @@ def build_manifest(
     }
     links = {split: leading_out(folders[split], located[split]) for split in SPLITS}
     pairs = same_files(located["query"], located["gallery"])
-    report = data_report(tables, unlisted, pairs, links, looks, data.near_duplicates)
+    report = data_report(tables, unlisted, pairs, links, looks, data.near_duplicates, threads)
     tables["query"] = _marked_with_same_files(tables["query"], pairs)
     return tables, report
 
