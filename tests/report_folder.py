@@ -63,7 +63,7 @@ def make_folder(
     queries: dict[str, int],
     gallery: dict[str, int],
     runs: list[tuple[str, int, float]] = RUNS,
-    near: Sequence[dict[str, Any]] | None = (),
+    near: Sequence[dict[str, Any]] = (),
     **protocol: Any,
 ) -> Made:
     """A whole folder: so many query and gallery images of each label, and the files of `runs`."""
@@ -156,8 +156,7 @@ def make_run(
     )
 
 
-def make_data_report(path: Path, near: Sequence[dict[str, Any]] | None = ()) -> None:
-    """`near`: the near-duplicates across splits; None where they were not looked for."""
+def make_data_report(path: Path, near: Sequence[dict[str, Any]] = ()) -> None:
     facts = {
         "entries": 31,
         "ok": 30,
@@ -176,7 +175,7 @@ def make_data_report(path: Path, near: Sequence[dict[str, Any]] | None = ()) -> 
     write_json(
         path,
         {
-            "near_duplicates": None if near is None else {"bits": 4, "across": list(near)},
+            "near_duplicates": {"bits": 4, "across": list(near)},
             "splits": dict.fromkeys(("train", "query", "gallery"), facts),
             "duplicates": {
                 "within": {

@@ -18,6 +18,9 @@ from lookalike.metrics import RANK_KEYS
 from lookalike.results import Results, Rows, Scores
 from lookalike.statistics import FEWEST_UNITS, Difference, paired_differences
 
+RESAMPLES = 1000
+"""At most so many for each difference: of many runs there are many."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -151,7 +154,7 @@ def judge(
         other: likewise.
         keys: the metrics.
         protocol: the settings in metrics.json. The bootstrap draws what that of a single run's
-            intervals drew, queries or whole classes, and as often.
+            intervals drew, queries or whole classes; without that there is none here either.
 
     Raises:
         LookalikeError: there is no such query.
@@ -166,7 +169,7 @@ def judge(
     found = paired_differences(
         {key: one[key].to_numpy(float) for key in keys},
         {key: other[key].to_numpy(float) for key in keys},
-        resamples=protocol["bootstrap"],
+        resamples=min(protocol["bootstrap"], RESAMPLES),
         seed=protocol["seed"],
         units=one["label"].tolist() if protocol["bootstrap_unit"] == "class" else None,
     )
