@@ -2,6 +2,7 @@ import copy
 import logging
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lookalike.images import ImageSettings
 from lookalike.interruption import Interrupted
 from lookalike.models import build_model
 from lookalike.optimization import fabric_precision, learning_rate
+from lookalike.sampling import epoch_batches
 from lookalike.training import TrainingData, train
 from lookalike.validation import leave_one_out_map
 from lookalike.watch import Watch, relative_spread
@@ -106,6 +108,49 @@ def test_a_training_stopped_after_each_step_ends_the_same(
     places = [(len(position.history), position.step) for position in kept]
     assert places == sorted(set(places))
     assert len(places) == steps + len(history) > 12
+
+
+def test_the_next_epochs_batches_are_drawn_while_one_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, begun = list[int](), [threading.Event() for _ in range(6)]
+
+    def draw(*arguments: Any) -> list[np.ndarray]:
+        epoch = arguments[-1]
+        drawn.append(epoch)
+        begun[epoch].set()
+        return epoch_batches(*arguments)
+
+    see = Watch.see
+
+    def wait_for_the_next(self: Watch, *noted: Any) -> None:
+        see(self, *noted)
+        if self.epoch < 4:
+            assert begun[self.epoch + 1].wait(30)
+        # One epoch ahead and no more, however long the training.
+        assert max(drawn) <= self.epoch + 1
+
+    monkeypatch.setattr("lookalike.training.epoch_batches", draw)
+    monkeypatch.setattr(Watch, "see", wait_for_the_next)
+    run(tmp_path, recipe(epochs=4))
+    assert drawn == [1, 2, 3, 4]
+
+    class StoppedError(Exception):
+        pass
+
+    def stop_in_the_third(self: Watch, *noted: Any) -> None:
+        see(self, *noted)
+        if self.epoch == 3:
+            raise StoppedError
+
+    # A training that goes on draws what is left, nothing of the epochs behind it.
+    monkeypatch.setattr(Watch, "see", stop_in_the_third)
+    with pytest.raises(StoppedError):
+        run(tmp_path / "parts", recipe(epochs=4))
+    monkeypatch.setattr(Watch, "see", see)
+    drawn.clear()
+    run(tmp_path / "parts", recipe(epochs=4))
+    assert drawn == [3, 4]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -132,14 +132,27 @@ class Training:
     def run(self, interruption: Interruption) -> list[Epoch]:
         """Go on from where the checkpoint is, to the end."""
         position = self.checkpoint.load(self.bare, self.optimizer)
-        while len(position.history) < self.recipe["epochs"]:
-            self._epoch(position, interruption)
+        epochs = range(len(position.history) + 1, self.recipe["epochs"] + 1)
+        # While the network works on an epoch, the batches of the next one are drawn.
+        with closing(map_ahead(self._draw, epochs, threads=1, ahead=1)) as drawn:
+            for batches in drawn:
+                self._epoch(batches, position, interruption)
         return position.history
 
-    def _epoch(self, position: Position, interruption: Interruption) -> None:
-        """Go on to the end of the epoch that `position` is in, and keep the state there."""
+    def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
+        return epoch_batches(self.labels, self.recipe["batch"], self.seed, epoch)
+
+    def _epoch(
+        self, batches: list[NDArray[np.int64]], position: Position, interruption: Interruption
+    ) -> None:
+        """Go on to the end of the epoch that `position` is in, and keep the state there.
+
+        Args:
+            batches: of the whole epoch.
+            position: how far the training has come.
+            interruption: where a signal is noted.
+        """
         epoch, epochs = len(position.history) + 1, self.recipe["epochs"]
-        batches = epoch_batches(self.labels, self.recipe["batch"], self.seed, epoch)
         left = batches[position.step :]
         watch = Watch(epoch, position.step, position.sums)
         started = time.monotonic() - position.seconds
