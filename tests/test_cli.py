@@ -105,7 +105,25 @@ def test_a_device_that_is_not_there_is_an_error_to_mend(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["evaluate"], ["measure"], ["evaluate", "a", "b", "--out", "c", "--k", "1;10"]],
+    [
+        [],
+        ["evaluate"],
+        ["measure"],
+        ["evaluate", "a", "b", "--out", "c", "--k", "1;10"],
+        ["evaluate", "a", "b", "--out", "c", "--k", ""],
+        ["evaluate", "a", "b", "--out", "c", "--k", "1,,10"],
+        ["evaluate", "a", "b", "--out", "c", "--k", "nan"],
+        ["evaluate", "a", "b", "--out", "c", "--k", "9" * 5000],
+        ["evaluate", "a", "b", "--out", "c", "--bootstrap", "nan"],
+        ["evaluate", "a", "b", "--out", "c", "--bootstrap", "1e3"],
+        ["evaluate", "a", "b", "--out", "c", "--seed", "9" * 5000],
+        ["evaluate", "a", "b", "--out", "c", "--seed", "0.5"],
+        ["evaluate", "a", "b", "--out", ""],
+        ["evaluate", "a", "b", "--out", " "],
+        ["evaluate", "a", "b", "--out", "c\0d"],
+        ["evaluate", "", "b", "--out", "c"],
+        ["evaluate", "a", "", "--out", "c"],
+    ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -124,3 +142,48 @@ def test_the_installed_command_answers_without_loading_torch(tmp_path: Path) -> 
     helped = subprocess.run([command, "evaluate", "--help"], capture_output=True, text=True)
     assert helped.returncode == 0
     assert "--bootstrap-unit" in helped.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--k", "0"], "k: "),
+        (["--k=-1,5"], "k: "),
+        (["--k", "1" + "0" * 40], "k: "),
+        (["--bootstrap", "-1"], "bootstrap: -1"),
+        (["--bootstrap", "1" + "0" * 40], "bootstrap: 1000"),
+        (["--seed", "-1"], "seed: -1"),
+        (["--seed", "1" + "0" * 40], "seed: 1000"),
+        (["--out", "FILE"], "is a file"),
+        (["--out", "FILE/below"], "is not a folder"),
+        (["--out", "x" * 300], "name too long"),
+    ],
+)
+def test_what_no_number_or_folder_can_be_is_an_error_to_mend(
+    tmp_path: Path,
+    tables: tuple[str, str],
+    options: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").touch()
+    out = [] if "--out" in options else ["--out", "out"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", *tables, "--score", "cosine", *out, *options])
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message.lower() in line.lower()
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
+
+
+@pytest.mark.parametrize("k", ["1,1,5,5", "1,9007199254740992"])
+def test_any_cut_off_that_a_number_can_be_works(
+    tmp_path: Path, tables: tuple[str, str], k: str
+) -> None:
+    options = ["--out", str(tmp_path), "--score", "cosine", "--bootstrap", "0", "--k", k]
+    assert main(["evaluate", *tables, *options]) == 0
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["settings"]["k"] == sorted(set(map(int, k.split(","))))
+    assert content["ci95"] == {}

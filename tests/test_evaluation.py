@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,14 @@ from numpy.typing import NDArray
 import brute_force
 from lookalike.chance import chance
 from lookalike.errors import LookalikeError
-from lookalike.evaluation import evaluate_files
+from lookalike.evaluation import OUTPUTS, evaluate_files
+from lookalike.labels import read_labels
 from lookalike.links import resolved_files
 from lookalike.metrics import metric_keys
 from lookalike.retrieval import table_of
 from lookalike.scores import normalised
 from lookalike.tables import write_embeddings
 
-OUTPUTS = ["metrics.json", "per_query.parquet", "rankings.parquet"]
 KS = [1, 10, 50]
 
 
@@ -450,3 +452,213 @@ def test_the_table_to_read_shows_value_chance_and_interval(
     assert not any("equal scores" in line for line in lines)
     summary["ties"]["share"] = 0.25
     assert "equal scores decide 25.0% of the queries" in table_of(summary)
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+    def save(path: Path, text: str) -> None:
+        path.write_text(text[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lookalike.evaluation.save_text", save)
+
+
+def full_when_it_is_renamed(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+    replace, failed = Path.replace, list[Path]()
+
+    def fail(self: Path, target: Path) -> Path:
+        if Path(target).name == "metrics.json" and not failed:
+            failed.append(self)
+            raise OSError(errno.EIO, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+    replace, failed = Path.replace, list[Path]()
+
+    def fail(self: Path, target: Path) -> Path:
+        done = replace(self, target)
+        if Path(target).name == "rankings.parquet" and not failed:
+            failed.append(self)
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(Path, "replace", fail)
+
+
+def a_folder_of_that_name(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+    (out / "metrics.json").unlink(missing_ok=True)
+    (out / "metrics.json").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(
+    "fail", [full_disk, full_when_it_is_renamed, interrupted, a_folder_of_that_name]
+)
+def test_all_files_are_written_or_none(
+    tmp_path: Path,
+    pair: tuple[Path, Path],
+    fail: Callable[[pytest.MonkeyPatch, Path], None],
+    before: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    if before:
+        run(*pair, out, k=[3])
+    fail(monkeypatch, out)
+    there = {path.name: path.is_file() and path.read_bytes() for path in out.glob("*")}
+    with pytest.raises((LookalikeError, KeyboardInterrupt)) as error:
+        run(*pair, out)
+    assert error.type is KeyboardInterrupt or str(out) in str(error.value)
+    # Nothing of the new ones, all of the old ones, and nothing half written beside them.
+    assert {path.name: path.is_file() and path.read_bytes() for path in out.iterdir()} == there
+
+
+def test_results_never_take_the_place_of_a_table(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    table = tmp_path / "rankings.parquet"
+    table.write_bytes(pair[0].read_bytes())
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "0.parquet").write_bytes(pair[0].read_bytes())
+    for query, out in ((table, tmp_path), (tmp_path / "parts", tmp_path / "parts" / "new")):
+        with pytest.raises(LookalikeError, match="would be overwritten, or written into"):
+            run(query, pair[1], out)
+    assert table.read_bytes() == pair[0].read_bytes()
+
+
+def foreign(path: Path, vectors: NDArray[Any], **changed: Any) -> Path:
+    """A table by somebody else, in the type of the numbers given."""
+    n = len(vectors)
+    kind = pa.from_numpy_dtype(vectors.dtype)
+    columns = {
+        "image_id": [f"{path.stem}{i}" for i in range(n)],
+        "label": [str(i % 3) for i in range(n)],
+        "embedding": pa.array(vectors.tolist(), pa.list_(kind)),
+    }
+    pq.write_table(pa.table(columns | changed), path)
+    return path
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n", "\u200b", "\u3164 \ufeff"])
+@pytest.mark.parametrize("column", ["label", "sha256"])
+def test_a_label_of_which_nothing_can_be_seen_is_refused(
+    tmp_path: Path, blank: str, column: str
+) -> None:
+    values = {"label": ["a", "b", "c"], "sha256": ["a", "b", "c"]}
+    values[column] = ["a", blank, blank]
+    query = foreign(tmp_path / "q.parquet", np.eye(3), **values)
+    with pytest.raises(
+        LookalikeError, match=f'q.parquet: column .{column}. is empty or blank in 2 .*"q1"'
+    ):
+        run(query, query, tmp_path / "out", exclude="same_content")
+
+
+def test_the_workflow_and_the_command_refuse_the_same_labels(tmp_path: Path) -> None:
+    for text in ("", " ", "\u200b", "a", "\u00e9", "0", "\u2764\ufe0f", "\ufe0f"):
+        (tmp_path / "labels.json").write_text(json.dumps({"a.png": text}))
+        (entry,) = read_labels(tmp_path / "labels.json").entries
+        query = foreign(tmp_path / "q.parquet", np.eye(3), label=[text] * 3)
+        try:
+            run(query, query, tmp_path / "out")
+        except LookalikeError:
+            assert entry.status == "unusable_label"
+        else:
+            assert entry.status == "ok"
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_an_exclusion_that_leaves_out_nothing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = foreign(tmp_path / "q.parquet", np.eye(3), image_id=[1, 2, 3])
+    for ids, warned in ((["0001", "0002", "0003"], 1), ([3.0, 4.0, 5.0], 0), (["1", "x", "y"], 0)):
+        caplog.clear()
+        padded = foreign(tmp_path / "g.parquet", np.eye(3), image_id=ids)
+        with caplog.at_level("INFO"):
+            run(numbers, padded, tmp_path / "out", exclude="same_id")
+        told = [text for text in warnings_in(caplog) if "leaves out nothing" in text]
+        assert len(told) == warned
+        assert all('"1", "2", "3"' in text and '"0001", "0002", "0003"' in text for text in told)
+        assert ("leaves something out for 1 of 3 queries" in caplog.text) == (not warned)
+
+
+def told_of_rounding(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    query: NDArray[Any],
+    gallery: NDArray[Any],
+    score: str,
+) -> list[int]:
+    """The percentages told: of ties, and of changed places."""
+    caplog.clear()
+    tables = foreign(tmp_path / "q.parquet", query), foreign(tmp_path / "g.parquet", gallery)
+    run(*tables, tmp_path / "out", score=score)
+    told = [text for text in warnings_in(caplog) if "float32" in text]
+    assert len(told) <= 1
+    return [int(number) for text in told for number in re.findall(r"(\d+)%", text)]
+
+
+def test_differences_that_float32_cannot_hold_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(200, 6))
+    near = vectors[:30] + generator.normal(size=(30, 6)) * 1e-3
+    far = near + 1e9, vectors + 1e9
+    assert told_of_rounding(tmp_path, caplog, *far, "euclidean") == [100, 0]
+    for score, offset in (("cosine", 1e4), ("euclidean", 1e6)):
+        # What is left is the order of a few steps.
+        part = near + offset, vectors + offset
+        ties, changes = told_of_rounding(tmp_path, caplog, *part, score)
+        assert ties + changes > 5
+        # As float32 they are the very numbers: nothing is lost.
+        rounded = part[0].astype(np.float32), part[1].astype(np.float32)
+        assert not told_of_rounding(tmp_path, caplog, *rounded, score)
+        for exact in (np.float64, np.float32, np.float16):
+            part = near.astype(exact), vectors.astype(exact)
+            assert not told_of_rounding(tmp_path, caplog, *part, score)
+        # Equal vectors tie by right.
+        twice = np.concatenate([vectors, 3 * vectors if score == "cosine" else vectors])
+        assert not told_of_rounding(tmp_path, caplog, near, twice, score)
+    whole = (vectors * 100).astype(np.int8), ((vectors[:, :3] * 1000).astype(np.int64) + 2**40)
+    assert not told_of_rounding(tmp_path, caplog, whole[0], whole[0], "euclidean")
+    assert told_of_rounding(tmp_path, caplog, whole[1], whole[1], "euclidean")[0] == 100
+
+
+def test_whole_numbers_are_ranked_as_the_same_numbers_with_a_point(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).integers(-128, 128, size=(50, 4))
+    made = []
+    for kind in (np.int8, np.int64, np.float32, np.float64):
+        side = foreign(tmp_path / "q.parquet", vectors.astype(kind))
+        run(side, side, tmp_path / "out", score="euclidean")
+        made.append([(tmp_path / "out" / name).read_bytes() for name in OUTPUTS])
+    assert made[0] == made[1] == made[2] == made[3]
+
+
+def test_a_vector_without_direction_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    vectors, _ = clusters(40, seed=1)
+    query = foreign(tmp_path / "q.parquet", vectors)
+    vectors[7] = 0
+    gallery = foreign(tmp_path / "g.parquet", vectors)
+    with pytest.raises(LookalikeError, match=r'all have length 1 but 1 of 40: "g7" \(length 0'):
+        run(query, gallery, tmp_path / "out")
+    assert not warnings_in(caplog)
+    run(query, gallery, tmp_path / "out", score="cosine")
+    (told,) = warnings_in(caplog)
+    assert "g.parquet" in told
+    assert "1 image(s) are zero" in told
+    assert '"g7"' in told
+    caplog.clear()
+    run(query, gallery, tmp_path / "out", score="euclidean")
+    assert not warnings_in(caplog)
+
+
+def test_a_score_that_is_none_names_the_table(tmp_path: Path) -> None:
+    path = unit(tmp_path / "x.parquet", score="cosjne")
+    with pytest.raises(LookalikeError, match=r'x\.parquet: its metadata .*"cosjne".*cosine'):
+        run(path, path, tmp_path / "out")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,17 @@ def test_equal_tables_are_equal_bytes(tmp_path: Path) -> None:
         pa.array(LABELS, pa.large_string()),
         pa.array(LABELS, pa.string_view()),
         pa.array([int(label) for label in LABELS], pa.uint8()),
+        [float(label) for label in LABELS],
+        pa.array([float(label) for label in LABELS], pa.float32()),
+        np.array(LABELS, np.float16),
+        pa.array([float(label) for label in LABELS]).dictionary_encode(),
+        [Decimal(label) for label in LABELS],
+        [Decimal(f"{label}.000") for label in LABELS],
     ],
-    ids=["text", "int", "dictionary", "large text", "text view", "uint8"],
+    ids=[
+        *("text", "int", "dictionary", "large text", "text view", "uint8", "double", "float"),
+        *("half", "dictionary of doubles", "decimal", "decimal with a fraction"),
+    ],
 )
 def test_any_writers_types_are_read_alike(tmp_path: Path, embedding: Any, label: Any) -> None:
     path = saved(tmp_path / "x.parquet", columns(embedding=embedding, label=label))
@@ -113,7 +124,12 @@ def test_half_precision_and_pandas_tables_are_read(tmp_path: Path) -> None:
         (columns(embedding=pa.array([[]] * 5, pa.list_(pa.float32()))), "length 0"),
         (columns(label=["a", None, "b", "c", "d"]), "'label' has empty values"),
         (columns(image_id=["a", None, "b", "c", "d"]), "'image_id' has empty values"),
-        (columns(label=[1.0, 2.0, 3.0, 4.0, 5.0]), "'label' is of type double"),
+        (columns(label=[1.0, 2.0, 7.5, 4.0, 5.0]), "'label' holds 7.5 .*é 2.png.*whole"),
+        (columns(label=[1.0, float("nan"), 3.0, 4.0, 5.0]), "'label' holds nan .*é 1.png"),
+        (columns(label=[1.0, 2.0, float("-inf"), 4.0, 5.0]), "'label' holds -inf"),
+        (columns(label=[2.0**53 + 2] * 5), "'label' holds 9007199254740994.0"),
+        (columns(label=[Decimal("1.50")] * 5), "'label' holds 1.50"),
+        (columns(label=[datetime.date(2020, 1, 1)] * 5), "'label' is of type date32"),
         (columns(label=[True] * 5), "'label' is of type bool"),
     ],
 )

@@ -30,13 +30,13 @@ def _add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParse
         "evaluate",
         help="score embeddings: metrics with chance values and intervals",
         description="Rank a gallery for every query by their embeddings and measure how well "
-        "items of the query's label come first. Both tables are parquet files with the columns "
-        "image_id, label (text or whole numbers) and embedding (a list of floats), made by "
-        "anything. Writes metrics.json, per_query.parquet and rankings.parquet.",
+        "items of the query's label come first. Both tables are parquet files, or folders of such, "
+        "with the columns image_id, label (text or whole numbers) and embedding (a list of "
+        "numbers), made by anything. Writes metrics.json, per_query.parquet and rankings.parquet.",
     )
-    parser.add_argument("query", type=Path, metavar="QUERY.parquet", help="the queries")
-    parser.add_argument("gallery", type=Path, metavar="GALLERY.parquet", help="what is searched")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    parser.add_argument("query", type=_path, metavar="QUERY.parquet", help="the queries")
+    parser.add_argument("gallery", type=_path, metavar="GALLERY.parquet", help="what is searched")
+    parser.add_argument("--out", type=_path, required=True, metavar="DIR", help="where to write")
     parser.add_argument(
         "--k",
         type=_cut_offs,
@@ -162,6 +162,13 @@ def _cache(options: argparse.Namespace) -> None:
     log.info("\n%s", table_of(entries(options.cache)))
     if others := foreign(options.cache):
         log.info("%s", told_of_foreign(others))
+
+
+def _path(text: str) -> Path:
+    """Read a path; an empty one would be the folder that the command was started in."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path")
+    return Path(text)
 
 
 def _cut_offs(text: str) -> list[int]:

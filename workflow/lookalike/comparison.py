@@ -18,6 +18,9 @@ TEXT_COLUMNS = ("run", "recipe", "state")
 # A spreadsheet takes a cell that begins so for a formula and computes it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
+METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
+"""What of metrics.json a comparison needs."""
+
 Run = tuple[str, int, Path]
 """A run: its recipe, its seed and its results folder."""
 
@@ -103,8 +106,8 @@ def signed(key: str, value: float) -> str:
 
 
 def _both_states(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield TRAINED, read_json(folder / "metrics.json")
-    yield UNTRAINED, read_json(folder / UNTRAINED / "metrics.json")
+    yield TRAINED, read_json(folder / "metrics.json", METRICS_KEYS)
+    yield UNTRAINED, read_json(folder / UNTRAINED / "metrics.json", METRICS_KEYS)
 
 
 def _value_columns(keys: Sequence[str]) -> list[str]:

@@ -100,7 +100,7 @@ def embed_split(
     started = time.monotonic()
     table = usable(read_manifest(manifest))
     hashes: list[str] = table["sha256"].to_pylist()
-    parts = [read_json(path) for path in shards]
+    parts = [read_json(path, {"device": str, "embedded": int, "seconds": float}) for path in shards]
     kinds = Counter(part["device"] for part in parts).most_common()
     store, description, work = _fill_store(
         table, folder, weights, settings, made_on=kinds[0][0] if kinds else None

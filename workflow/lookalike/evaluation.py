@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +13,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 
 from lookalike.counting import lengths
 from lookalike.errors import LookalikeError
-from lookalike.files import write_json, write_parquet
+from lookalike.files import all_whole, json_text, save_parquet, save_text
 from lookalike.guard import require_room
 from lookalike.links import resolved_files
 from lookalike.progress import Progress
-from lookalike.quoting import quoted
+from lookalike.quoting import quoted, shown_path
 from lookalike.relevance import Texts, as_texts, repeated
 from lookalike.retrieval import Protocol, evaluate, table_of
+from lookalike.rounding import lost_in_float32, sampled
+from lookalike.scores import SCORES
 from lookalike.streams import Items, require_finite
-from lookalike.tables import read_metadata, read_names, read_vectors
+from lookalike.tables import (
+    is_exact_in_float32,
+    read_metadata,
+    read_names,
+    read_numbers,
+    read_vectors,
+)
+from lookalike.unseen import visible
 
 log = logging.getLogger(__name__)
 
 _PLACE_BYTES = 8  # of a ranked place in rankings.parquet, at the least
 
 _NORM_TOLERANCE = 1e-3
+# Share of neighbours in the order that rounding to float32 may make equal, or turn round, untold.
+_LOST = 0.01
+
+OUTPUTS = ("per_query.parquet", "rankings.parquet", "metrics.json")
+"""What is written; metrics.json is the last, so where it is, all is."""
 
 
 def evaluate_files(
@@ -48,6 +65,8 @@ def evaluate_files(
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Evaluate two embeddings tables; write metrics.json, per_query.parquet, rankings.parquet.
+
+    All three are written or none is: whatever goes wrong, what was there before stays.
 
     Args:
         query: embeddings table of the queries (see `lookalike.tables`).
@@ -80,8 +99,7 @@ def evaluate_files(
         bootstrap_unit=bootstrap_unit,
         seed=seed,
     )
-    if out.exists() and not out.is_dir():
-        raise LookalikeError(f"{out}: is a file; --out takes a folder, which is made if need be")
+    require_outputs(out, (query, gallery))
     queries = _items(query, exclude, query_folder)
     items = _items(gallery, exclude, gallery_folder)
     widths = [next(iter(side.vectors())).shape[1] for side in (queries, items)]
@@ -92,18 +110,25 @@ def evaluate_files(
         )
     if exclude == "none":
         _warn_of_itself(queries, items)
+    if exclude in ("same_id", "same_content"):
+        _tell_what_is_left_out(queries, items, exclude)
     stated = _stated_score(query, gallery)
-    score = score or stated or _score_of_unit_norms(queries, items)
+    exact = is_exact_in_float32(query) and is_exact_in_float32(gallery)
+    if not (stated and exact):
+        score = _score_by_lengths(queries, items, score or stated)
+    score = score or stated or "cosine"
+    if not exact:
+        _warn_of_rounding(query, gallery, score, (len(queries.ids), len(items.ids)))
     places = len(queries.ids) * min(max(k), len(items.ids))
     require_room(out, _PLACE_BYTES * places, "the tables of scores", None)
     with Progress("ranking", len(queries.ids) * len(items.ids), "scores") as progress:
         result = evaluate(
             queries, items, score=score, protocol=protocol, seen=progress.update, device=device
         )
-    write_parquet(out / "per_query.parquet", result.per_query)
-    write_parquet(out / "rankings.parquet", result.rankings)
-    # Last: where it is, all is.
-    write_json(out / "metrics.json", result.summary)
+    with all_whole([out / name for name in OUTPUTS]) as (per_query, rankings, metrics):
+        save_parquet(per_query, result.per_query)
+        save_parquet(rankings, result.rankings)
+        save_text(metrics, json_text(result.summary))
     log.info("%s", table_of(result.summary))
     return result.summary
 
@@ -114,11 +139,15 @@ def _items(path: Path, exclude: str, folder: Path | None) -> Items:
     names = read_names(path, ["image_id", "label", *digests])
     ids = names["image_id"]
     if len(ids) == 0:
-        raise LookalikeError(f"{path}: the table has no rows; there is nothing to evaluate")
+        raise LookalikeError(
+            f"{shown_path(path)}: the table has no rows; there is nothing to evaluate"
+        )
     if (twice := repeated(ids)) is not None:
         raise LookalikeError(
-            f"{path}: image_id {quoted(twice)} is there twice; each id names one row"
+            f"{shown_path(path)}: image_id {quoted(twice)} is there twice; each id names one row"
         )
+    for column, values in names.items():
+        _require_visible(path, column, values, ids)
     return Items(
         ids=ids,
         labels=names["label"],
@@ -126,6 +155,23 @@ def _items(path: Path, exclude: str, folder: Path | None) -> Items:
         vectors=lambda: read_vectors(path),
         name=str(path),
     )
+
+
+def _require_visible(path: Path, column: str, values: pa.StringArray, ids: pa.StringArray) -> None:
+    """Refuse texts of which nothing can be seen, as the workflow does; a name may be blanks."""
+    blank = [
+        text
+        for text in values.unique().to_pylist()
+        if not (text if column == "image_id" else visible(text).strip())
+    ]
+    if blank:
+        rows = pc.is_in(values, value_set=pa.array(blank, pa.string()))
+        first = str(ids[pc.index(rows, value=True).as_py()])
+        raise LookalikeError(
+            f"{shown_path(path)}: column '{column}' is empty or blank in {pc.sum(rows).as_py()} "
+            f"row(s), the first is of image {quoted(first)}. Each row needs one; leave "
+            "such rows out"
+        )
 
 
 def _exclusion_keys(
@@ -168,24 +214,159 @@ def _stated_score(query: Path, gallery: Path) -> str | None:
                 f"{query} and {gallery} were not made for one another: the {meaning} is {first} "
                 f"in one and {second} in the other. Embed both with one model"
             )
-    return stated[0].get("score") if stated[1].get("score") else None
+    score = stated[0].get("score") if stated[1].get("score") else None
+    if score is not None and score not in SCORES:
+        raise LookalikeError(
+            f"{shown_path(query)}: its metadata says that the score is {quoted(str(score))}, which "
+            f"is not one of {', '.join(SCORES)}; it is damaged, or of another version"
+        )
+    return score
 
 
-def _score_of_unit_norms(queries: Items, gallery: Items) -> str:
-    """Cosine where every embedding has length 1."""
-    if all([_all_of_unit_length(queries), _all_of_unit_length(gallery)]):  # both are looked at
-        return "cosine"
-    raise LookalikeError(
-        f"{queries.name} and {gallery.name} do not both state their score, and their embeddings "
-        "are not of length 1, so it cannot be told what orders the gallery. Say --score cosine "
-        "(direction only) or --score euclidean (distance)"
+def _tell_what_is_left_out(queries: Items, gallery: Items, exclude: str) -> None:
+    """Say how many queries leave something out; warn where ids were to match and none does."""
+    there = pc.sum(pc.is_in(as_texts(queries.keys or []), as_texts(gallery.keys or []))).as_py()
+    if there or exclude != "same_id":
+        log.info(
+            "exclude: %s leaves something out for %d of %d queries",
+            exclude,
+            there or 0,
+            len(queries.ids),
+        )
+        return
+    log.warning(
+        "warning: exclude: same_id leaves out nothing: no query has the image_id of a gallery "
+        "item. The queries are called %s, the gallery's items %s. If they are the same images, "
+        "write their ids alike (a reader of CSV takes 0001 for the number 1)",
+        *(", ".join(quoted(str(name)) for name in side.ids[:3]) for side in (queries, gallery)),
     )
 
 
-def _all_of_unit_length(items: Items) -> bool:
-    unit = True
+def _score_by_lengths(queries: Items, gallery: Items, score: str | None) -> str:
+    """The score, cosine where none is said and every embedding has length 1."""
+    sides = [(items, _lengths_of(items)) for items in (queries, gallery)]  # both are looked at
+    if score is None and not all(found.are_one for _, found in sides):
+        raise LookalikeError(
+            f"{queries.name} and {gallery.name} do not both state their score, and their "
+            "embeddings are not of length 1, so it cannot be told what orders the gallery. Say "
+            "--score cosine (direction only) or --score euclidean (distance)"
+            + "".join(_odd_ones(items, found) for items, found in sides)
+        )
+    for items, found in sides:
+        if score == "cosine" and len(found.zero):
+            log.warning(
+                "warning: %s: the embeddings of %d image(s) are zero and have no direction; their "
+                "cosine with everything is 0: %s",
+                items.name,
+                len(found.zero),
+                _named(items, found.zero),
+            )
+    return score or "cosine"
+
+
+@dataclass(frozen=True)
+class _Lengths:
+    """Which embeddings are not of length 1, and which are zero: int64 [n] each; and their number.
+
+    The lengths are those of `other`.
+    """
+
+    other: NDArray[np.int64]
+    lengths: NDArray[np.float64]
+    zero: NDArray[np.int64]
+    number: int
+
+    @property
+    def are_one(self) -> bool:
+        return len(self.other) == 0
+
+
+def _lengths_of(items: Items) -> _Lengths:
+    norms = np.empty(len(items.ids))
+    start = 0
     for vectors in items.vectors():
-        norms = lengths(vectors)
-        require_finite(norms, items)
-        unit &= bool(np.abs(norms - 1).max() <= _NORM_TOLERANCE)
-    return unit
+        found = lengths(vectors)
+        require_finite(found, items)
+        norms[start : start + len(found)] = found
+        start += len(found)
+    other = np.flatnonzero(np.abs(norms - 1) > _NORM_TOLERANCE)
+    return _Lengths(other, norms[other], np.flatnonzero(norms == 0), len(norms))
+
+
+def _odd_ones(items: Items, found: _Lengths) -> str:
+    """Name the few embeddings that are not as the others."""
+    if found.are_one or len(found.other) > max(1, found.number // 10):
+        return ""
+    return (
+        f". In {items.name} all have length 1 but {len(found.other)} of {found.number}: "
+        f"{_named(items, found.other)} (length {found.lengths[0]:.4g}"
+        f"{', ...' if len(found.other) > 1 else ''})"
+    )
+
+
+def _named(items: Items, rows: NDArray[np.int64]) -> str:
+    names = [quoted(str(items.ids[row])) for row in rows[:5].tolist()]
+    return ", ".join(names) + (", ..." if len(rows) > 5 else "")
+
+
+def _warn_of_rounding(query: Path, gallery: Path, score: str, sizes: tuple[int, int]) -> None:
+    """Say so where what tells embeddings apart is lost when they are taken as float32."""
+    some_queries, some_items = (
+        sampled(read_numbers(path), n_rows, at_most)
+        for path, n_rows, at_most in zip((query, gallery), sizes, (64, 2048), strict=True)
+    )
+    lost = lost_in_float32(some_queries, some_items, score)
+    if lost.tied + lost.swapped < _LOST:
+        return
+    log.warning(
+        "warning: %s and %s are taken as float32, which is too coarse for them: of gallery items "
+        "next to one another by their own numbers, %.0f%% become ties and %.0f%% change places. "
+        "Subtract what all embeddings have in common before they are written (distances stay what "
+        "they are)",
+        shown_path(query),
+        shown_path(gallery),
+        100 * lost.tied,
+        100 * lost.swapped,
+    )
+
+
+def require_outputs(out: Path, inputs: Sequence[Path]) -> None:
+    """See that the outputs can be made in `out`, before any work; nothing is made.
+
+    Raises:
+        LookalikeError: `out` is no folder or cannot be written, a folder has an output's name, or
+            an output would take the place of an input.
+
+    """
+    try:
+        if out.exists() and not out.is_dir():
+            raise LookalikeError(
+                f"{shown_path(out)}: is a file; --out takes a folder, which is made if need be"
+            )
+        place = out.absolute()
+        while not os.path.lexists(place):
+            place = place.parent
+        if not place.is_dir():
+            raise LookalikeError(
+                f"{shown_path(out)}: cannot be made: {shown_path(place)} is not a folder"
+            )
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise LookalikeError(
+                f"{shown_path(out)}: cannot be written: no permission in {shown_path(place)}"
+            )
+        for name in OUTPUTS:
+            if (out / name).is_dir():
+                raise LookalikeError(
+                    f"{shown_path(out / name)}: is a folder where a file is to be written; move it "
+                    "away, or name another --out"
+                )
+            for table in inputs:
+                into = table.resolve()
+                if into in ((out / name).resolve(), *(out / name).resolve().parents):
+                    raise LookalikeError(
+                        f"{shown_path(table)}: would be overwritten, or written into, by the "
+                        "results; name another --out"
+                    )
+    except (OSError, ValueError, RuntimeError) as error:  # too long a name, NUL, links in a circle
+        why = getattr(error, "strerror", None) or str(error)
+        raise LookalikeError(f"{shown_path(out)}: cannot be written: {why}") from error

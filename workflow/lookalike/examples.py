@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lookalike.parquet import read_frame
 from lookalike.thumbnails import Thumbnail, Thumbnails
 
 
@@ -53,7 +54,7 @@ class Images:
 
     def __init__(self, folder: Path, manifest: Path, thumbnails: Thumbnails) -> None:
         """`folder`: where the paths that `manifest` lists begin."""
-        table = pd.read_parquet(manifest, columns=["image_id", "label", "sha256", "status"])
+        table = read_frame(manifest, ["image_id", "label", "sha256", "status"])
         usable = table[table["status"] == "ok"]
         self._folder, self._thumbnails = folder, thumbnails
         self.labels: dict[str, str] = dict(zip(usable["image_id"], usable["label"], strict=True))

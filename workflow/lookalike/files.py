@@ -12,8 +12,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,29 +39,88 @@ def whole(path: str | Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part. The folder is made if need be. Raises
     LookalikeError where there is no room, or no permission.
     """
-    target = Path(path)
-    try:
+    with all_whole([path]) as (beside,):
+        yield beside
+
+
+@contextmanager
+def all_whole(paths: Sequence[str | Path]) -> Iterator[list[Path]]:
+    """As `whole` for several files: all take their places, or none does and the old ones stay.
+
+    The last is the first to go and the last to come: where it is, all are of one making.
+    """
+    targets = list(map(Path, paths))
+    with ExitStack() as made:
+        besides = [made.enter_context(_beside(target)) for target in targets]
+        try:
+            yield besides
+        except Exception as error:
+            in_words = _OS_ERROR.search(str(error))
+            number = getattr(error, "errno", None) or (int(in_words[1]) if in_words else None)
+            if number not in _NO_ROOM:
+                raise
+            raise _cannot_write(targets[0], os.strerror(number)) from error
+        for beside, target in zip(besides, targets, strict=True):
+            with _naming(target):
+                # mkstemp makes files private; an output follows the user's umask like any other.
+                beside.chmod(0o666 & ~_UMASK)
+                with beside.open("rb") as written:
+                    os.fsync(written.fileno())
+        _take_places(besides, targets)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A new file beside another, gone when the block ends unless it was renamed."""
+    with _naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(HALF_WRITTEN, f".{target.name[:100]}.", target.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _take_places(besides: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Rename each file to its target; where one cannot be, put back what was there."""
+    if len(targets) == 1:
+        with _naming(targets[0]):
+            besides[0].replace(targets[0])
+        return
+    with ExitStack() as undo:
+        old = []
+        for target in reversed(targets):
+            with _naming(target):
+                if target.is_dir() and not target.is_symlink():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                if os.path.lexists(target):
+                    place = target.with_name(f".{target.name[:100]}.{os.getpid()}{HALF_WRITTEN}")
+                    undo.callback(_put_back, place, target)
+                    target.replace(place)
+                    old.append(place)
+        for beside, target in zip(besides, targets, strict=True):
+            with _naming(target):
+                undo.callback(target.unlink, missing_ok=True)
+                beside.replace(target)
+        undo.pop_all()
+        for place in old:
+            with suppress(OSError):
+                place.unlink()
+
+
+def _put_back(place: Path, target: Path) -> None:
+    if os.path.lexists(place):
+        place.replace(target)
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Say which file cannot be written, and why."""
+    try:
+        yield
     except OSError as error:
         raise _cannot_write(target, error.strerror) from error
-    os.close(handle)
-    beside = Path(name)
-    try:
-        yield beside
-        # mkstemp makes files private; an output follows the user's umask like any other.
-        beside.chmod(0o666 & ~_UMASK)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(target)
-    except Exception as error:
-        in_words = _OS_ERROR.search(str(error))
-        number = getattr(error, "errno", None) or (int(in_words[1]) if in_words else None)
-        if number not in _NO_ROOM:
-            raise
-        raise _cannot_write(target, os.strerror(number)) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _cannot_write(target: Path, why: str | None) -> LookalikeError:
@@ -74,25 +133,63 @@ def _cannot_write(target: Path, why: str | None) -> LookalikeError:
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with whole(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        save_text(beside, text)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8."""
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON; NaN and infinity raise ValueError, since JSON has neither."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write `value` as `json_text`, whole or not at all."""
+    write_text(path, json_text(value))
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file that Lookalike wrote."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+def json_text(value: Any) -> str:
+    """Indented JSON; NaN and infinity raise ValueError, since JSON has neither."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: str | Path, keys: Mapping[str, type | tuple[type, ...]] | None = None) -> Any:
+    """Read a JSON file that Lookalike wrote.
+
+    Args:
+        path: the file.
+        keys: what it holds where it is one object, at the least, and of which type.
+
+    Raises:
+        LookalikeError: it is missing, or not what was written.
+
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        if keys is not None and not (
+            isinstance(value, dict)
+            and all(isinstance(value.get(key), kind) for key, kind in keys.items())
+        ):
+            raise ValueError(f"it should be an object with {', '.join(keys)}")
+    except OSError as error:
+        raise LookalikeError(f"{shown_path(path)}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise LookalikeError(
+            f"{shown_path(path)}: is damaged: {error}. Delete it, and the same command makes it "
+            "anew"
+        ) from error
+    return value
 
 
 def write_parquet(path: str | Path, table: pa.Table, **options: Any) -> None:
-    """Write an Arrow table as zstd parquet; equal tables give equal bytes."""
+    """Write an Arrow table as `save_parquet` does, whole or not at all."""
+    with whole(path) as beside:
+        save_parquet(beside, table, **options)
+
+
+def save_parquet(path: Path, table: pa.Table, **options: Any) -> None:
+    """Write an Arrow table as zstd parquet with checksums; equal tables give equal bytes."""
     import pyarrow.parquet as pq
 
-    with whole(path) as beside:
-        pq.write_table(table, beside, compression="zstd", **options)
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True, **options)
 
 
 def write_checked(path: str | Path, content: bytes) -> None:

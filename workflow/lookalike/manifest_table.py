@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from lookalike.parquet import read_table, reading
 
 SCHEMA = pa.schema(
     {
@@ -25,7 +26,9 @@ SCHEMA = pa.schema(
 
 def read_manifest(path: str | Path) -> pa.Table:
     """One split's manifest, columns as in `SCHEMA`."""
-    return pq.read_table(path, schema=SCHEMA)
+    table = read_table(path, SCHEMA.names)
+    with reading(Path(path)):
+        return table.select(SCHEMA.names).cast(SCHEMA)
 
 
 def usable(table: pa.Table) -> pa.Table:

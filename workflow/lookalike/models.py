@@ -148,7 +148,9 @@ def load_model(weights: Path) -> tuple[ImageSimilarityModel, dict[str, Any]]:
     Raises:
         LookalikeError: the two files do not belong together.
     """
-    description: dict[str, Any] = read_json(weights.with_name("model.json"))
+    description: dict[str, Any] = read_json(
+        weights.with_name("model.json"), {"digest": str, "model": dict, "image": dict}
+    )
     settings, image = description["model"], description["image"]
     if _model_digest(sha256_of_file(weights), settings, image) != description["digest"]:
         raise LookalikeError(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pyarrow.parquet as pq
 
 from lookalike import __version__
 from lookalike.charts import colour_number, dash_of
@@ -19,6 +18,7 @@ from lookalike.files import read_json, write_text
 from lookalike.glossary import explain
 from lookalike.inspection import class_scores, hardest, sample
 from lookalike.metrics import headline_keys
+from lookalike.parquet import read_table
 from lookalike.quoting import shown
 from lookalike.results import Results, Rows, flat, read_results
 from lookalike.standings import (
@@ -84,13 +84,13 @@ def write_report(
     An image that can no longer be read is shown as a blank and counted in a warning.
     """
     results = [read_results(run, place) for place, run in enumerate(runs)]
-    rows = {(row["run"], row["state"]): row for row in pq.read_table(comparison).to_pylist()}
+    rows = {(row["run"], row["state"]): row for row in read_table(comparison).to_pylist()}
     key = f"mAP@{_middle(k)}"
     headline = headline_keys(sorted(set(k)))
     require_scored_alike(results, rows, headline)
     best = best_run(results, rows, key)
     compared = differences(results, rows, key, headline)
-    data = read_json(data_report)
+    data = read_json(data_report, {"near_duplicates": dict, "findings": list})
 
     thumbnails = Thumbnails(best.model["image"]["background"])
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}

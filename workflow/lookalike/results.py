@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from lookalike.comparison import UNTRAINED, Run, run_name
+from lookalike.comparison import METRICS_KEYS, UNTRAINED, Run, run_name
 from lookalike.files import read_json
+from lookalike.parquet import opened, read_frame, reading
 
 Rows = Mapping[tuple[str, str], Mapping[str, Any]]
 """Rows of the comparison by run and state."""
@@ -34,11 +34,12 @@ class Scores:
 
     def per_query(self, columns: Sequence[str]) -> pd.DataFrame:
         """Read these columns of per_query.parquet."""
-        return pd.read_parquet(self.folder / "per_query.parquet", columns=list(columns))
+        return read_frame(self.folder / "per_query.parquet", columns)
 
     def rankings(self, places: int) -> pd.DataFrame:
         """Read the first `places` places of each query from rankings.parquet."""
-        with pq.ParquetFile(self.folder / "rankings.parquet") as file:
+        path = self.folder / "rankings.parquet"
+        with opened(path) as file, reading(path):
             # A piece at a time: the file holds max(k) places of every query.
             pieces = [
                 piece.filter(pc.less_equal(piece["rank"], places))
@@ -91,8 +92,8 @@ def read_results(run: Run, place: int) -> Results:
         place,
         _read_scores(folder),
         _read_scores(folder / UNTRAINED),
-        read_json(folder / "model.json"),
-        pd.read_parquet(folder / "history.parquet"),
+        read_json(folder / "model.json", {"settings": dict, "image": dict}),
+        read_frame(folder / "history.parquet"),
     )
 
 
@@ -108,4 +109,5 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _read_scores(folder: Path) -> Scores:
-    return Scores(read_json(folder / "metrics.json"), folder)
+    summary = read_json(folder / "metrics.json", METRICS_KEYS | {"ties": dict, "settings": dict})
+    return Scores(summary, folder)

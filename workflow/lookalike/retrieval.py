@@ -24,7 +24,9 @@ from lookalike.scores import SCORES
 from lookalike.statistics import FEWEST_UNITS, bootstrap_intervals
 from lookalike.streams import Items
 
-_FEWEST_RESAMPLES = 1000
+_FEWEST_RESAMPLES, _MOST_RESAMPLES = 1000, 1_000_000
+# What every reader of JSON, and numpy, takes for the same whole number.
+_LARGEST = 2**53
 # Names of the rankings table that are gathered at once: Arrow's limit is 2 GiB of text.
 _QUERIES_AT_ONCE = 10_000
 
@@ -39,7 +41,7 @@ class Protocol:
             `zero` gives it 0 (and G + 1 for ranks), `error` stops.
         exclude: which gallery items a query leaves out: `none`, `same_file`, `same_content` or
             `same_id`.
-        bootstrap: resamples for the intervals, at least 1,000; 0 for no intervals.
+        bootstrap: resamples for the intervals, 1,000 to 1,000,000; 0 for no intervals.
         bootstrap_unit: what is resampled, `query` or `class`.
         seed: seed of the resampling.
 
@@ -57,15 +59,22 @@ class Protocol:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", sorted(set(self.k)))
-        if not self.k or self.k[0] < 1:
-            raise LookalikeError(f"k: {self.k} must be a list of whole numbers from 1")
+        if not self.k or self.k[0] < 1 or self.k[-1] > _LARGEST:
+            raise LookalikeError(
+                f"k: {self.k} must be a list of whole numbers from 1 to {_LARGEST}"
+            )
         if self.bootstrap != 0 and self.bootstrap < _FEWEST_RESAMPLES:
             raise LookalikeError(
                 f"bootstrap: {self.bootstrap} resamples are too few for a 95 % interval; take "
                 f"{_FEWEST_RESAMPLES} or more, or 0 for no intervals"
             )
-        if self.seed < 0:
-            raise LookalikeError(f"seed: {self.seed} must be a whole number from 0")
+        if self.bootstrap > _MOST_RESAMPLES:
+            raise LookalikeError(
+                f"bootstrap: {self.bootstrap} resamples would take for ever and change nothing; "
+                f"take {_MOST_RESAMPLES} at most"
+            )
+        if not 0 <= self.seed <= _LARGEST:
+            raise LookalikeError(f"seed: {self.seed} must be a whole number from 0 to {_LARGEST}")
         for name, value, allowed in (
             ("no_relevant", self.no_relevant, ("skip", "zero", "error")),
             ("exclude", self.exclude, ("none", "same_file", "same_content", "same_id")),
