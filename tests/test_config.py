@@ -145,6 +145,10 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
         ({"data": "here"}, ["data", "'here'", "mapping"]),
         ({"seeds": 3}, ["seeds", "a list", "[3]"]),
         ({"results": "./made/.."}, ["results", "'.'", "inside of it"]),
+        ({"metrics": {"bootstrap": 1}}, ["metrics.bootstrap", "1", "0, or 1000 or more"]),
+        ({"metrics": {"bootstrap": -1}}, ["metrics.bootstrap", "-1", "0, or 1000 or more"]),
+        ({"metrics": {"bootstrap": 10**30}}, ["metrics.bootstrap", "1000000"]),
+        ({"metrics": {"bootstrap": "0"}}, ["metrics.bootstrap", "'0'", "without quotes"]),
     ],
 )
 def test_a_mistake_is_explained(overlay: dict[str, Any], parts: list[str]) -> None:
@@ -336,3 +340,10 @@ def test_merge_keeps_what_is_not_replaced_and_changes_neither(
     assert merge({}, above) == above
     assert merge(merged, above) == merged
     assert set(merged) == set(below) | set(above)
+
+
+@pytest.mark.parametrize("resamples", [0, 1000, 1_000_000])
+def test_intervals_can_be_left_out(resamples: int) -> None:
+    assert resolve([{"metrics": {"bootstrap": resamples}}], SCHEMA)["metrics"]["bootstrap"] == (
+        resamples
+    )

@@ -432,3 +432,24 @@ def test_thumbnails_lie_over_the_background_and_are_shared_by_content(tmp_path: 
     assert thumbnails.of(tmp_path / "elsewhere.png", "another") is None
     assert thumbnails.of(clear, "of what was scored") is None
     assert thumbnails.unreadable == 2
+
+
+def test_without_intervals_the_page_shows_the_values_alone(tmp_path: Path) -> None:
+    """`bootstrap: 0`: metrics.json has no interval, so neither has the page nor the comparison."""
+    tables = {}
+    for split, counts in (("query", [6] * 4), ("gallery", [4, 3, 2, 5]), ("train", [2])):
+        tables[split] = make_images(tmp_path, split, dict(zip(LABELS, counts, strict=False)))
+        write_parquet(tmp_path / "results" / f"{split}.parquet", tables[split])
+    for recipe, seed, noise in RUNS:
+        folder = tmp_path / "results" / f"{recipe}.{seed}"
+        make_run(folder, tables["query"], tables["gallery"], noise, recipe, bootstrap=0)
+    make_data_report(tmp_path / "results" / "data_report.json")
+    made = Made(tmp_path)
+    text = made.write()
+    content = json.loads((tmp_path / "results" / "default.0" / "metrics.json").read_text())
+    assert content["ci95"] == {}
+    assert f"{content['metrics']['mAP@10']:.3f}" in text
+    assert not re.search(r"\b(nan|None)\b", re.sub(r"<style.*?</style>", "", text, flags=re.S))
+    rows = pd.read_parquet(tmp_path / "results" / "comparison.parquet")
+    assert rows["mAP@10"].notna().all()
+    assert rows[["mAP@10_low", "mAP@10_high"]].isna().all(axis=None)

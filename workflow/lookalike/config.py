@@ -299,6 +299,9 @@ def _fault(error: jsonschema.ValidationError) -> str:
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)
         return f"{value!r} is not one of {allowed}" + nearest(value, known, list_known=False)
+    if error.validator == "anyOf":
+        none, least = schema["anyOf"]
+        return f"{value!r} must be {none['const']}, or {least['minimum']} or more"
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
             f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "
