@@ -181,6 +181,64 @@ def commented_gif(n_comments: int) -> bytes:
     return content[:at] + b"!\xfe\x01a\0" * n_comments + content[at:]
 
 
+def png_with_wrong_physical_size() -> bytes:
+    """A PNG of `quarters` with one bit changed in its pHYs chunk."""
+    content = bytearray(saved(quarters(), "PNG", dpi=(72, 72)))
+    content[content.index(b"pHYs") + 5] ^= 0x04
+    return bytes(content)
+
+
+def small_frame() -> bytes:
+    """A GIF whose red frame covers the lower right quarter of a screen that it calls green."""
+    content = bytearray(saved(Image.new("P", (16, 16), 1), "GIF", optimize=False))
+    palette = bytes((0, 128, 0, 255, 0, 0)) + bytes(762)
+    at = content.index(b",")
+    frame = bytearray(content[at:])
+    frame[1:5] = struct.pack("<HH", 16, 16)
+    n_own = 3 << (frame[9] & 7) + 1 if frame[9] & 0x80 else 0
+    frame[9] &= 0x7F
+    del frame[10 : 10 + n_own]
+    return b"GIF89a" + struct.pack("<HHBBB", 32, 32, 0xF7, 0, 0) + palette + bytes(frame)
+
+
+def unused_alpha() -> bytes:
+    """A BMP of `quarters` with an alpha channel that is 0 everywhere."""
+    rows = np.asarray(quarters())[::-1, :, ::-1]
+    data = np.dstack([rows, np.zeros((32, 32), np.uint8)]).tobytes()
+    header = struct.pack("<IiiHHIIiiII", 108, 32, 32, 1, 32, 3, len(data), 0, 0, 0, 0)
+    header += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    return (
+        b"BM" + struct.pack("<IHHI", 122 + len(data), 0, 0, 122) + header.ljust(108, b"\0") + data
+    )
+
+
+def planes() -> bytes:
+    """A big-endian TIFF of `quarters`: 16 bits a value, the three colours one after another."""
+    data = np.moveaxis(np.asarray(quarters()).astype(">u2") * 257, -1, 0).astype(">u2").tobytes()
+    plane = len(data) // 3
+    tags = [(256, 4, 32), (257, 4, 32), (259, 3, 1), (262, 3, 2), (277, 3, 3), (278, 4, 32)]
+    entries = {
+        tag: struct.pack(">HHI", tag, kind, 1)
+        + (struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value))
+        for tag, kind, value in [*tags, (284, 3, 2)]
+    }
+    after = 10 + 12 * (len(entries) + 3) + 4
+    for tag, kind, place in ((258, 3, after), (273, 4, after + 8), (279, 4, after + 20)):
+        entries[tag] = struct.pack(">HHII", tag, kind, 3, place)
+    start = after + 32
+    values = struct.pack(">HHHxx", 16, 16, 16)
+    values += struct.pack(">6I", *(start + plane * place for place in range(3)), *[plane] * 3)
+    head = b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries))
+    return head + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4) + values + data
+
+
+def preview() -> bytes:
+    """A TIFF whose first page is a reduced image, and leads to a larger one."""
+    larger = tiff(64, (254, 4, 1, 0))[8:256]
+    tags = [(254, 4, 1, 1), (330, 4, 1, 256 + 1024), (273, 4, 1, 256), (279, 4, 1, 1024)]
+    return tiff(32, *tags, data=bytes(1024) + larger)
+
+
 @dataclass(frozen=True)
 class Picture:
     """One image file.
@@ -290,6 +348,56 @@ PICTURES = (
         lambda: saved(Image.new("RGB", (1, 1), BLUE), "PNG"),
         shows=(BLUE,) * 4,
     ),
+    Picture(
+        "no_end.jpg",
+        "JPEG that lacks only its end mark",
+        lambda: _whole("JPEG", quality=95, subsampling=0)()[:-2],
+    ),
+    Picture(
+        "chunk.png",
+        "PNG with a wrong checksum of a chunk beside its pixels",
+        png_with_wrong_physical_size,
+    ),
+    Picture(
+        "frame.gif",
+        "GIF whose first frame is smaller than its screen",
+        small_frame,
+        shows=(WHITE, WHITE, WHITE, RED),
+    ),
+    Picture("alpha.bmp", "32-bit BMP whose alpha is 0 everywhere", unused_alpha),
+    Picture(
+        "planes.tif",
+        "16-bit RGB TIFF in planes, big-endian",
+        planes,
+    ),
+    Picture(
+        "floats.tif",
+        "TIFF of a kind that is not read (RGB of floats)",
+        lambda: tiff(32, (258, 3, 1, 32), (262, 3, 1, 2), (277, 3, 1, 3), (339, 3, 1, 3)),
+        SKIP,
+        "unsupported_format",
+    ),
+    Picture(
+        "preview.nef",
+        "camera raw file whose first page is a preview",
+        preview,
+        SKIP,
+        "unsupported_format",
+    ),
+    Picture(
+        "hierarchical.jpg",
+        "JPEG of a kind that is not read",
+        lambda: _whole("JPEG")().replace(b"\xff\xc0", b"\xff\xc5", 1),
+        SKIP,
+        "unsupported_format",
+    ),
+    Picture(
+        "pointer.jpg",
+        "Git LFS pointer in place of the image",
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+        SKIP,
+        "not_an_image",
+    ),
     Picture("cut.jpg", "truncated JPEG", _cut("JPEG"), SKIP, "truncated"),
     Picture("cut.png", "truncated PNG", _cut("PNG"), SKIP, "truncated"),
     Picture("cut.gif", "truncated GIF", _cut("GIF"), SKIP, "truncated"),
@@ -330,6 +438,13 @@ PICTURES = (
         "phone.heic",
         "HEIC",
         lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" * 3,
+        SKIP,
+        "unsupported_format",
+    ),
+    Picture(
+        "other_brand.heic",
+        "HEIC of the major brand mif1",
+        lambda: b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf" * 3,
         SKIP,
         "unsupported_format",
     ),

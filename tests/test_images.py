@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,6 +24,7 @@ from PIL import Image, ImageOps, TiffImagePlugin
 from torchvision import transforms
 
 import hostile_images
+import lookalike
 from lookalike import decoding, wide_greys
 from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError, LookalikeError
@@ -446,6 +449,40 @@ def png_header_only(width: int, height: int) -> bytes:
         struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part))
         for part in (body, data, b"IEND")
     )
+
+
+class TestReadImage:
+    def test_is_what_the_pipeline_sees(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").write_bytes(encoded(Image.fromarray(np.dstack([RGB, ALPHA])), "PNG"))
+        shown = lookalike.read_image(tmp_path / "a.png", background=TEAL)
+        assert shown.dtype == np.uint8 and shown.flags.writeable
+        assert np.array_equal(shown, over(RGB, ALPHA, TEAL_RGB))
+        assert np.array_equal(
+            lookalike.read_image(str(tmp_path / "a.png")), over(RGB, ALPHA, (255, 255, 255))
+        )
+
+    def test_what_cannot_be_read_has_its_status(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").write_bytes(b"hello")
+        for name, status in (("a.png", "not_an_image"), ("b.png", "missing_file")):
+            with pytest.raises(BadImageError, match=name) as caught:
+                lookalike.read_image(tmp_path / name)
+            assert caught.value.status == status
+
+    def test_the_package_itself_imports_nothing_heavy(self) -> None:
+        program = (
+            "import sys, lookalike\n"
+            "print(*sys.modules.keys() & {'numpy', 'PIL', 'torch', 'pyarrow'})\n"
+            "from lookalike import read_image\n"
+            "print(read_image.__module__)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split("\n")[:2] == ["", "lookalike.decoding"]
+
+    def test_there_is_nothing_else(self) -> None:
+        with pytest.raises(AttributeError, match="no attribute 'read_picture'"):
+            lookalike.read_picture  # noqa: B018
 
 
 class TestRefusals:

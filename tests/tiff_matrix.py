@@ -11,7 +11,7 @@ import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +123,7 @@ class Tiff:
     colour: str
     sample: str
     layout: str
-    order: str
+    order: Literal["<", ">"]
     big: bool
     tile: tuple[int, int] | None
     rows: int | None
@@ -191,7 +191,8 @@ def matrix() -> Iterator[Tiff]:
         ("webp", False),
         ("jpeg2000", False),
     ]
-    for colour, sample, order, big in itertools.product(COLOURS, SAMPLES, "<>", (False, True)):
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for colour, sample, order, big in itertools.product(COLOURS, SAMPLES, orders, (False, True)):
         layouts = ("contig", "separate") if COLOURS[colour][0].ndim == 3 else ("contig",)
         for layout, (tile, rows), (packing, predictor) in itertools.product(
             layouts, stores, packings
@@ -208,7 +209,7 @@ def picture(content: bytes) -> Pixels | None:
         uint8 [height, width, 3].
     """
     with tifffile.TiffFile(io.BytesIO(content)) as file:
-        page = file.pages[0]
+        page: Any = file.pages[0]
         values = page.asarray()
         name = page.photometric.name
         extras = [extra.name for extra in page.extrasamples]
@@ -220,7 +221,7 @@ def picture(content: bytes) -> Pixels | None:
             name = "RGB"  # tifffile has the decoder convert
         colormap, bits = page.colormap, page.bitspersample
     n_colours = values.shape[-1] - len(extras)
-    alpha = 1.0
+    alpha: Pixels | float = 1.0
     units = _units(values, bits, n_colours)
     for place, extra in enumerate(extras):
         if extra in ("UNASSALPHA", "ASSOCALPHA"):
@@ -229,6 +230,7 @@ def picture(content: bytes) -> Pixels | None:
     associated = "ASSOCALPHA" in extras
     colours = units[..., :n_colours]
     if name == "PALETTE":
+        assert colormap is not None
         colours = np.moveaxis(colormap, 0, -1)[values[..., 0]] / 65535
     elif name == "MINISWHITE":
         colours = 1 - colours
@@ -252,7 +254,7 @@ def _units(values: Pixels, bits: int, n_colours: int) -> Pixels:
     low, high = wide[..., :n_colours].min(), wide[..., :n_colours].max()
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
         return wide
-    return (wide - low) / max(high - low, 1e-300)
+    return np.asarray((wide - low) / max(high - low, 1e-300))
 
 
 def _from_ycbcr(units: Pixels) -> Pixels:
@@ -278,4 +280,5 @@ def _from_lab(values: Pixels) -> Pixels:
         ]
     )
     linear = (xyz @ to_rgb.T).clip(0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    curved = 1.055 * linear ** (1 / 2.4) - 0.055
+    return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, curved))

@@ -155,10 +155,11 @@ def _decode_stream(
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file could not be read; the decoders' errors have no number
         reason = _reason(error, stream)
+        mended = None
         if reason.status == "truncated":
             mended = with_end_mark(stream, lambda made_up: _decode(made_up, background, None).image)
-        else:
-            mended = sound_png(stream, only_used=True) if reason.status == "damaged" else None
+        if mended is None and reason.status in ("truncated", "damaged"):
+            mended = sound_png(stream, only_used=True)
         if mended is None or mended is stream:
             raise reason from error
     try:
@@ -240,8 +241,9 @@ def _reason(error: Exception, stream: IO[bytes]) -> BadImageError:
         kind = jpeg_kind(start + stream.read(limits.MAX_BEFORE_JPEG_PIXELS))
         if kind is not None:
             return BadImageError("unsupported_format", kind)
-    if isinstance(error, UnidentifiedImageError):
-        return BadImageError(*what_it_is(start, FORMATS))
+    status, detail = what_it_is(start, FORMATS)
+    if isinstance(error, UnidentifiedImageError) or status != "damaged":
+        return BadImageError(status, detail)
     if "truncated" in said.lower():
         return BadImageError("truncated", as_shown.CUT_SHORT)
     if said.startswith(_PILLOW_INFLATED):

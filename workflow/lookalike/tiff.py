@@ -32,6 +32,7 @@ BITS_PER_SAMPLE = _BITS
 _PLACES, _LENGTHS = (273, 324), (279, 325)  # of strips, of tiles
 _TILE_SIDES = (322, 323)
 
+_VERSIONS = (b"*\0", b"\0*", b"+\0", b"\0+")  # Pillow does not mind the order of the two bytes
 _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # of numbers from 0
 _MANY = 64  # more values than any tag holds that decides here
 
@@ -148,9 +149,9 @@ def first_directory(stream: IO[bytes]) -> Directory | None:
     stream.seek(0)
     head = stream.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None:
+    if order is None or head[2:4] not in _VERSIONS:
         return None
-    big = head[2:4] in (b"+\0", b"\0+")
+    big = b"+" in head[2:4]
     try:
         (place,) = struct.unpack_from(order + ("8xQ" if big else "4xI"), head)
     except struct.error:
@@ -168,9 +169,9 @@ def _directory(stream: IO[bytes], order: str, big: bool, place: int) -> Director
         for _ in range(n_entries):
             tag, kind, count, field = one.unpack(stream.read(one.size))
             entries.setdefault(tag, (kind, count, field))
-        end = stream.read(struct.calcsize(after))
-        next_place = struct.unpack(order + after, end)[0] if len(end) == len(field) else 0
-    except (struct.error, OverflowError, ValueError, UnboundLocalError):
+        width = struct.calcsize(after)
+        (next_place,) = struct.unpack(order + after, stream.read(width).ljust(width, b"\0"))
+    except (struct.error, OverflowError, ValueError):
         return None
     return Directory(stream, order, big, entries, next_place)
 
