@@ -14,11 +14,13 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lookalike.config import read_yaml, resolve
 from lookalike.data_findings import named, summary
-from lookalike.data_report import data_report
+from lookalike.data_report import USUAL_BATCH, data_report
 from lookalike.links import resolved_files, same_files
 from lookalike.manifest_table import SCHEMA, usable
 
+ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "query", "gallery")
 APART = {split: Path("/images") / split for split in SPLITS}
 LEAVE_ONE_OUT = {
@@ -248,6 +250,36 @@ class TestFindings:
         report = report_of(but("train", Row("t5", "elk", "10")))
         found = one_with("no positive pair", texts(report, "warning"))
         assert found == "1 of 3 training classes has one usable image, so no positive pair: elk."
+
+        found = one_with("only one of", texts(report, "note"))
+        assert found.startswith("1 training image is the only one of its class. Class-balanced")
+        report = report_of(but("train", Row("t5", "elk", "10"), Row("t6", "owl", "11")))
+        found = one_with("only one of", texts(report, "note"))
+        assert found.startswith("2 training images are the only one of their classes.")
+
+    def test_classes_of_very_different_sizes(self) -> None:
+        sizes = {"giant": 120, **{f"small {n}": 6 for n in range(20)}}
+        rows = [
+            Row(f"{label} {n}", label, f"{label} {n}")
+            for label, size in sizes.items()
+            for n in range(size)
+        ]
+        found = one_with("differ in size", texts(report_of(CLEAN | {"train": rows}), "note"))
+        # 40 batches for the large class; 7 other places in each for 20 classes: 14 times 3 of 6.
+        assert "a class of 120 once, and each of a class of 6 7 times, to fill 40 batches" in found
+        # Where no image comes more than twice as often as another, there is nothing to say.
+        twice = [row for row in rows if row.label != "giant" or int(row.image_id[6:]) < 12]
+        assert not [
+            text
+            for text in texts(report_of(CLEAN | {"train": twice}), "note")
+            if "differ in size" in text
+        ]
+
+    def test_the_default_batch_is_the_default(self) -> None:
+        schema = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+        batch = resolve([], schema)["recipes"]["default"]["batch"]
+        assert (batch["classes"], batch["images_per_class"]) == USUAL_BATCH
+        assert batch["name"] == "balanced"
 
     def test_notes(self) -> None:
         rows = but(

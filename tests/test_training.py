@@ -153,6 +153,38 @@ def test_the_next_epochs_batches_are_drawn_while_one_trains(
     assert drawn == [3, 4]
 
 
+def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """40 images of one class, 3 of each of 4, and 5 images that are alone in their class."""
+    labels = np.repeat(np.arange(10), [40, *[3] * 4, *[1] * 5])
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 3), np.uint8)
+    data, none = TrainingData(pixels, labels, IMAGE), {"classes": 0.0}
+    balanced = {"classes": 3, "images_per_class": 2}
+    with caplog.at_level("INFO", logger="lookalike.training"):
+        _, history = run(tmp_path, recipe(epochs=1, batch=balanced, validation=none), data=data)
+    said = [record.getMessage() for record in caplog.records]
+    assert "training on 52 images, 1 epochs" in said
+    assert [line for line in said if "not used" in line and "5 of 57 images" in line]
+    # 20 batches for the large class, and 2 places in each for 12 images of 4 others: 80 draws.
+    assert (history[0]["steps"], history[0]["images"]) == (20, 120)
+    [line] = [line for line in said if "differ in size" in line]
+    assert "20 batches" in line
+    assert "a class of 40 is drawn 1.0 times" in line
+    assert "of a class of 3 6.7 times" in line
+
+    caplog.clear()
+    shuffled = {"name": "shuffled", "size": 19}
+    with caplog.at_level("INFO", logger="lookalike.training"):
+        _, history = run(
+            tmp_path / "s", recipe(epochs=1, batch=shuffled, validation=none), data=data
+        )
+    said = [record.getMessage() for record in caplog.records]
+    assert "training on 57 images, 1 epochs" in said
+    assert not [line for line in said if "not used" in line or "differ in size" in line]
+    assert history[0]["images"] == 57
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_a_training_after_its_step_and_it_goes_on(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch

@@ -71,6 +71,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "manifest",
         "manifest_table",
         "parquet",
+        "sampling",
         "scan",
         "scan_memory",
         "unseen",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lookalike.quoting import shown
+from lookalike.sampling import UnevenDraws
 
 Report = dict[str, Any]
 
@@ -22,6 +23,7 @@ def findings(
     links: Report,
     tiny: Report,
     queries_in_gallery: int,
+    uneven: UnevenDraws | None,
 ) -> list[dict[str, str]]:
     """What the report's counts mean, as `{"level": "warning" | "note", "text": sentence}`.
 
@@ -36,6 +38,7 @@ def findings(
         links: images that lie outside of their folder.
         tiny: images of a few pixels.
         queries_in_gallery: queries whose very file is a gallery item.
+        uneven: what an epoch draws in the default's batches, where classes differ in size.
     """
     warnings = [
         *_leakage(report),
@@ -50,6 +53,7 @@ def findings(
         *_near(report),
         *_copies(report),
         *_classes(report, nearly_equal_labels),
+        *_drawn(report, uneven),
         *_files(nearly_equal_names, links, tiny),
         *_unlisted(report),
     ]
@@ -218,6 +222,32 @@ def _classes(report: Report, nearly_equal_labels: Report) -> Iterator[str]:
             f"{_n(distractors['classes'], 'class', 'classes')} {_is(distractors['images'])} "
             "no query's answer (distractors)."
         )
+
+
+def _drawn(report: Report, uneven: UnevenDraws | None) -> Iterator[str]:
+    """What class-balanced batches make of single images and of classes that differ in size."""
+    alone = report["classes_without_positive"]["count"]
+    if alone:
+        yield (
+            f"{_n(alone, 'training image')} {_is(alone)} the only one of "
+            f"{'its class' if alone == 1 else 'their classes'}. Class-balanced batches leave "
+            f"{'it' if alone == 1 else 'them'} out; shuffled ones use "
+            f"{'it' if alone == 1 else 'them'} in negative pairs."
+        )
+    if uneven:
+        yield (
+            f"Training classes differ in size. In class-balanced batches as of recipe `default`, "
+            f"an epoch draws each image of a class of {uneven.large:,} "
+            f"{_times(uneven.large_draws)}, and each of a class of {uneven.small:,} "
+            f"{_times(uneven.small_draws)}, to fill {_n(uneven.batches, 'batch', 'batches')}. "
+            "The log of a training says it for its own recipe."
+        )
+
+
+def _times(number: float) -> str:
+    """How often, to one decimal: once, 24 times, 6.7 times."""
+    told = f"{number:,.1f}".removesuffix(".0")
+    return "once" if told == "1" else f"{told} times"
 
 
 def _files(nearly_equal_names: Report, links: Report, tiny: Report) -> Iterator[str]:

@@ -18,10 +18,12 @@ from lookalike.data_findings import TINY, Report, findings
 from lookalike.looks import Looks, nearest
 from lookalike.manifest_table import usable
 from lookalike.quoting import quoted, shown
+from lookalike.sampling import uneven_draws
 from lookalike.unseen import visible
 
 FIRST = 5  # names given as examples
 NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
+USUAL_BATCH = (8, 3)  # classes and images of each in a batch of recipe `default`
 
 
 class _Image(NamedTuple):
@@ -103,6 +105,7 @@ def data_report(
         links=_counted([f"{split}/{name}" for split in links for name in links[split]]),
         tiny=_counted([f"{split}/{name}" for split in tables for name in _tiny(tables[split])]),
         queries_in_gallery=len(own),
+        uneven=uneven_draws(np.array([*labels["train"].values()], dtype=np.int64), *USUAL_BATCH),
     )
     return report
 

@@ -29,7 +29,7 @@ from lookalike.normalisation import scale, standardise
 from lookalike.optimization import build_optimizer, learning_rate
 from lookalike.progress import Progress
 from lookalike.rows import RowSource, Selected
-from lookalike.sampling import epoch_batches, hold_out_classes
+from lookalike.sampling import epoch_batches, hold_out_classes, uneven_draws
 from lookalike.validation import leave_one_out_map
 from lookalike.watch import Watch
 
@@ -119,7 +119,7 @@ class Training:
         chosen, held_out = hold_out_classes(data.labels, recipe["validation"]["classes"], seed)
         self.chosen, self.held_out = chosen, held_out
         self.labels = np.unique(data.labels[chosen], return_inverse=True)[1]
-        log_plan(len(chosen), len(held_out), data.labels, recipe)
+        log_plan(self.labels, len(held_out), data.labels, recipe)
 
         self.bare = model.to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
@@ -265,15 +265,41 @@ def hash_seed(*parts: int) -> int:
 
 
 def log_plan(
-    n_images: int, n_held_out: int, labels: NDArray[np.int64], recipe: Mapping[str, Any]
+    chosen: NDArray[np.int64],
+    n_held_out: int,
+    labels: NDArray[np.int64],
+    recipe: Mapping[str, Any],
 ) -> None:
-    """Say what will be trained on what."""
+    """Say what will be trained on what.
+
+    Args:
+        chosen: int64 [n], the classes of the images to train on.
+        n_held_out: images to validate on.
+        labels: int64 [n + n_held_out], the classes of all.
+        recipe: a complete recipe.
+    """
+    batch, sizes = recipe["batch"], np.unique(chosen, return_counts=True)[1]
+    unused = int((sizes == 1).sum()) if batch["name"] == "balanced" else 0
     log.info(
         "training on %d images%s, %d epochs",
-        n_images,
+        len(chosen) - unused,
         f", {n_held_out} images of held-out classes to validate on" if n_held_out else "",
         recipe["epochs"],
     )
+    if unused:
+        log.info(
+            "not used in balanced batches, being the only one of its class: %d of %d images",
+            unused,
+            len(chosen),
+        )
+    if batch["name"] == "balanced" and (
+        uneven := uneven_draws(sizes, batch["classes"], batch["images_per_class"])
+    ):
+        log.info(
+            "classes differ in size: in an epoch of %d batches, each image of a class of %d is "
+            "drawn %.1f times, each of a class of %d %.1f times",
+            *uneven,
+        )
     if recipe["validation"]["classes"] and not n_held_out:
         log.info("no validation: %d classes are too few to hold some out", len(np.unique(labels)))
 
