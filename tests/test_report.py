@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -453,3 +455,18 @@ def test_without_intervals_the_page_shows_the_values_alone(tmp_path: Path) -> No
     rows = pd.read_parquet(tmp_path / "results" / "comparison.parquet")
     assert rows["mAP@10"].notna().all()
     assert rows[["mAP@10_low", "mAP@10_high"]].isna().all(axis=None)
+
+
+def test_a_training_that_taught_nothing_is_warned_of(tmp_path: Path, made: Made) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(made.root, root)
+    recipe, seed, _ = RUNS[1]
+    place = root / "results" / f"{recipe}.{seed}" / "history.parquet"
+    history = pq.read_table(place).to_pandas()
+    history["zero_loss"] = 1.0
+    write_parquet(place, pa.Table.from_pandas(history, preserve_index=False))
+    told = [line for line in Made(root).write().splitlines() if "did not do what it is for" in line]
+    assert len(told) == 1
+    assert f"The training of {recipe}.{seed} did not" in told[0]
+    assert "in every one of its 4 epochs, the loss was exactly 0 in every step" in told[0]
+    assert "did not do what it is for" not in made.write()

@@ -1,4 +1,5 @@
 import copy
+import json
 import logging
 import os
 import signal
@@ -9,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from lookalike.augmentation import augment, build_augmentation
 from lookalike.checkpoints import Checkpoint, Position
@@ -18,6 +22,8 @@ from lookalike.embedding import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageSettings
 from lookalike.interruption import Interrupted
+from lookalike.lessons import REMEDIES, never_taught, taught_nothing
+from lookalike.losses import LossValue
 from lookalike.models import build_model
 from lookalike.optimization import fabric_precision, learning_rate
 from lookalike.sampling import epoch_batches
@@ -341,6 +347,123 @@ def test_learning_rate_by_closed_form() -> None:
     assert learning_rate(settings, 11.0) == pytest.approx(0.0)
     constant = recipe(optimizer={"name": "adam", "warmup_epochs": 0, "schedule": "constant"})
     assert {learning_rate(constant, done / 7) for done in range(21)} == {0.001}
+    brief = recipe(optimizer={"name": "adam", "lr": 0.4, "warmup_epochs": 0.001})
+    assert learning_rate(brief, 0.0) == pytest.approx(0.004)
+    assert learning_rate(brief, 0.0005) == pytest.approx(0.2)
+
+
+@hypothesis_settings(deadline=None, derandomize=True)
+@given(
+    warmup=st.floats(0, 20) | st.floats(0, 0.02) | st.sampled_from([5e-324, 1e-300, 1e-9, 0.01, 1]),
+    epochs=st.integers(1, 12),
+    steps=st.integers(1, 200),
+    schedule=st.sampled_from(["constant", "cosine"]),
+    lr=st.floats(1e-6, 10),
+)
+def test_the_rate_rises_to_what_is_set_and_never_above(
+    warmup: float, epochs: int, steps: int, schedule: str, lr: float
+) -> None:
+    optimizer = {"lr": lr, "warmup_epochs": warmup, "schedule": schedule}
+    set_so = {"optimizer": optimizer, "epochs": epochs}
+    places = np.arange(epochs * steps) / steps
+    rates = np.array([learning_rate(set_so, place) for place in places])
+    assert rates.min() > 0
+    assert rates.max() <= lr
+    rising = places < min(warmup, epochs)
+    assert np.all(np.diff(rates[rising]) >= 0)
+    assert np.all(np.diff(rates[~rising]) <= 0)
+    # Linear, but for the first hundredth of the way, or of an epoch.
+    shares = places[rising] / min(warmup, epochs)
+    later = shares >= 0.01 / max(1, min(warmup, epochs))
+    np.testing.assert_allclose(rates[rising][later], lr * shares[later])
+    assert schedule == "cosine" or np.all(rates[~rising] == lr)
+
+
+SHUFFLED = {"name": "shuffled", "size": 8}
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "told"),
+    [
+        # All that there is to learn is learned: the images of a class are far from the others.
+        ({"loss": {"name": "contrastive", "margin": 1e-6}}, None, None),
+        (
+            {"loss": {"name": "triplet", "margin": 1e-7, "mining": "semihard"}},
+            None,
+            "the loss was exactly 0 in every step, so nothing was learned; raise loss.margin, or "
+            "take loss.mining: all",
+        ),
+        *[
+            (
+                {"loss": {"name": name}, "batch": SHUFFLED},
+                np.arange(48),
+                "no batch held two images of one class, so nothing was learned; take batches with "
+                "batch.name: balanced",
+            )
+            for name in ("triplet", "multi_similarity", "ntxent")
+        ],
+        (
+            {"loss": {"name": "contrastive"}, "batch": SHUFFLED},
+            np.arange(48),
+            "no batch held two images of one class, so the images were only pushed apart",
+        ),
+        (
+            {"loss": {"name": "triplet"}, "batch": SHUFFLED},
+            np.zeros(48, np.int64),
+            "no batch held images of two classes, so nothing was learned",
+        ),
+        ({"loss": {"name": "triplet", "mining": "all"}}, None, None),
+    ],
+)
+def test_a_training_that_teaches_nothing_says_so(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    labels: np.ndarray | None,
+    told: str | None,
+) -> None:
+    made = blobs()
+    data = made if labels is None else TrainingData(made.pixels, labels, IMAGE)
+    with caplog.at_level(logging.WARNING):
+        _, history = run(tmp_path, recipe(**changes, validation={"classes": 0.0}), data=data)
+    said = [record.message for record in caplog.records]
+    if told is None:
+        assert said == []
+        return
+    for epoch, message in enumerate(said[:-1], 1):
+        assert message.startswith(f"warning: epoch {epoch}: {told}")
+    assert len(said) == len(history) + 1
+    assert f"in every one of its 3 epochs, {told}" in said[-1]
+    # It is of the file, for whoever reads that alone.
+    assert all((row["zero_loss"] == 1) == ("nothing" in told) for row in history)
+
+
+def test_what_a_history_says_was_taught() -> None:
+    settings_of = recipe(loss={"name": "triplet"})
+    good = {"zero_loss": 0.9, "without_positives": 0.5, "without_negatives": 0.0}
+    idle = good | {"zero_loss": 1.0}
+    assert taught_nothing(good, settings_of) is None
+    assert "(50% of the batches had no pairs to compare)" in str(taught_nothing(idle, settings_of))
+    assert never_taught([idle, good], settings_of) is None
+    assert "every one of its 2 epochs" in str(never_taught([idle, idle], settings_of))
+    names = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")["$defs"]["loss"]
+    assert REMEDIES.keys() == set(names["properties"]["name"]["enum"])
+
+
+def test_steps_of_loss_0_are_counted_across_a_stop(tmp_path: Path) -> None:
+    watch = Watch(1)
+    labels = np.array([0, 0, 1])
+    x = torch.randn(3, 2)
+    for loss in (0.0, 0.5, 0.0):
+        watch.see(LossValue(torch.tensor(loss), None), x, labels)
+    watch.see(LossValue(torch.tensor(0.0), None), x, np.arange(3))
+    watch.look()
+    again = Watch(1, watch.seen, json.loads(json.dumps(watch.sums)))
+    again.see(LossValue(torch.tensor(1.0), None), x, np.zeros(3, np.int64))
+    again.look()
+    means = again.means()
+    assert means["zero_loss"] == pytest.approx(3 / 5)
+    assert means["without_positives"] == means["without_negatives"] == pytest.approx(1 / 5)
 
 
 def test_a_cpu_trains_in_float32() -> None:

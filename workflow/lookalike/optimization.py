@@ -38,7 +38,8 @@ def learning_rate(recipe: Mapping[str, Any], epochs_done: float) -> float:
     warmup = min(settings["warmup_epochs"], recipe["epochs"])
     if epochs_done < warmup:
         # Not 0 in the first step, which would be a step for nothing.
-        return float(settings["lr"] * max(epochs_done, 0.01) / warmup)
+        share = max(epochs_done / warmup, 0.01 / max(1, warmup))
+        return float(settings["lr"] * share)
     if settings["schedule"] == "constant" or warmup >= recipe["epochs"]:
         return float(settings["lr"])
     part = (epochs_done - warmup) / (recipe["epochs"] - warmup)

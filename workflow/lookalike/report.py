@@ -17,6 +17,7 @@ from lookalike.figures import headline_figures, training_figures
 from lookalike.files import read_json, write_text
 from lookalike.glossary import explain
 from lookalike.inspection import class_scores, hardest, sample
+from lookalike.lessons import never_taught
 from lookalike.metrics import headline_keys
 from lookalike.parquet import read_table
 from lookalike.quoting import shown
@@ -219,15 +220,10 @@ def _warnings(
 
 
 def _untaught(run: Results) -> list[str]:
-    """A warning of the epochs in which no step taught the network anything, if there were any."""
-    epochs = run.untaught
-    if run.never_taught:
-        return [
-            f"{run.name} has learnt nothing: its loss was exactly 0 in every step of the whole "
-            "training. Whatever sets it apart from the untrained network, no pair of images "
-            "taught it."
-        ]
-    if epochs:
+    """A warning of a training, or of epochs of it, that taught the network nothing, if any did."""
+    if reason := never_taught(run.history.to_dict("records"), run.model["settings"]):
+        return [f"The training of {run.name} did not do what it is for: {reason}."]
+    if epochs := run.untaught:
         return [
             f"{run.name} learnt nothing in {len(epochs):,} of {len(run.history):,} epochs "
             f"({_ranges(epochs)}): the loss was exactly 0 in every step."

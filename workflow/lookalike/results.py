@@ -74,7 +74,7 @@ class Results:
     @property
     def untaught(self) -> list[int]:
         """The epochs of which no step taught the network anything: their loss was 0, exactly."""
-        epochs: list[int] = self.history.loc[self.history["loss"] == 0, "epoch"].tolist()
+        epochs: list[int] = self.history.loc[self.history["zero_loss"] == 1, "epoch"].tolist()
         return epochs
 
     @property

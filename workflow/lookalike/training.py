@@ -22,6 +22,7 @@ from lookalike.distributed import gathered, part_of, with_global_batch_norm
 from lookalike.embedding import embed_pixels, for_device
 from lookalike.images import ImageSettings
 from lookalike.interruption import Interrupted, Interruption
+from lookalike.lessons import never_taught, taught_nothing
 from lookalike.lookahead import map_ahead
 from lookalike.losses import build_loss
 from lookalike.models import score_of
@@ -137,6 +138,8 @@ class Training:
         with closing(map_ahead(self._draw, epochs, threads=1, ahead=1)) as drawn:
             for batches in drawn:
                 self._epoch(batches, position, interruption)
+        if reason := never_taught(position.history, self.recipe):
+            log.warning("warning: the training did not do what it is for: %s", reason)
         return position.history
 
     def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
@@ -202,6 +205,8 @@ class Training:
             "seconds": seconds,
         }
         log.info("%s", describe(done, epochs))
+        if reason := taught_nothing(done, self.recipe):
+            log.warning("warning: epoch %d: %s", epoch, reason)
         position.history.append(done)
         position.step, position.seconds, position.sums = 0, 0.0, {}
         if self.fabric.is_global_zero:
@@ -229,7 +234,7 @@ class Training:
         self.optimizer.zero_grad()
         self.fabric.backward(value.loss)
         self.optimizer.step()
-        watch.see(value, embeddings.detach())
+        watch.see(value, embeddings.detach(), self.labels[batch])
 
     def _learning_rate(self, epoch: int, step: int, steps: int) -> float:
         return learning_rate(self.recipe, epoch - 1 + step / steps)

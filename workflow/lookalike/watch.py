@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lookalike.errors import LookalikeError
@@ -29,10 +31,23 @@ class Watch:
         self._since: dict[str, list[Tensor]] = {}
         self._last_loss: float | None = None
 
-    def see(self, value: LossValue, embeddings: Tensor) -> None:
-        """Take note of a step; every so many steps, look whether all is well."""
+    def see(self, value: LossValue, embeddings: Tensor, labels: NDArray[np.int64]) -> None:
+        """Take note of a step; every so many steps, look whether all is well.
+
+        Args:
+            value: the loss of its batch.
+            embeddings: float32 [n, d], of the batch.
+            labels: int64 [n], likewise.
+        """
         self.seen += 1
-        noted = {"loss": value.loss.detach(), "spread": relative_spread(embeddings)}
+        n_classes = len(np.unique(labels))
+        for name, true in (
+            ("without_positives", n_classes == len(labels)),
+            ("without_negatives", n_classes == 1),
+        ):
+            self.sums[name] = self.sums.get(name, 0.0) + true
+        loss = value.loss.detach()
+        noted = {"loss": loss, "spread": relative_spread(embeddings), "zero_loss": loss == 0}
         if value.active_negatives is not None:
             noted["active_negatives"] = value.active_negatives.detach()
         for name, number in noted.items():
@@ -77,7 +92,13 @@ class Watch:
         return "" if self._last_loss is None else f"loss {self._last_loss:.4f}"
 
     def means(self) -> dict[str, float | None]:
-        """Means over the steps: loss, share of active negatives (or None), spread."""
+        """Means over the steps.
+
+        `loss`; `active_negatives`, see `LossValue` (None where the loss has no margin); `spread`,
+        see `relative_spread`; the shares of steps whose loss was exactly 0 (`zero_loss`), whose
+        batch had no two images of one class (`without_positives`), or of one class alone
+        (`without_negatives`).
+        """
         means = {name: total / self.seen for name, total in self.sums.items()}
         return {"active_negatives": None, **means}
 
