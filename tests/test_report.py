@@ -22,6 +22,7 @@ from PIL import Image
 
 from html_reader import Node, parse
 from lookalike import charts
+from lookalike.files import write_parquet
 from lookalike.glossary import explain
 from lookalike.metrics import metric_keys
 from lookalike.thumbnails import SIDE, Thumbnails
@@ -438,15 +439,12 @@ def test_thumbnails_lie_over_the_background_and_are_shared_by_content(tmp_path: 
 
 def test_without_intervals_the_page_shows_the_values_alone(tmp_path: Path) -> None:
     """`bootstrap: 0`: metrics.json has no interval, so neither has the page nor the comparison."""
-    tables = {}
-    for split, counts in (("query", [6] * 4), ("gallery", [4, 3, 2, 5]), ("train", [2])):
-        tables[split] = make_images(tmp_path, split, dict(zip(LABELS, counts, strict=False)))
-        write_parquet(tmp_path / "results" / f"{split}.parquet", tables[split])
-    for recipe, seed, noise in RUNS:
-        folder = tmp_path / "results" / f"{recipe}.{seed}"
-        make_run(folder, tables["query"], tables["gallery"], noise, recipe, bootstrap=0)
-    make_data_report(tmp_path / "results" / "data_report.json")
-    made = Made(tmp_path)
+    made = make_folder(
+        tmp_path,
+        dict(zip(LABELS[:4], [6, 6, 6, 6], strict=True)),
+        dict(zip(LABELS[:4], [4, 3, 2, 5], strict=True)),
+        bootstrap=0,
+    )
     text = made.write()
     content = json.loads((tmp_path / "results" / "default.0" / "metrics.json").read_text())
     assert content["ci95"] == {}

@@ -116,8 +116,8 @@ def write_report(
         key,
         places,
     )
-    # None where they were not looked for, which is one of the findings.
-    near = (data.get("near_duplicates") or {}).get("across") or []
+    # Empty, too, where they were not looked for, which is one of the findings.
+    near = data["near_duplicates"]["across"]
     page = _environment(template.parent).get_template(template.name)
     write_text(
         output,
