@@ -1,4 +1,4 @@
-# The container that the Snakefile names: docker build -t lookalike:0.1.0 .
+# docker build -t lookalike:0.1.0 .    From it comes the container that the Snakefile names, see docs/engines.md.
 # The host needs its NVIDIA driver and the NVIDIA container toolkit; without a GPU it works on the CPU.
 FROM nvidia/cuda:13.0.1-base-ubuntu24.04
 

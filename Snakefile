@@ -13,8 +13,8 @@ include: "rules/start.smk"
 report: "workflow/report/workflow.rst"
 
 
-# Built from the Dockerfile here; used only with `--software-deployment-method apptainer`.
-container: "docker://lookalike:0.1.0"
+# A file, built as docs/engines.md says; used only with `--software-deployment-method apptainer`.
+container: "lookalike-0.1.0.sif"
 
 
 pathvars:

@@ -18,6 +18,7 @@ import boto3
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
+from snakemake.common import is_local_file
 
 from drawings import draw, write_data
 from lookalike.config import merge
@@ -304,7 +305,12 @@ def test_the_kubernetes_profile_is_one(data: Path, tmp_path: Path, bucket: Any) 
 def test_the_container_is_made_of_what_is_there() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     image = f"lookalike:{project['version']}"
-    assert f'container: "docker://{image}"' in (ROOT / "Snakefile").read_text()
+    file = f"lookalike-{project['version']}.sif"
+    assert f'container: "{file}"' in (ROOT / "Snakefile").read_text()
+    # What Docker has here is no registry's: a docker:// address would ask one.
+    page = (ROOT / "docs" / "engines.md").read_text()
+    assert f"docker build -t {image} .\napptainer build {file} docker-daemon:{image}\n" in page
+    assert is_local_file(file)  # so Snakemake takes it as it is
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert image in dockerfile
     for line in re.findall(r"^COPY (.*)$", dockerfile, re.MULTILINE):
