@@ -8,7 +8,7 @@ WORKERS ?= 2
 SHARED_OUT = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-long test-slurm fuzz lint format docs bench bench-large bench-incremental lock clean
+.PHONY: .venv demo test test-long test-slurm fuzz lint format docs bench bench-large bench-incremental bench-gpu lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -69,6 +69,10 @@ bench-large: .venv/.test
 # What a re-evaluation costs after small changes to 50,000 images: takes about half an hour.
 bench-incremental: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/incremental.py
+
+# Training, embedding and scoring on a GPU: takes at most eight minutes.
+bench-gpu: .venv/.test
+	PYTHONPATH=tests $(BIN)/python benchmarks/gpu.py
 
 # Needs uv on the PATH. torch and torchvision are pinned together, by hand.
 lock:

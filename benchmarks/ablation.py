@@ -130,7 +130,7 @@ def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 kept = Checkpoint(Path(scratch), "run")
-                fabric = fabric_for(CPU, fabric_precision(recipe, CPU))
+                fabric = fabric_for(CPU, fabric_precision(recipe))
                 train(model, part, recipe, seed, fabric, kept)
             except LookalikeError as error:
                 problem = str(error)

@@ -143,7 +143,7 @@ def training(folder: Path, size: int, n_images: int) -> list[Result]:
     model = build_model(recipe["model"], size).to(memory_format=torch.channels_last)
     optimizer, loss_of = build_optimizer(model, recipe["optimizer"]), build_loss(recipe["loss"])
     transform = build_augmentation(recipe["augment"], size)
-    half = fabric_precision(recipe, CPU) == "bf16-mixed"
+    half = fabric_precision(recipe) == "bf16-mixed"
     pixels = torch.from_numpy(data.pixels[batches[0]])
     labels = torch.from_numpy(data.labels[batches[0]])
 
@@ -185,7 +185,7 @@ def train_once(folder: Path, data: TrainingData, recipe: dict[str, Any]) -> None
     """Train a fresh network by a recipe, and keep nothing of it."""
     torch.manual_seed(0)
     checkpoint = Checkpoint(folder / "training", "run")
-    fabric = fabric_for(CPU, fabric_precision(recipe, CPU))
+    fabric = fabric_for(CPU, fabric_precision(recipe))
     train(build_model(recipe["model"], data.image.size), data, recipe, 0, fabric, checkpoint)
     checkpoint.path.unlink()
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 import brute_force
+from devices import DEVICES
 from lookalike.device_counting import DeviceScorer, OnDevice
 from lookalike.errors import LookalikeError
 from lookalike.relevance import Texts, tie_order
@@ -21,7 +22,6 @@ from lookalike.streams import Items
 from ranked import as_lists, normal, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 # Unit vectors and zero: every cosine is exactly -1, 0 or 1.
 AXES = np.array([[3, 0], [1, 0], [-2, 0], [0, 5], [0, -1], [0, 0]], np.float32)
 

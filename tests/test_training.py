@@ -466,9 +466,9 @@ def test_steps_of_loss_0_are_counted_across_a_stop(tmp_path: Path) -> None:
     assert means["without_positives"] == means["without_negatives"] == pytest.approx(1 / 5)
 
 
-def test_a_cpu_trains_in_float32() -> None:
-    assert fabric_precision(recipe(), CPU) == "32-true"
-    assert fabric_precision(recipe(precision="bfloat16"), CPU) == "bf16-mixed"
+def test_training_is_in_float32_unless_bfloat16_is_asked_for() -> None:
+    assert fabric_precision(recipe()) == fabric_precision(recipe(precision="float32")) == "32-true"
+    assert fabric_precision(recipe(precision="bfloat16")) == "bf16-mixed"
 
 
 def one_image(times: int) -> torch.Tensor:

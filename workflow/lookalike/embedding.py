@@ -18,14 +18,10 @@ from lookalike.normalisation import normalise
 from lookalike.quoting import shown_path
 from lookalike.rows import RowSource
 
-# A batch is padded to a multiple of this: the kernels chosen for such batches give an image the
-# same bytes in every position and company; those for a batch of 1 or 5 differ by 1e-7.
-PAD_TO = 32
-
-
-# Images in one forward pass on a CPU. More are no faster there, and at 224 pixels the first layer
-# alone takes 6 MB an image.
-CPU_PASS = PAD_TO
+# Images in one forward pass, on every device: the kernels chosen for passes of one shape give an
+# image the same bytes in every position and company; on a CPU those for 1 or 5 images differ by
+# 1e-7. More are no faster there, and at 224 pixels the first layer alone takes 6 MB an image.
+PASS = 32
 
 
 def embed_pixels(
@@ -42,7 +38,7 @@ def embed_pixels(
     Returns:
         float32 [n, d].
     """
-    size = -(-batch_size // PAD_TO) * PAD_TO
+    size = -(-batch_size // PASS) * PASS
     device = next(model.parameters()).device
     starts = range(0, len(pixels), size)
 
@@ -69,23 +65,20 @@ def embed_batches(
     """
     device = next(model.parameters()).device
     for batch in batches:
-        images = CPU_PASS if device.type == "cpu" else len(batch)
         was_training = model.training
         model.eval()
         with torch.inference_mode():
-            vectors = [
-                model(normalise(some.to(device, non_blocking=some.is_pinned()), image))
-                .float()
-                .cpu()
-                for some in torch.split(batch, images)
-            ]
+            there = batch.to(device, non_blocking=batch.is_pinned())
+            vectors = torch.cat(
+                [model(normalise(some, image)) for some in torch.split(there, PASS)]
+            )
         model.train(was_training)
-        yield torch.cat(vectors).numpy()
+        yield vectors.float().cpu().numpy()
 
 
 def padded(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat the first of n images until their number is a multiple of 32."""
-    filler = -len(pixels) % PAD_TO
+    filler = -len(pixels) % PASS
     return np.concatenate([pixels, np.repeat(pixels[:1], filler, axis=0)]) if filler else pixels
 
 

@@ -49,7 +49,7 @@ def taught_nothing(epoch: Mapping[str, Any], recipe: Mapping[str, Any]) -> str |
     return f"the loss was exactly 0 in every step{pairs}, so nothing was learned; {remedy}"
 
 
-def never_taught(history: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]) -> str | None:
+def never_taught(history: Sequence[Mapping[Any, Any]], recipe: Mapping[str, Any]) -> str | None:
     """Why a whole training taught the network nothing, or half of what it should.
 
     Args:

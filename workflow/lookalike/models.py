@@ -179,6 +179,9 @@ def is_present(kind: str) -> bool:
 def choose_device(wanted: str) -> torch.device:
     """The device to work on: `auto` takes CUDA, then Apple's MPS, then the CPU.
 
+    From then on float32 is float32 on a GPU as well: torch's convolutions would otherwise round
+    their input to the 10 bits of TF32, which moves an embedding by a thousandth of its length.
+
     Raises:
         LookalikeError: the device named is not there.
     """
@@ -189,4 +192,8 @@ def choose_device(wanted: str) -> torch.device:
             f"device: {wanted} was asked for, but torch finds none on this machine; "
             "set `device: auto` or `device: cpu`"
         )
+    # Not by the newer `fp32_precision`: what was set so cannot be read by libraries that ask for
+    # these, and these are known to every torch.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device(wanted)

@@ -103,7 +103,7 @@ def train_run(job: TrainingJob) -> None:
     repeatable()
     keep_freed_memory()
     target = choose_device(job.device)
-    precision = fabric_precision(job.recipe, target)
+    precision = fabric_precision(job.recipe)
     fabric = fabric_for(target, precision, job.processes)
     log.info(
         "run %s, seed %d, on %s; processes: %d, threads of each: %d",
