@@ -151,6 +151,16 @@ LABELLINGS = (
     Labelling(
         "every class has one image", "no pair of one class", train={name: name for name in TRAIN}
     ),
+    Labelling(
+        "every label 0.0, as pandas writes 0",
+        "the label is 0.0; it must be text or a whole number",
+        train=dict.fromkeys(TRAIN, 0.0),
+    ),
+    Labelling(
+        "7 in the queries, 007 in the gallery",
+        "differ in their spelling only",
+        test={name: 7 if name[0] == "q" else "007" for name in TEST},
+    ),
     Labelling("nested objects", "no usable train image", train={"train": TRAIN, "more": TRAIN}),
     Labelling(
         "no query has a match", "nothing to find", test={**TEST, "q0.png": "u", "q1.png": "v"}
@@ -310,6 +320,13 @@ def _case_of_labels(data: Data) -> None:
 @_noted("labels that differ in blanks around them", 'as different classes: " b " and "b"')
 def _blanks_of_labels(data: Data) -> None:
     data.train["t3.png"] = " b "
+
+
+@_noted("labels 7 and 007", 'as different classes: "007" and "7"')
+def _spelling_of_numbers(data: Data) -> None:
+    for name, label in {"n0.png": 7, "n1.png": 7, "n2.png": "007", "n3.png": "007"}.items():
+        data.draw("train", name)
+        data.train[name] = label
 
 
 @_noted("names that differ in case only", "may be one file on another computer")

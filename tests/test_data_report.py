@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.config import read_yaml, resolve
 from lookalike.data_findings import named, summary
-from lookalike.data_report import USUAL_BATCH, data_report
+from lookalike.data_report import USUAL_BATCH, data_report, nearly_equal_labels
 from lookalike.links import resolved_files, same_files
 from lookalike.manifest_table import SCHEMA, usable
+from lookalike.quoting import quoted
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "query", "gallery")
@@ -377,3 +380,53 @@ class TestNearDuplicates:
         sentence = one_with("under more than one label", texts(report_of(rows), "warning"))
         assert len(sentence) < 500
         assert "and 2,995 more" in sentence
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("7", "007"),
+        ("7", " 7"),
+        ("7", "7.0"),
+        ("7", "+7"),
+        ("7", "7."),
+        ("0", "-0.00"),
+        (".5", "0.50"),
+        ("-3", "-03"),
+        ("7", "\u0667"),  # Arabic-Indic
+        ("7", "\uff17"),  # full width
+        ("Room 7", "room 07"),
+        ("2024-01-05", "2024-1-5"),
+        ("1" * 40, "0" + "1" * 40),
+    ],
+)
+def test_spellings_of_a_number_are_noted(one: str, other: str) -> None:
+    rows = but("train", Row("t8", one, "20"), Row("t9", other, "21"))
+    found = one_with("spelling of a number", texts(report_of(rows), "note"))
+    assert quoted(one) in found
+    assert quoted(other) in found
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.lists(st.decimals(-1000, 1000, places=2), min_size=2, max_size=5), st.data())
+def test_numbers_are_told_apart_by_their_value(values: list[Decimal], data: st.DataObject) -> None:
+    """Against Python's own reading of decimal numbers."""
+    spelt = []
+    for value in values:
+        zeros, plus = data.draw(st.integers(0, 3)), data.draw(st.sampled_from(["", "+"]))
+        whole, part = f"{abs(value):f}".split(".")
+        part = data.draw(st.sampled_from([part, part.rstrip("0"), part + "0"]))
+        text = "0" * zeros + whole + ("." + part if part else "")
+        spelt.append(("-" if value < 0 else plus) + text)
+    groups: dict[Decimal, set[str]] = defaultdict(set)
+    for text in spelt:
+        groups[Decimal(text)].add(text)
+    found = nearly_equal_labels(spelt)
+    expected = [sorted(group) for group in groups.values() if len(group) > 1]
+    told = [" and ".join(map(quoted, group)) for group in expected]
+    assert sorted(found) == sorted(told)
+
+
+def test_other_numbers_are_other_labels() -> None:
+    labels = ["1.05", "1.5", "10", "1", "100", "0.1", "0.01", "-1", "1-", "a10", "a1", "a100"]
+    assert nearly_equal_labels(labels) == []

@@ -348,6 +348,76 @@ class TestRefusals:
         data.test |= {"q0.png": "other", "q1.png": "another"}
         assert "nothing to score" in data.refusal(tmp_path / "out")
 
+    @pytest.mark.parametrize("label", [0.0, 7.0, None, True, 1.5, [], {}, "", " "])
+    @pytest.mark.parametrize("split", ["train", "query"])
+    def test_labels_that_are_none_are_told_and_what_they_must_be(
+        self, data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture, split: str, label: Any
+    ) -> None:
+        for name in data.train if split == "train" else ("q0.png", "q1.png"):
+            data.label(split, name, label)
+        with caplog.at_level(logging.INFO):
+            message = data.refusal(tmp_path / "out")
+        count, name = (4, "t0.png") if split == "train" else (2, "q0.png")
+        assert f"{split}: {count} unusable_label: {name}" in message
+        given = f"the label is {json.dumps(label)}; it must be text or a whole number"
+        known = {"[]": "a list", "{}": "an object"}.get(json.dumps(label))
+        if known is not None:
+            given = given.replace(json.dumps(label), known)
+        if isinstance(label, str):
+            given = "the label is an empty or blank string"
+        assert f"{name}: {given}" in message
+        if label in (0.0, 7.0):
+            assert f'such as {int(label)} or "{label}"' in message
+        # Nothing was written, so nobody is sent there.
+        assert "manifest/" not in message + caplog.text
+        assert "path inside that folder" not in message
+
+    def test_every_refusal_has_first_details_of_what_was_left_out(
+        self, data: Data, tmp_path: Path
+    ) -> None:
+        whole = dict(data.train)
+        for labels in ({"t0.png": "cat"}, {"t0.png": "cat", "t2.png": "dog"}):
+            data.train = {name: labels.get(name, 0.5) for name in whole}
+            message = data.refusal(tmp_path / "out")
+            assert f"train: {4 - len(labels)} unusable_label: t1.png" in message
+            assert "t1.png: the label is 0.5" in message
+        data.train = whole
+        data.test |= {"q0.png": "007", "q1.png": None, "g1.png": 7, "g2.png": "other"}
+        data.test |= {"g0.png": 7, "g3.png": "x"}
+        message = data.refusal(tmp_path / "out")
+        assert "Labels of the queries: 007; of the gallery: 7, other, x." in message
+        assert 'spelling only: "007" and "7"' in message
+        assert "query: 1 unusable_label: q1.png\n    q1.png: the label is null" in message
+
+    def test_details_are_few_and_each_is_told_once(self, data: Data, tmp_path: Path) -> None:
+        for number in range(30):
+            data.label("train", f"gone{number:02}.png", "cat")
+            data.label("train", f"half{number:02}.png", number + 0.5)
+        data.settings = replace(data.settings, on_bad_image="fail")
+        message = data.refusal(tmp_path / "out")
+        assert message.count("no such file") == 1
+        assert [f"the label is {number + 0.5};" in message for number in range(4)] == [
+            *[True] * 3,
+            False,
+        ]
+        assert "30 missing_file: gone00.png" in message
+
+    def test_files_that_no_key_names_are_named_where_no_key_fits(
+        self, data: Data, tmp_path: Path
+    ) -> None:
+        data.train = {f"train/{name}": label for name, label in data.train.items()}
+        message = data.refusal(tmp_path / "out")
+        assert "no such file" in message
+        assert "path inside that folder. Files there that no key names: t0.png, t1.png" in message
+
+    def test_what_more_is_said_of_is_written(
+        self, data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        data.label("train", "gone.png", "cat")
+        with caplog.at_level(logging.INFO):
+            data.write(tmp_path / "out")
+        assert "Column `detail` of manifest/train.parquet says more of each." in caplog.text
+
     @pytest.mark.parametrize(
         "path", ["train", "query_images", "gallery", "train.json", "test.json"]
     )

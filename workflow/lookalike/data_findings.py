@@ -64,8 +64,11 @@ def findings(
     ]
 
 
-def summary(report: Report) -> str:
-    """The report in a few lines of text: the counts, then the findings."""
+def summary(report: Report, *, written: bool = True) -> str:
+    """The report in a few lines of text: the counts, then the findings.
+
+    written: whether the manifest is; else nothing is said of where more stands in it.
+    """
     lines = ["The data:"]
     for split, facts in report["splits"].items():
         spread = facts["images_per_class"]
@@ -75,7 +78,16 @@ def summary(report: Report) -> str:
             f"images, median {spread['median']:,}".removesuffix(".0")
         )
     lines += [f"  {finding['level']}: {finding['text']}" for finding in report["findings"]]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    if not written:
+        for split in report["splits"]:
+            text = text.replace(_more_of(split), "")
+    return text
+
+
+def _more_of(split: str) -> str:
+    """Where the manifest says more of each entry that is left out."""
+    return f" Column `detail` of manifest/{split}.parquet says more of each."
 
 
 def named(counted: Mapping[str, Any]) -> str:
@@ -133,8 +145,7 @@ def _left_out(report: Report) -> Iterator[str]:
             )
             yield (
                 f"{left_out:,} of {_n(facts['entries'], 'entry', 'entries')} of the {split} set "
-                f"{_is(left_out)} left out: {reasons}. Column `detail` of manifest/{split}.parquet "
-                "says more of each."
+                f"{_is(left_out)} left out: {reasons}.{_more_of(split)}"
                 + " No such file was there in the query folder either."
                 * (split == "gallery" and "missing_file" in facts["reasons"])
             )
@@ -205,7 +216,8 @@ def _copies(report: Report) -> Iterator[str]:
 def _classes(report: Report, nearly_equal_labels: Report) -> Iterator[str]:
     if nearly_equal_labels["count"]:
         yield (
-            "Labels that differ in case, blanks or Unicode form only count as different classes: "
+            "Labels that differ in case, blanks, the spelling of a number or Unicode form only "
+            "count as different classes: "
             f"{'; '.join(nearly_equal_labels['first'])}."
         )
     shared = report["shared_classes"]

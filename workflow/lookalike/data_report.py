@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from operator import itemgetter
 from typing import Literal, NamedTuple
@@ -22,6 +23,7 @@ from lookalike.sampling import uneven_draws
 from lookalike.unseen import visible
 
 FIRST = 5  # names given as examples
+_NUMBER = re.compile(r"\d+")
 NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
 USUAL_BATCH = (8, 3)  # classes and images of each in a batch of recipe `default`
 
@@ -90,15 +92,13 @@ def data_report(
     report["findings"] = findings(
         report,
         labelled_twice=_counted(_labelled_twice(images)),
-        nearly_equal_labels=_counted(
-            _nearly_equal(chain.from_iterable(labels.values()), blanks=True)
-        ),
+        nearly_equal_labels=_counted(nearly_equal_labels(chain.from_iterable(labels.values()))),
         nearly_equal_names=_counted(
             [
                 group
                 for split in images
                 for group in _nearly_equal(
-                    (f"{split}/{image.image_id}" for image in images[split]), blanks=False
+                    (f"{split}/{image.image_id}" for image in images[split]), _folded
                 )
             ]
         ),
@@ -291,10 +291,37 @@ def _joined(texts: Iterable[str]) -> str:
     return " and ".join(some[:FIRST]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _nearly_equal(texts: Iterable[str], *, blanks: bool) -> list[str]:
-    """Texts that differ in case, Unicode form or unseen characters only, or in blanks, by group."""
+def nearly_equal_labels(labels: Iterable[str]) -> list[str]:
+    """Labels that differ only in case, Unicode form, unseen characters, blanks or as 7 from 007."""
+    return _nearly_equal(labels, lambda text: _with_plain_numbers(" ".join(_folded(text).split())))
+
+
+def _nearly_equal(texts: Iterable[str], fold: Callable[[str], str]) -> list[str]:
+    """Texts that are equal once they are folded, by group."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for text in sorted(set(texts)):
-        folded = visible(unicodedata.normalize("NFC", text).casefold())
-        groups[" ".join(folded.split()) if blanks else folded].append(text)
+        groups[fold(text)].append(text)
     return [_joined(map(quoted, group)) for group in groups.values() if len(group) > 1]
+
+
+def _folded(text: str) -> str:
+    """`text` without case, Unicode form and unseen characters."""
+    return visible(unicodedata.normalize("NFC", text).casefold())
+
+
+def _with_plain_numbers(text: str) -> str:
+    """`text` with its numbers in one spelling: 7 for 007 and ٧; and if it is a number, for +7, 7.0.
+
+    What spreadsheets and programs do to a number on the way; digits are those of any script.
+    """
+    if not _NUMBER.search(text):
+        return text
+    text = _NUMBER.sub(lambda digits: "".join(str(unicodedata.decimal(x)) for x in digits[0]), text)
+    if (number := re.fullmatch(r"([+-]?)(\d*)\.?(\d*)", text)) is not None:
+        sign, whole, part = (
+            number[1].strip("+"),
+            number[2].lstrip("0") or "0",
+            number[3].rstrip("0"),
+        )
+        return (sign if whole != "0" or part else "") + whole + ("." + part if part else "")
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", text)

@@ -149,7 +149,10 @@ def _name_fault(name: str) -> str | None:
 
 def _label_fault(label: Any) -> str | None:
     if not isinstance(label, str):
-        return f"the label is {_kind(label)}; it must be a string or an integer"
+        # As programs write 7 in a column where another value is missing.
+        is_whole = isinstance(label, float) and label.is_integer()
+        instead = f', such as {int(label)} or "{_kind(label)}"' if is_whole else ""
+        return f"the label is {_kind(label)}; it must be text or a whole number{instead}"
     if not visible(label).strip():
         return "the label is an empty or blank string"
     if storable(label) != label:

@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import compress
 from operator import itemgetter
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lookalike import files
 from lookalike.data_findings import Report, named, summary
@@ -25,18 +26,19 @@ from lookalike.data_layout import (
     identity,
     require_data,
 )
-from lookalike.data_report import data_report
+from lookalike.data_report import FIRST, data_report, nearly_equal_labels
 from lookalike.digests import digest_of
 from lookalike.errors import LookalikeError
 from lookalike.labels import Entry, read_labels, storable
 from lookalike.links import leading_out, resolved_files, same_files
 from lookalike.manifest_table import SCHEMA, usable
-from lookalike.quoting import quoted
+from lookalike.quoting import quoted, shown
 from lookalike.scan import Scanned, scan
 
 log = logging.getLogger(__name__)
 
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "lost+found"}
+_FIRST_DETAILS = 3  # of each reason that entries are left out for, in a refusal
 
 
 def write_manifest(
@@ -55,9 +57,13 @@ def write_manifest(
     """
     apart = [report.parent, *filter(None, [cache])]
     tables, facts = build_manifest(data, cache=cache, threads=threads, apart=apart)
+    try:
+        _require_no_bad_image(data, tables, facts)
+        _require_enough(data, tables, facts)
+    except LookalikeError:
+        log.info("%s", summary(facts, written=False))
+        raise
     log.info("%s", summary(facts))
-    _require_no_bad_image(data, facts)
-    _require_enough(data, tables, facts)
     for split in SPLITS:
         files.write_parquet(outputs[split], tables[split])
     files.write_json(report, facts)
@@ -233,19 +239,29 @@ def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[A
     )
 
 
-def _require_no_bad_image(data: DataSettings, report: Report) -> None:
-    if data.on_bad_image != "fail":
-        return
-    lines = [
-        f"  {split}: {reason['count']} {name}: {named(reason)}"
-        for split in SPLITS
-        for name, reason in report["splits"][split]["reasons"].items()
-    ]
-    if lines:
+def _require_no_bad_image(
+    data: DataSettings, tables: Mapping[str, pa.Table], report: Report
+) -> None:
+    if data.on_bad_image == "fail" and (lines := _left_out(tables, report, SPLITS)):
         raise LookalikeError(
             "data.on_bad_image is fail and some entries cannot be used. Mend or remove them, or "
-            "set it to skip:\n" + "\n".join(lines)
+            f"set it to skip:{lines}"
         )
+
+
+def _left_out(tables: Mapping[str, pa.Table], report: Report, splits: Iterable[str]) -> str:
+    """What is left out of some splits and why, a line a reason and one for each first detail."""
+    lines = []
+    for split in splits:
+        rows = tables[split].select(["image_id", "status", "detail"])
+        for reason, counted in report["splits"][split]["reasons"].items():
+            lines.append(f"  {split}: {counted['count']:,} {reason}: {named(counted)}")
+            of_reason = rows.filter(pc.equal(rows["status"], reason)).slice(0, _FIRST_DETAILS)
+            names_of: dict[str, str] = {}
+            for name, _, detail in zip(*(c.to_pylist() for c in of_reason.columns), strict=True):
+                names_of.setdefault(detail, name)
+            lines += [f"    {shown(name)}: {detail}" for detail, name in names_of.items()]
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
@@ -253,29 +269,47 @@ def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: 
         counts = report["splits"][split]
         if not counts["ok"]:
             labels = data.train_labels_path if split == "train" else data.test_labels_path
+            unlisted = counts["unlisted_files"]
             raise LookalikeError(
                 f"There is no usable {split} image: {counts['entries']} entries of {labels} belong "
-                f"to {data.folder(split)}"
-                + "".join(f"; {r['count']} {n}: {named(r)}" for n, r in counts["reasons"].items())
-                + ". A key is the file's path inside that folder."
+                f"to {data.folder(split)}."
+                + " A key is the file's path inside that folder."
+                * (not counts["entries"] or "missing_file" in counts["reasons"])
+                + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
+                + _left_out(tables, report, [split])
             )
+    of_training = _left_out(tables, report, ["train"])
     classes = report["splits"]["train"]["classes"]
     if classes < 2:
         label = usable(tables["train"])["label"][0].as_py()
         raise LookalikeError(
             f"All usable training images have one label, {quoted(label)}; training needs two "
-            f"classes or more in {data.train_labels_path}."
+            f"classes or more in {data.train_labels_path}.{_besides(of_training)}"
         )
-    if report["classes_without_positive"]["count"] == classes:
+    alone = report["classes_without_positive"]
+    if alone["count"] == classes:
         raise LookalikeError(
             f"None of the {classes} training classes has two usable images, so there is no pair of "
-            f"one class to learn from; see {data.train_labels_path}."
+            f"one class to learn from: {named(alone)}; see {data.train_labels_path}."
+            f"{_besides(of_training)}"
         )
     of_queries, of_gallery = (
-        set(usable(tables[split])["label"].to_pylist()) for split in ("query", "gallery")
+        sorted(set(usable(tables[split])["label"].to_pylist())) for split in ("query", "gallery")
     )
-    if not of_queries & of_gallery:
+    if not set(of_queries) & set(of_gallery):
+        alike = nearly_equal_labels([*of_queries, *of_gallery])
         raise LookalikeError(
             "No query has an image of its class in the gallery, so there is nothing to find "
-            f"and nothing to score; see {data.test_labels_path}."
+            f"and nothing to score; see {data.test_labels_path}. Labels of the queries: "
+            f"{_first(of_queries)}; of the gallery: {_first(of_gallery)}."
+            + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
+            + _besides(_left_out(tables, report, ["query", "gallery"]))
         )
+
+
+def _besides(left_out: str) -> str:
+    return f" Left out are:{left_out}" if left_out else ""
+
+
+def _first(labels: Sequence[str]) -> str:
+    return named({"count": len(labels), "first": labels[:FIRST]})
