@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from lookalike.checks import require_scorable, require_trainable
 from lookalike.code import code_digest, software
 from lookalike.config import (
     image_settings,
@@ -27,6 +28,7 @@ from lookalike.data_layout import (
 from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
+from lookalike.files import read_json
 from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
 from snakemake.io import get_flag_value
@@ -175,6 +177,31 @@ def manifest_of(split):
         return file
 
     return manifest
+
+
+def data_facts():
+    """The content of data_report.json, once the manifest is made."""
+    return read_json(here(checkpoints.manifest.get().output.report))
+
+
+def trainable_manifest(wildcards):
+    """Input function: the training images' manifest; an error where the recipe cannot use them."""
+    file = manifest_of("train")(wildcards)
+    recipe = recipe_of(wildcards.run)
+    if workflow.is_main_process:
+        with told():
+            batch = config["recipes"][recipe]["batch"]
+            require_trainable(data_facts(), recipe, batch)
+    return file
+
+
+def scorable_manifest(wildcards):
+    """Input function: the queries' manifest; an error where there is nothing to score."""
+    file = manifest_of("query")(wildcards)
+    if workflow.is_main_process:
+        with told():
+            require_scorable(data_facts(), config["metrics"])
+    return file
 
 
 def training_images(wildcards):

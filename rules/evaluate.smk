@@ -3,7 +3,7 @@ rule metrics:
         query="<results>/{model}/embeddings/query.parquet",
         gallery="<results>/{model}/embeddings/gallery.parquet",
         # A touched but equal manifest is looked at again, and nothing here runs.
-        query_manifest=manifest_of("query"),
+        query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
     output:
         metrics="<results>/{model}/metrics.json",

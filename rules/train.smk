@@ -1,6 +1,6 @@
 rule train:
     input:
-        manifest=manifest_of("train"),
+        manifest=trainable_manifest,
         pixels=lambda wildcards: f"{config['results']}/pixels/"
         f"{digest_of(IMAGES[recipe_of(wildcards.run)])}.parquet",
     output:

@@ -64,6 +64,10 @@ def data_report(
         own[query].add(item)
     alone = [label for label, count in labels["train"].items() if count == 1]
     distractors = labels["gallery"].keys() - labels["query"].keys()
+    nothing_to_find = {
+        exclude: _counted(_without_relevant(images["query"], images["gallery"], own, exclude))
+        for exclude in ("none", "same_file", "same_content")
+    }
     report: Report = {
         "splits": {
             split: _split(table, labels[split], unlisted[split]) for split, table in tables.items()
@@ -83,7 +87,8 @@ def data_report(
             sorted(labels["train"].keys() & (labels["query"].keys() | labels["gallery"].keys()))
         ),
         "classes_without_positive": _counted(sorted(alone)),
-        "queries_without_relevant": _counted(_without_relevant(images["query"], images, own)),
+        "queries_without_relevant": nothing_to_find["same_file"],
+        "nothing_to_find": nothing_to_find,
         "distractors": {
             "images": sum(labels["gallery"][label] for label in distractors),
             "classes": len(distractors),
@@ -257,18 +262,26 @@ def _tiny(table: pa.Table) -> list[str]:
 
 def _without_relevant(
     queries: Iterable[_Image],
-    images: Mapping[str, list[_Image]],
+    gallery: Iterable[_Image],
     own: Mapping[str, set[str]],
+    exclude: str,
 ) -> list[str]:
-    """Queries whose class has no gallery item but, at most, the query's own file."""
-    label_of = {item.image_id: item.label for item in images["gallery"]}
+    """Queries whose class has no gallery item but, at most, those that `exclude` leaves out.
+
+    That is by `metrics.exclude` none, the query's own file, or all that equal it byte for byte.
+    """
+    label_of = {item.image_id: item.label for item in gallery}
     items = Counter(label_of.values())
-    return [
-        query.image_id
-        for query in queries
-        if items[query.label]
-        == sum(label_of[item] == query.label for item in own.get(query.image_id, ()))
-    ]
+    copies = Counter((item.label, item.sha256) for item in gallery)
+
+    def left_out(query: _Image) -> int:
+        if exclude == "none":
+            return 0
+        if exclude == "same_content":
+            return copies[query.label, query.sha256]
+        return sum(label_of[item] == query.label for item in own.get(query.image_id, ()))
+
+    return [query.image_id for query in queries if items[query.label] == left_out(query)]
 
 
 def _labelled_twice(images: Mapping[str, list[_Image]]) -> list[str]:
