@@ -31,6 +31,7 @@ from lookalike.errors import LookalikeError
 from lookalike.files import read_json
 from lookalike.needs import Work, images_in, memory_mb, minutes
 from lookalike.shards import shard_digest
+from lookalike.surroundings import names_are_unicode
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
@@ -68,6 +69,17 @@ def resolve_config():
     return resolve(layers, schema)
 
 
+@told()
+def require_names():
+    """See that files can be named: jobs inherit the locale."""
+    if not names_are_unicode():
+        raise LookalikeError(
+            "by this locale (LC_ALL, LANG), files with other than its own letters cannot be named; "
+            "start with PYTHONUTF8=1 set"
+        )
+
+
+require_names()
 settings = resolve_config()
 config.clear()
 config.update(settings)

@@ -24,6 +24,7 @@ LEFT_OUT = {
     "progress",
     "quoting",
     "seals",
+    "surroundings",
 }
 SCRIPTS = code.PACKAGE.parent / "scripts"
 # Libraries that numbers and pictures come from, by the name they import as.

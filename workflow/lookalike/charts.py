@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -88,7 +89,7 @@ def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -
 
     `share` fixes the vertical axis to 0 to 1.
     """
-    with matplotlib.rc_context(_SETTINGS):
+    with _own_style():
         figure, axes = _panel(height=2.3)
         for line in lines:
             x, y = zip(*line.points, strict=True)
@@ -115,7 +116,7 @@ def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) ->
 
     Lines through ring and disc span the 95 % intervals. `share` fixes the axis to 0 to 1.
     """
-    with matplotlib.rc_context(_SETTINGS):
+    with _own_style():
         figure, axes = _panel(height=0.62 + 0.36 * len(rows))
         for place, row in enumerate(rows):
             colour = _SERIES[row.style % SERIES]
@@ -134,6 +135,15 @@ def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) ->
         else:
             axes.set_xlim(left=0)
         return _inline(figure, name, label)
+
+
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """Draw by matplotlib's defaults and `_SETTINGS`, whatever the user has set."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
 
 
 def _measured(axes: Axes, measured: Measured, place: float, colour: str, fill: str) -> None:

@@ -20,9 +20,9 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).resolve().parent
 
 # What each step's result depends on. Left out on purpose: errors, logs, progress, quoting, guard,
-# seals, lifeline, devices, gpu_slots, launch and interruption, which change what is said, or where
-# and when it is done, not what is made; and this module. tests/test_code.py holds it against the
-# real imports.
+# seals, lifeline, devices, gpu_slots, launch, interruption and surroundings, which change what is
+# said, or where and when it is done, not what is made; and this module. tests/test_code.py holds it
+# against the real imports.
 _FILES = ("digests", "files")
 DECODING = (
     "as_shown",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lookalike import lifeline
+from lookalike import lifeline, surroundings
 from lookalike.errors import LookalikeError
 from lookalike.interruption import Interrupted
 from lookalike.seals import seal, unseal
@@ -31,12 +31,13 @@ def step(
     """Run a step: log to `log_file` and standard error, and end errors in one clear way.
 
     A `LookalikeError` prints its message alone and exits with status 1; any other exception is a
-    defect and its traceback goes to both places.
+    defect and its traceback goes to both places. What a step works with is imported inside: then a
+    failed import stands in the log, too, and libraries see nothing of the user's surroundings.
 
     Args:
         log_file: begun anew.
         outputs: files that the step writes; sealed when it is done, see `lookalike.seals`.
-        add: what stands in it stays.
+        add: what stands in it stays: this is one of several processes of a step.
         only_errors: nothing else is logged.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
@@ -55,6 +56,7 @@ def step(
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # where the log cannot be written, the terminal has it
     lifeline.follow()
+    surroundings.put_aside(place=not add)
     outputs = list(outputs)
     started = time.monotonic()
     try:

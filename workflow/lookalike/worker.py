@@ -9,11 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from torch.distributed import DistError
-
 from lookalike.errors import LookalikeError
 from lookalike.logs import step
-from lookalike.training_run import TrainingJob, train_run
 
 
 def main() -> None:
@@ -22,6 +19,10 @@ def main() -> None:
     told = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     first = os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
     with step(told["log"], add=True, only_errors=not first):
+        from torch.distributed import DistError
+
+        from lookalike.training_run import TrainingJob, train_run
+
         try:
             train_run(TrainingJob(**told["job"]))
         except RuntimeError as error:

@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from lookalike.comparison import headline_table, write_comparison
 from lookalike.logs import log, step
 
 with step(snakemake.log[0], snakemake.output):
+    from lookalike.comparison import headline_table, write_comparison
+
     table = write_comparison(
         [
             (recipe, seed, Path(metrics).parent)

@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from lookalike.demo import build_demo
 from lookalike.logs import step
 
 with step(snakemake.log[0]):
+    from lookalike.demo import build_demo
+
     build_demo(
         Path(snakemake.output.train).parent,
         seed=snakemake.params.seed,

@@ -1,10 +1,11 @@
 from pathlib import Path
 
-from lookalike.data_layout import DataSettings
 from lookalike.logs import step
-from lookalike.manifest import write_manifest
 
 with step(snakemake.log[0], snakemake.output):
+    from lookalike.data_layout import DataSettings
+    from lookalike.manifest import write_manifest
+
     write_manifest(
         DataSettings.from_dict(snakemake.params.data),
         {split: Path(snakemake.output[split]) for split in ("train", "query", "gallery")},

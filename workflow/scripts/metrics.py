@@ -1,12 +1,13 @@
 from pathlib import Path
 
-import torch
-
-from lookalike.evaluation import evaluate_files
 from lookalike.logs import step
 
-torch.set_num_threads(snakemake.threads)
 with step(snakemake.log[0], snakemake.output):
+    import torch
+
+    from lookalike.evaluation import evaluate_files
+
+    torch.set_num_threads(snakemake.threads)
     evaluate_files(
         Path(snakemake.input.query),
         Path(snakemake.input.gallery),

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from lookalike.logs import step
-from lookalike.pixels import write_pixels
 
 with step(snakemake.log[0], snakemake.output):
+    from lookalike.pixels import write_pixels
+
     write_pixels(
         Path(snakemake.input.manifest),
         Path(snakemake.params.folder),

@@ -1,10 +1,11 @@
 from pathlib import Path
 
-from lookalike.data_layout import SPLITS
 from lookalike.logs import step
-from lookalike.report import write_report
 
 with step(snakemake.log[0], snakemake.output):
+    from lookalike.data_layout import SPLITS
+    from lookalike.report import write_report
+
     write_report(
         Path(snakemake.output[0]),
         template=Path(snakemake.params.template),
