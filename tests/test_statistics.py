@@ -170,7 +170,7 @@ def test_intervals_of_classes_do_not_depend_on_the_memory_they_take(
     memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = np.random.default_rng(0)
-    values, units = generator.random(50), [str(i) for i in generator.integers(7, size=50)]
+    values, units = generator.random(50), [str(i) for i in generator.integers(11, size=50)]
     drawn = np.concatenate(list(resampled_units(len(set(units)), resamples=2000, seed=0)))
     members = [np.flatnonzero(np.array(units) == name) for name in sorted(set(units))]
     medians = [
@@ -185,8 +185,8 @@ def test_intervals_of_classes_do_not_depend_on_the_memory_they_take(
 
 
 def test_names_of_classes_that_differ_in_their_end_are_two_classes() -> None:
-    values = np.array([0.0, 1.0])
-    assert interval(values, ["a", "a\0"]) == interval(values, ["a", "b"])
+    values, rest = np.arange(12.0), list("cdefghijkl")
+    assert interval(values, ["a", "a\0", *rest]) == interval(values, ["a", "b", *rest])
 
 
 @pytest.mark.parametrize("median", [False, True])

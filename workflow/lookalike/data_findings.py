@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike.quoting import shown
-from lookalike.sampling import UnevenDraws
+
+if TYPE_CHECKING:  # the Snakefile names findings, and imports nothing heavy
+    from lookalike.sampling import UnevenDraws
 
 Report = dict[str, Any]
 
