@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -249,6 +248,5 @@ def test_a_small_chunk_is_hashed_whenever_it_is_read(
     folder: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storing, "SMALL", 10**6)
-    logging.getLogger("lookalike").setLevel(logging.WARNING)
     opened(folder)
     assert len(hashed) == CHUNKS
