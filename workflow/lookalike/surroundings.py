@@ -27,11 +27,14 @@ _PUT_ASIDE = (
     # Of Python, for processes that the step starts.
     *("PYTHONOPTIMIZE", "PYTHONWARNINGS"),
 )
-# Of these, what says where things are kept, how much memory is taken or how machines are reached.
+# Of these, what says where things are kept, how much memory is taken, how machines are reached, or
+# what a processor needs that a library takes for another one.
 _LEFT = (
     "MPLCONFIGDIR",
     "NUMBA_CACHE_DIR",
     "NUMPY_MADVISE_HUGEPAGE",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
     "PYTORCH_ENABLE_MPS_FALLBACK",
     "TORCHELASTIC_",
     "TORCH_DISTRIBUTED_",
