@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 import brute_force
 from brute_force import Item
 from lookalike.errors import LookalikeError
-from lookalike.ranking import rank
+from lookalike.ranking import distinct, rank
 from lookalike.relevance import repeated, tie_order
 from lookalike.scores import Scorer, normalised, score_matrix
 from lookalike.streams import Items
@@ -348,6 +348,15 @@ def test_few_queries_with_many_relevant_items_keep_all_threads_busy(
     finally:
         torch.set_num_threads(threads)
     assert not meet.broken
+
+
+@pytest.mark.parametrize(("n_items", "n_gallery"), [(0, 0), (0, 9), (3, 1000), (900, 1000)])
+def test_distinct_is_numpys_unique(n_items: int, n_gallery: int) -> None:
+    items = np.random.default_rng(0).integers(max(1, n_gallery), size=n_items).astype(np.int32)
+    for found, expected in zip(
+        distinct(items, n_gallery), np.unique(items, return_inverse=True), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_tiles_and_strips_divide_evenly_among_threads() -> None:

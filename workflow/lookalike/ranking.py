@@ -202,7 +202,7 @@ class _Search:
         self.n_gallery = relevance.n_gallery - np.diff(starts)
         if len(left_out):
             self.relevant, self.apart = _without(self.relevant, _marks(starts, left_out))
-        self.wanted, columns = np.unique(self.relevant.item, return_inverse=True)
+        self.wanted, columns = distinct(self.relevant.item, relevance.n_gallery)
         self.relevant = _marks(self.relevant.start, columns)
         self.score = np.empty(len(columns), np.float32)
 
@@ -323,6 +323,17 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
     )
     lay_grid(levels)
     return levels, level_item
+
+
+def distinct(items: Int32s, n_gallery: int) -> tuple[Int32s, Int64s]:
+    """Some gallery positions each once, ascending, and where among these each of them is."""
+    if len(items) < n_gallery // 16:
+        return np.unique(items, return_inverse=True)
+    # Many: a look at all positions is quicker than sorting these.
+    there = np.zeros(n_gallery, np.bool_)
+    there[items] = True
+    place = np.cumsum(there) - 1
+    return np.flatnonzero(there).astype(np.int32), place[items]
 
 
 def _marks(starts: Int64s, items: NDArray[np.integer]) -> Marks:
