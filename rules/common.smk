@@ -29,7 +29,7 @@ from lookalike.devices import gpu_count
 from lookalike.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
 from lookalike.files import read_json
-from lookalike.needs import Work, images_in, memory_mb, minutes
+from lookalike.needs import Work, images_in, memory_mb, minutes, passes_of
 from lookalike.shards import shard_digest
 from lookalike.surroundings import names_are_unicode
 from snakemake.io import get_flag_value
@@ -326,10 +326,11 @@ def reading(wildcards, input):
 def training(wildcards, input):
     """Work function: a training."""
     recipe = config["recipes"][recipe_of(wildcards.run)]
-    batch = recipe["batch"]
+    batch, images = recipe["batch"], images_in([here(input.manifest)])
+    largest_class = data_facts()["splits"]["train"]["images_per_class"]["max"]
     return Work(
-        images_in([here(input.manifest)]),
-        passes=recipe["epochs"],
+        images,
+        passes=passes_of(recipe["epochs"], images, largest_class, batch),
         image_size=IMAGES[recipe_of(wildcards.run)]["size"],
         batch=batch.get("size") or batch["classes"] * batch["images_per_class"],
         gpus=gpus(gpus_of_recipe)(wildcards),

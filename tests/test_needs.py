@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawings import write_data
-from lookalike.needs import NEEDS, SNAKEMAKE_MB, Work, images_in, memory_mb, minutes
+from lookalike.needs import NEEDS, SNAKEMAKE_MB, Work, images_in, memory_mb, minutes, passes_of
+from lookalike.sampling import balanced_batches
 from snakemake_runs import QUICK, snakemake, write_settings
 
 works = st.builds(
@@ -43,6 +45,28 @@ def test_more_work_and_another_attempt_ask_for_more(step: str, work: Work, attem
     threads = replace(work, threads=2 * work.threads)
     assert memory_mb(step, threads, attempt) >= memory_mb(step, work, attempt)
     assert minutes(step, threads, attempt) <= minutes(step, work, attempt)
+
+
+@settings(derandomize=True)
+@given(
+    st.lists(st.integers(2, 40), min_size=2, max_size=12),
+    st.integers(2, 200),
+    st.integers(2, 8),
+    st.integers(2, 4),
+)
+def test_a_large_class_makes_passes_of_the_whole_as_the_batches_do(
+    sizes: list[int], largest: int, classes: int, images_per_class: int
+) -> None:
+    labels = np.repeat(np.arange(len(sizes) + 1), [*sizes, largest])
+    batch = {"name": "balanced", "classes": classes, "images_per_class": images_per_class}
+    passes = passes_of(3, len(labels), max(*sizes, largest), batch)
+    batches = balanced_batches(labels, classes, images_per_class, np.random.default_rng(0))
+    drawn = 3 * sum(map(len, batches))
+    # Classes of few images in places of many are drawn more often than that, up to twice or so.
+    assert passes >= 3
+    if largest >= 10 * sum(sizes) and classes <= len(sizes):
+        assert passes * len(labels) == pytest.approx(drawn)
+    assert passes_of(3, len(labels), largest, {"name": "shuffled", "size": 9}) == 3
 
 
 def test_a_real_run_stays_within_what_it_asked_for(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ and each attempt asks for more. Imports nothing heavy: every job parses the Snak
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Work:
 
     Attributes:
         images: that it reads.
-        passes: how often it goes through them.
+        passes: how often it goes through them, on average.
         image_size: pixels on each side, where a network sees them.
         batch: images in one pass of the network.
         gpus: that the job asks for.
@@ -79,7 +80,7 @@ class Work:
     """
 
     images: int
-    passes: int = 1
+    passes: float = 1
     image_size: int = 0
     batch: int = 0
     gpus: int = 0
@@ -118,6 +119,25 @@ def minutes(step: str, work: Work, attempt: int = 1) -> int:
     seconds = work.images * work.passes * larger / (need.per_second * cores)
     seconds += work.scores / SCORES_PER_SECOND
     return math.ceil((LEAST_MINUTES + MARGIN * seconds / 60) * attempt)
+
+
+def passes_of(epochs: int, images: int, largest_class: int, batch: Mapping[str, Any]) -> float:
+    """How often a training goes through its images, on average.
+
+    Balanced batches are full, and hold a class once: one large class makes them draw the others
+    again and again (see `lookalike.sampling`).
+
+    Args:
+        epochs: of the training.
+        images: that it has.
+        largest_class: images of the largest class.
+        batch: a recipe's settings of that name.
+    """
+    if batch["name"] != "balanced" or not images:
+        return epochs
+    n_batches = math.ceil(largest_class / batch["images_per_class"])
+    drawn = n_batches * batch["classes"] * batch["images_per_class"]
+    return epochs * max(1.0, drawn / images)
 
 
 def images_in(paths: Iterable[str | Path]) -> int:
