@@ -125,7 +125,9 @@ def test_messages_name_what_is_lacking_and_the_remedy() -> None:
     with pytest.raises(LookalikeError, match=r"no_relevant is error, and 1 of 8 queries .*: q0"):
         require_scorable(report, {"exclude": "none", "no_relevant": "error"})
     report = report_of({"train": [*one, ("again", "0", "9")]}, [])
-    with pytest.raises(LookalikeError, match=r"recipe mine: .* 8 classes, 1 has two.*: 1, 2, 3"):
+    with pytest.raises(
+        LookalikeError, match=r"recipe mine: .* 7 of 8 classes have but one: 1, 2, 3"
+    ):
         require_trainable(report, "mine", BALANCED)
 
 

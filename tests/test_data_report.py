@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.config import read_yaml, resolve
-from lookalike.data_findings import named, summary
-from lookalike.data_report import USUAL_BATCH, data_report, nearly_equal_labels
+from lookalike.data_findings import USUAL_BATCH, named, summary
+from lookalike.data_report import data_report, nearly_equal_labels
 from lookalike.links import resolved_files, same_files
 from lookalike.manifest_table import SCHEMA, usable
 from lookalike.quoting import quoted

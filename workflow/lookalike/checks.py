@@ -35,8 +35,8 @@ def require_trainable(report: Report, recipe: str, batch: Mapping[str, Any]) -> 
     if batch["name"] == "balanced" and classes - alone["count"] < 2:
         raise LookalikeError(
             f"recipe {recipe}: balanced batches need two training classes of two usable images "
-            f"each or more; of {classes:,} classes, {classes - alone['count']:,} has two. Of one "
-            f"image are: {named(alone)}. Add images of these classes, or set batch: "
+            f"each or more; {alone['count']:,} of {classes:,} classes have but one: "
+            f"{named(alone)}. Add images of these classes, or set batch: "
             "{name: shuffled} in the recipe, which takes what pairs there are"
         )
 

@@ -7,6 +7,11 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core import config
+
+# numba reads this file of the working directory again before each compilation: whoever left it
+# there would decide what is computed.
+config._config_fname = ""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # the Snakefile names findings, and imports nothing heavy
 
 Report = dict[str, Any]
 
+USUAL_BATCH = (8, 3)
+"""Classes, and images of each, in a batch of recipe `default` as it comes."""
+
 TINY = 16
 """Pixels: images with a shorter side are pointed out."""
 
@@ -250,7 +253,8 @@ def _drawn(report: Report, uneven: UnevenDraws | None) -> Iterator[str]:
         )
     if uneven:
         yield (
-            f"Training classes differ in size. In class-balanced batches as of recipe `default`, "
+            f"Training classes differ in size. In class-balanced batches of "
+            f"{USUAL_BATCH[0]} classes x {USUAL_BATCH[1]} images (the default), "
             f"an epoch draws each image of a class of {uneven.large:,} "
             f"{_times(uneven.large_draws)}, and each of a class of {uneven.small:,} "
             f"{_times(uneven.small_draws)}, to fill {_n(uneven.batches, 'batch', 'batches')}. "

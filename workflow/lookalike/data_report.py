@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lookalike.data_findings import TINY, Report, findings
+from lookalike.data_findings import TINY, USUAL_BATCH, Report, findings
 from lookalike.looks import Looks, nearest
 from lookalike.manifest_table import usable
 from lookalike.quoting import quoted, shown
@@ -25,7 +25,6 @@ from lookalike.unseen import visible
 FIRST = 5  # names given as examples
 _NUMBER = re.compile(r"\d+")
 NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
-USUAL_BATCH = (8, 3)  # classes and images of each in a batch of recipe `default`
 
 
 class _Image(NamedTuple):

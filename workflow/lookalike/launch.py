@@ -44,7 +44,8 @@ def launch(job: TrainingJob, log_file: str | Path, keep_open: Sequence[int] = ()
     with tempfile.TemporaryDirectory(prefix="lookalike-") as folder:
         told = Path(folder) / "job.json"
         told.write_text(json.dumps({"log": str(log_file), "job": asdict(job)}), encoding="utf-8")
-        worker = [sys.executable, "-m", "lookalike.worker", str(told)]
+        # -P: modules in the working directory are the user's, not ours.
+        worker = [sys.executable, "-P", "-m", "lookalike.worker", str(told)]
         with _passing_on_signals() as (children, asked):
             for command, environment in commands(worker, job.processes, job.threads, os.environ):
                 children.append(

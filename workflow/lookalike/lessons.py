@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+SHARES = ("zero_loss", "without_positives", "without_negatives")
+"""Columns of the history: the share of steps whose loss was exactly 0, whose batch held no two
+images of one class, or none of two."""
+
 REMEDIES = {
     "contrastive": "raise loss.margin",
     "triplet": "raise loss.margin, or take loss.mining: all",
@@ -45,7 +49,7 @@ def taught_nothing(epoch: Mapping[str, Any], recipe: Mapping[str, Any]) -> str |
     if epoch["without_positives"]:
         remedy = f"take batches with batch.name: balanced, or {remedy}"
     lacking = epoch["without_positives"] + epoch["without_negatives"]
-    pairs = f" ({lacking:.0%} of the batches had no pairs to compare)" if lacking else ""
+    pairs = f" ({lacking:.2g} of the batches had no pairs to compare)" if lacking else ""
     return f"the loss was exactly 0 in every step{pairs}, so nothing was learned; {remedy}"
 
 
@@ -53,7 +57,7 @@ def never_taught(history: Sequence[Mapping[Any, Any]], recipe: Mapping[str, Any]
     """Why a whole training taught the network nothing, or half of what it should.
 
     Args:
-        history: a mapping per epoch, at least one.
+        history: a mapping per epoch.
         recipe: the recipe's settings.
 
     Returns:
@@ -61,6 +65,7 @@ def never_taught(history: Sequence[Mapping[Any, Any]], recipe: Mapping[str, Any]
         None.
     """
     reasons = [taught_nothing(epoch, recipe) for epoch in history]
-    if not all(reasons):
+    if not reasons or not all(reasons):
         return None
-    return f"in every one of its {len(history)} epochs, {reasons[-1]}"
+    epochs = f"every one of its {len(history)} epochs" if len(history) > 1 else "its only epoch"
+    return f"in {epochs}, {reasons[-1]}"

@@ -223,7 +223,7 @@ def _untaught(run: Results) -> list[str]:
     """A warning of a training, or of epochs of it, that taught the network nothing, if any did."""
     if reason := never_taught(run.history.to_dict("records"), run.model["settings"]):
         return [f"The training of {run.name} did not do what it is for: {reason}."]
-    if epochs := run.untaught:
+    if epochs := run.epochs_of_loss_zero:
         return [
             f"{run.name} learnt nothing in {len(epochs):,} of {len(run.history):,} epochs "
             f"({_ranges(epochs)}): the loss was exactly 0 in every step."

@@ -12,8 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lookalike.comparison import METRICS_KEYS, UNTRAINED, Run, run_name
+from lookalike.errors import LookalikeError
 from lookalike.files import read_json
+from lookalike.lessons import SHARES
 from lookalike.parquet import opened, read_frame, reading
+from lookalike.quoting import shown_path
 
 Rows = Mapping[tuple[str, str], Mapping[str, Any]]
 """Rows of the comparison by run and state."""
@@ -72,20 +75,27 @@ class Results:
         return {**self.model["settings"], "image": self.model["image"]}
 
     @property
-    def untaught(self) -> list[int]:
-        """The epochs of which no step taught the network anything: their loss was 0, exactly."""
+    def epochs_of_loss_zero(self) -> list[int]:
+        """The epochs in whose every step the loss was exactly 0, which teaches nothing."""
         epochs: list[int] = self.history.loc[self.history["zero_loss"] == 1, "epoch"].tolist()
         return epochs
 
     @property
-    def never_taught(self) -> bool:
+    def loss_always_zero(self) -> bool:
         """Whether that holds for the whole training."""
-        return 0 < len(self.untaught) == len(self.history)
+        return 0 < len(self.epochs_of_loss_zero) == len(self.history)
 
 
 def read_results(run: Run, place: int) -> Results:
     """Read the files of `run`, all but its long tables."""
     recipe, seed, folder = run
+    history = read_frame(folder / "history.parquet")
+    for column in SHARES:
+        if column not in history:
+            raise LookalikeError(
+                f"{shown_path(folder / 'history.parquet')}: there is no column {column!r}: an "
+                f"earlier version wrote it; delete the folder {shown_path(folder)} and run again"
+            )
     return Results(
         recipe,
         seed,
@@ -93,7 +103,7 @@ def read_results(run: Run, place: int) -> Results:
         _read_scores(folder),
         _read_scores(folder / UNTRAINED),
         read_json(folder / "model.json", {"settings": dict, "image": dict}),
-        read_frame(folder / "history.parquet"),
+        history,
     )
 
 

@@ -31,7 +31,6 @@ _PUT_ASIDE = (
 # what a processor needs that a library takes for another one.
 _LEFT = (
     "MPLCONFIGDIR",
-    "NUMBA_CACHE_DIR",
     "NUMPY_MADVISE_HUGEPAGE",
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
@@ -40,7 +39,9 @@ _LEFT = (
     "TORCH_DISTRIBUTED_",
     "TORCH_NCCL_",
 )
-_LEFT_ENDINGS = ("_ALLOC_CONF", "_NUM_THREADS")
+_LEFT_ENDINGS = ("_ALLOC_CONF", "_CACHE", "_CACHE_DIR", "_HOME", "_NUM_THREADS")
+# No work here is done by numba's own threads, and a number that is none ends its import.
+_NEVER_LEFT = "NUMBA_NUM_THREADS"
 # A process's place among those of one training.
 _PLACE = (
     *("GROUP_RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"),
@@ -58,6 +59,7 @@ def put_aside(*, place: bool = True) -> None:
     """
     for name in list(os.environ):
         left = name.startswith(_LEFT) or name.endswith(_LEFT_ENDINGS)
+        left &= name != _NEVER_LEFT
         if (name.startswith(_PUT_ASIDE) and not left) or (place and name in _PLACE):
             del os.environ[name]
     if sys.warnoptions:  # python -W, or PYTHONWARNINGS: a warning of a library is no error here
