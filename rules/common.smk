@@ -327,14 +327,21 @@ def training(wildcards, input):
     """Work function: a training."""
     recipe = config["recipes"][recipe_of(wildcards.run)]
     batch, images = recipe["batch"], images_in([here(input.manifest)])
-    largest_class = data_facts()["splits"]["train"]["images_per_class"]["max"]
     return Work(
         images,
-        passes=passes_of(recipe["epochs"], images, largest_class, batch),
+        passes=passes_of(recipe["epochs"], images, largest_class(), batch),
         image_size=IMAGES[recipe_of(wildcards.run)]["size"],
         batch=batch.get("size") or batch["classes"] * batch["images_per_class"],
         gpus=gpus(gpus_of_recipe)(wildcards),
     )
+
+
+def largest_class():
+    """How many images the largest training class has; 0 where that is not known yet."""
+    path = results_folder() / "data_report.json"
+    if not path.exists():
+        return 0
+    return read_json(path)["splits"]["train"]["images_per_class"]["max"]
 
 
 def embedding(wildcards, input):

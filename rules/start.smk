@@ -1,11 +1,11 @@
 # A run's beginning: damaged results, folders that cannot be written, other runs, what kills left.
 import sys
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from lookalike import guard, lifeline
-from lookalike.cache import KINDS
+from lookalike.cache import KINDS, is_done
 from lookalike.devices import gpu_count
 from lookalike.errors import LookalikeError
 from lookalike.seals import broken, sealed
@@ -82,8 +82,13 @@ def begin():
                 "or `device: cpu`"
             )
         guard.require_writable(Path(config["cache"]), "cache")
-        caches = [Path(config["cache"]) / kind for kind in KINDS]
-        guard.require_open(caches, "cache", inside=True)
+        cache_folder = Path(config["cache"])
+        guard.require_open(
+            [cache_folder / kind for kind in KINDS],
+            "cache",
+            # Of no concern is what others keep there, or a job of theirs is about to write.
+            inside=partial(is_done, cache_folder),
+        )
         if RESULTS_ARE_HERE:
             guard.require_writable(results, "results")
             guard.hold(results)

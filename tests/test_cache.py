@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from lookalike.cache import DAY, KINDS, doomed, entries, foreign, prune
+from lookalike.cache import DAY, KINDS, doomed, entries, foreign, is_done, prune
 from lookalike.checkpoints import Checkpoint, Position
 from lookalike.cli import main
 from lookalike.errors import LookalikeError
@@ -397,3 +397,12 @@ def test_a_dry_run_lists_what_would_go(tmp_path: Path, capsys: pytest.CaptureFix
     } - set(going)
     with pytest.raises(SystemExit, match="2"):
         main(["cache", "--cache", str(tmp_path), "--dry-run"])
+
+
+def test_which_files_another_user_must_be_able_to_read(tmp_path: Path) -> None:
+    store = tmp_path / "pixels" / ("0" * 16)
+    done = store / f"{'a' * 32}.arrow"
+    assert is_done(tmp_path, done)
+    # A job writes it, or was killed while it did; or it is none of ours.
+    assert not is_done(tmp_path, store / f".{done.name}.x1{HALF_WRITTEN}")
+    assert not is_done(tmp_path, store / "notes.txt")

@@ -113,6 +113,12 @@ def foreign(cache: Path) -> list[str]:
     return sorted(found)
 
 
+def is_done(cache: Path, path: Path) -> bool:
+    """Whether a path below the cache has the name of a file of ours that is wholly written."""
+    match = _OURS.fullmatch(path.relative_to(cache).as_posix())
+    return match is not None and not any(match.groupdict().values())
+
+
 def doomed(
     cache: Path, *, older_than_days: float | None = None, model: str | None = None
 ) -> Iterator[tuple[Path, int]]:

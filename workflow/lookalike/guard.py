@@ -12,7 +12,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -62,14 +62,18 @@ def require_writable(folder: Path, setting: str) -> None:
 
 
 def require_open(
-    paths: Iterable[Path], setting: str, *, inside: bool = False, writing: bool = True
+    paths: Iterable[Path],
+    setting: str,
+    *,
+    inside: Callable[[Path], bool] | None = None,
+    writing: bool = True,
 ) -> None:
     """See that this user may work with what is there already, perhaps by another user.
 
     Args:
         paths: folders, to be read and written in, and files, to be read; those that are there.
         setting: that names the folder they are in, for the message.
-        inside: look at all that lies in the folders, too.
+        inside: look at what lies in the folders, too: at folders, and at files where it says so.
         writing: without, folders are only to be read.
 
     Raises:
@@ -78,8 +82,9 @@ def require_open(
     for path in paths:
         _require_access(path, setting, writing)
         for place, folders, names in os.walk(path) if inside else ():
-            for name in (*folders, *names):
-                _require_access(Path(place, name), setting, writing)
+            files = filter(inside, (Path(place, name) for name in names))
+            for found in (*(Path(place, name) for name in folders), *files):
+                _require_access(found, setting, writing)
 
 
 def _require_access(path: Path, setting: str, writing: bool) -> None:
@@ -117,8 +122,7 @@ def give_present_time(paths: Iterable[Path]) -> list[Path]:
     the clock has caught up. What is in them decides, and stays.
     """
     now = time.time()
-    # Less than a minute is how far the clocks of machines differ that share a disk.
-    ahead = [path for path in paths if path.exists() and path.stat().st_mtime > now + 60]
+    ahead = [path for path in paths if path.exists() and path.stat().st_mtime > now]
     for path in ahead:
         with suppress(OSError):  # another user's: then Snakemake says what it has to say
             os.utime(path, (now, now))
