@@ -84,7 +84,7 @@ def groups_per_class(
     has places enough, and holds the largest class at most once a batch; places that are left go to
     the classes that come least often. Equally large classes come equally often or once more, the
     latter only where no image comes more than twice as often then as one of another such class:
-    where that would be broken, there are a few more batches.
+    where that would be broken, there are more batches, up to three times as many.
 
     Args:
         sizes: int64 [c], images of each class, at least 2.
