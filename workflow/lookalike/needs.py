@@ -135,8 +135,8 @@ def passes_of(epochs: int, images: int, largest_class: int, batch: Mapping[str, 
     """
     if batch["name"] != "balanced" or not images:
         return epochs
-    n_batches = math.ceil(largest_class / batch["images_per_class"])
-    drawn = n_batches * batch["classes"] * batch["images_per_class"]
+    n_batches = math.ceil(largest_class / int(batch["images_per_class"]))
+    drawn = n_batches * int(batch["classes"]) * int(batch["images_per_class"])
     return epochs * max(1.0, drawn / images)
 
 
