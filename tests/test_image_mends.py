@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import struct
 import zlib
 from typing import Any
@@ -13,6 +14,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from image_matrix import RGB, Pixels, chunk
 from lookalike.decoding import open_rgb
@@ -114,6 +116,43 @@ class TestPng:
         for cut in (40, 400, 1000):
             assert status_of(content[:-cut]) in ("truncated", "damaged")
 
+    @pytest.mark.parametrize("interlaced", [False, True])
+    @pytest.mark.parametrize("kind", ["1", "L", "I;16", "P", "LA", "RGB", "RGBA"])
+    @pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 1), (1, 2), (3, 3), (9, 7), (8, 8)])
+    def test_data_that_end_in_order_before_the_pixels_do(
+        self, kind: str, size: tuple[int, int], interlaced: bool
+    ) -> None:
+        colours, bits, n_bytes = {
+            "1": (0, 1, 1 / 8),
+            "L": (0, 8, 1),
+            "I;16": (0, 16, 2),
+            "P": (3, 8, 1),
+            "LA": (4, 8, 2),
+            "RGB": (2, 8, 3),
+            "RGBA": (6, 8, 4),
+        }[kind]
+        width, height = size
+        header = struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, interlaced)
+        palette = chunk(b"PLTE", bytes(range(256)) * 3) if kind == "P" else b""
+        steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)]
+        steps += [(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+        rows = []
+        for x, y, across, down in steps if interlaced else [(0, 0, 1, 1)]:
+            n_columns = len(range(x, width, across))
+            rows += (
+                [1 + math.ceil(n_columns * n_bytes)] * len(range(y, height, down)) * (n_columns > 0)
+            )
+        # Marks of the decoder's own are among the values that pixels have.
+        for value in (0, 255, 113, 142, 0x55, 0xAA):
+            for n_rows in {0, 1, len(rows) // 2, len(rows) - 1, len(rows)}:
+                data = b"".join(b"\0" + bytes([value]) * (row - 1) for row in rows[:n_rows])
+                content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette
+                content += chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+                if n_rows == len(rows):
+                    assert read(content).shape == (height, width, 3)
+                else:
+                    assert status_of(content) == "truncated"
+
     def test_another_kind_of_png_is_named(self) -> None:
         content = png()
         with pytest.raises(BadImageError, match="CgBI") as caught:
@@ -196,3 +235,29 @@ class TestJpeg:
         settings = ImageSettings(24, "squash", "white", (0, 0, 0), (1, 1, 1), "fast")
         whole = load_pixels(stream.getvalue(), settings)
         assert np.array_equal(load_pixels(stream.getvalue()[:-2], settings), whole)
+
+
+class TestTiff:
+    @pytest.mark.parametrize("filled_up", [b"", b"\0", b"\0" * 9])
+    def test_a_strip_of_jpeg_that_ends_before_its_end_mark(self, filled_up: bytes) -> None:
+        stream = io.BytesIO()
+        Image.fromarray(PICTURES["noise"]).save(stream, "TIFF", compression="jpeg", quality=90)
+        with Image.open(stream) as image:
+            assert isinstance(image, TiffImageFile)
+            (place,), (length,) = image.tag_v2[273], image.tag_v2[279]
+        whole = stream.getvalue()
+        expected = read(whole)
+        content = bytearray(whole)
+        entry = content.index(struct.pack("<HHI", 279, 4, 1))
+        moved = content.index(struct.pack("<HHI", 273, 4, 1))
+
+        def with_strip(strip: bytes) -> bytes:
+            struct.pack_into("<I", content, entry + 8, len(strip))
+            struct.pack_into("<I", content, moved + 8, len(whole))
+            return bytes(content) + strip
+
+        strip = whole[place : place + length]
+        assert np.array_equal(read(with_strip(strip + filled_up)), expected)
+        for kept in (length // 3, length - 30, length - 2):
+            assert status_of(with_strip(strip[:kept])) == "truncated"
+            assert status_of(with_strip(strip[:kept] + filled_up)) == "truncated"

@@ -19,6 +19,18 @@ from lookalike import tiff
 from lookalike.errors import BadImageError
 from lookalike.wide_greys import to_8_bit
 
+# What a PNG's pixels are made to hold before they are read, in two ways: it tells which were not.
+_UNREAD: dict[str, tuple[int | tuple[int, ...], int | tuple[int, ...]]] = {
+    "1": (0, 255),
+    "I": (43690, 21845),
+    "I;16": (43690, 21845),
+    "L": (113, 142),
+    "P": (113, 142),
+    "LA": ((113, 7), (142, 248)),
+    "RGB": ((113, 7, 201), (142, 248, 54)),
+    "RGBA": ((113, 7, 201, 90), (142, 248, 54, 165)),
+}
+
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
@@ -61,8 +73,13 @@ def load(
         image._mode = image.rawmode = "RGBA"  # type: ignore[attr-defined]
     elif image.format == "PNG" and "transparency" in image.info:
         key = _transparent_colour(image)
+    if isinstance(image, TiffImageFile) and tiff.has_cut_jpegs(image, stream):
+        raise BadImageError("truncated", CUT_SHORT)
     try:
-        image.load()
+        if image.format == "PNG":
+            _load_png(image, stream)
+        else:
+            image.load()
     except OSError:
         if isinstance(image, TiffImageFile) and tiff.is_cut_short(image, stream):
             raise BadImageError("truncated", CUT_SHORT) from None
@@ -82,6 +99,36 @@ def load(
         canvas.paste(rgb.crop(frame), frame[:2])
         rgb = canvas
     return rgb, orientation
+
+
+def _load_png(image: ImageFile.ImageFile, stream: IO[bytes]) -> None:
+    """Load a PNG, and refuse one whose compressed data ends in order but before the last pixel.
+
+    Pillow says nothing of such data. Few files hold by chance what marks the last pixel as not
+    read: only those are read once more, marked in another way.
+    """
+    if _has_last_pixel(image, 0):
+        return
+    with Image.open(stream, formats=("PNG",)) as again:
+        if not _has_last_pixel(again, 1):
+            raise BadImageError("truncated", CUT_SHORT)
+
+
+def _has_last_pixel(image: ImageFile.ImageFile, which: int) -> bool:
+    """Load a PNG over pixels that hold a mark: whether the last to be read no longer does."""
+    if not image.tile or image.mode not in _UNREAD:
+        image.load()
+        return True
+    mark = _UNREAD[image.mode][which]
+    column, row = image.width - 1, image.height - 1
+    if image.info.get("interlace"):  # the last pass has the odd rows, the one before odd columns
+        if row:
+            row -= 1 - row % 2
+        elif column:
+            column -= 1 - column % 2
+    image.im = Image.new(image.mode, image.size, mark).im
+    image.load()
+    return image.getpixel((column, row)) != mark
 
 
 def orientation_of(image: Image.Image) -> int:

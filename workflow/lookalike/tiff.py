@@ -71,6 +71,7 @@ _IN_PLANES = {0: 0, 1: 0, 2: 1, 3: 0, 5: 0}
 
 _PLAIN, _PACKED = {1, 32773}, {5, 8, 32946, 34925, 50000}  # LZW, deflate, LZMA, Zstandard
 _FAX, _JPEG = {2, 3, 4}, 7
+_AFTER_JPEG = 64  # bytes within which a strip's JPEG ends: some programs fill strips up
 
 _COLOUR_NAMES = {
     0: "grey (white is 0)",
@@ -319,6 +320,24 @@ def put_right(image: TiffImageFile) -> None:
         colours = image.tag_v2[_COLOUR_MAP]
         if max(colours) < 256:  # as some programs write it, in 8 bits of the 16
             image.palette = ImagePalette.raw("RGB;L", bytes(colours))
+
+
+def has_cut_jpegs(image: TiffImageFile, stream: IO[bytes]) -> bool:
+    """Whether a strip or tile of JPEG of an opened TIFF ends before its end mark does.
+
+    The decoder shows grey for what lacks, without a word.
+    """
+    if image.tag_v2.get(_COMPRESSION) != _JPEG:
+        return False
+    for places, lengths in zip(_PLACES, _LENGTHS, strict=True):
+        for place, length in zip(
+            image.tag_v2.get(places, ()), image.tag_v2.get(lengths, ()), strict=False
+        ):
+            start = max(0, length - _AFTER_JPEG)
+            stream.seek(place + start)
+            if length and b"\xff\xd9" not in stream.read(length - start):
+                return True
+    return False
 
 
 def is_cut_short(image: TiffImageFile, stream: IO[bytes]) -> bool:
