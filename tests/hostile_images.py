@@ -354,6 +354,11 @@ PICTURES = (
         lambda: _whole("JPEG", quality=95, subsampling=0)()[:-2],
     ),
     Picture(
+        "segment.jpg",
+        "JPEG with a damaged segment beside its pixels",
+        lambda: long_jpeg(segment(0xEE, b"Adobe\0"), 1),
+    ),
+    Picture(
         "chunk.png",
         "PNG with a wrong checksum of a chunk beside its pixels",
         png_with_wrong_physical_size,
@@ -400,8 +405,15 @@ PICTURES = (
     ),
     Picture("cut.jpg", "truncated JPEG", _cut("JPEG"), SKIP, "truncated"),
     Picture("cut.png", "truncated PNG", _cut("PNG"), SKIP, "truncated"),
+    Picture(
+        "rows.png",
+        "PNG whose data end in order after half of its rows",
+        lambda: png(32, 32, zlib.compress((b"\0" + b"\x50" * 96) * 16)),
+        SKIP,
+        "truncated",
+    ),
     Picture("cut.gif", "truncated GIF", _cut("GIF"), SKIP, "truncated"),
-    Picture("cut.webp", "truncated WebP", _cut("WEBP"), SKIP, "damaged"),
+    Picture("cut.webp", "truncated WebP", _cut("WEBP"), SKIP, "truncated"),
     Picture("empty.jpg", "file of zero bytes", lambda: b"", SKIP, "empty_file"),
     Picture("text.jpg", "text named .jpg", lambda: b"see attached\n" * 50, SKIP, "not_an_image"),
     Picture("page.jpg", "web page named .jpg", lambda: _PAGE, SKIP, "not_an_image"),

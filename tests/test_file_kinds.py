@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -20,6 +21,18 @@ def refusal(content: bytes | bytearray) -> tuple[str, str]:
     with pytest.raises(BadImageError) as caught:
         open_rgb(bytes(content), "white")
     return caught.value.status, caught.value.detail
+
+
+def saved(mode: str, file_format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(RGB).convert(mode).save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def long_boxes(major: bytes, *compatible: bytes) -> bytes:
+    """The same with the length of the first box in 64 bits."""
+    body = major + bytes(4) + b"".join(compatible)
+    return b"\0\0\0\1ftyp" + struct.pack(">Q", 16 + len(body)) + body + bytes(64)
 
 
 def boxes(major: bytes, *compatible: bytes) -> bytes:
@@ -53,6 +66,16 @@ def boxes(major: bytes, *compatible: bytes) -> bytes:
         (b"IIU\0\x18\0\0\0" + bytes(64), "RW2"),
         (b"FUJIFILMCCD-RAW 0201" + bytes(64), "RAF"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + b"\0\0" + bytes(64), "CR2"),
+        (long_boxes(b"heic", b"mif1"), "HEIC"),
+        (long_boxes(b"mif1", b"mif1", b"heic"), "HEIC"),
+        (long_boxes(b"crx ", b"isom"), "CR3"),
+        (boxes(b"mif1", b"heic", b"avif"), "HEIC"),
+        *((saved(mode, "TGA"), "TGA") for mode in ("1", "L", "P", "LA", "RGB", "RGBA")),
+        *((saved(mode, "TGA", compression="tga_rle"), "TGA") for mode in ("L", "P", "RGB", "RGBA")),
+        (saved("RGB", "TGA")[:-26], "TGA"),
+        (saved("P", "TGA")[:-26], "TGA"),
+        (saved("RGBA", "ICO"), "ICO"),
+        (b"\0\0\2\0" + saved("RGBA", "ICO")[4:], "CUR"),
         (bytes(128) + b"DICM" + bytes(64), "DICOM"),
     ],
 )
@@ -94,6 +117,14 @@ _S3 = (
         (gzip.compress(b"anything"), "gzip"),
         (boxes(b"isom", b"iso2", b"avc1", b"mp41"), "video"),
         (boxes(b"qt  ", b"qt  "), "video"),
+        (b"\0\0\1\0moov" + bytes(64), "QuickTime"),
+        (b"\0\0\2\0moov" + bytes(range(64)), "QuickTime"),
+        (b"\0\0\0\x08wide\0\1\0\0mdat" + bytes(64), "QuickTime"),
+        (b"\0\0\1\0" + bytes(64), "its first bytes"),
+        (b"\0\0\2\0" + bytes(64), "its first bytes"),
+        (b"\0\0\2\0" + b"any words at all, or some numbers", "its first bytes"),
+        (b"P6 is how one kind of file begins", "its first bytes"),
+        (long_boxes(b"isom", b"mp41"), "video"),
         (bytes(4096), "zeros"),
         (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(64), "AppleDouble"),
         (b"iVBORw0KGgoAAAANSUhEUgAA", "base64"),
@@ -145,3 +176,35 @@ def test_a_damaged_ordinary_jpeg_is_damaged() -> None:
     at = content.index(b"\xff\xc4")
     content[at + 5 : at + 21] = b"\xff" * 16  # the code lengths of a Huffman table
     assert refusal(bytes(content))[0] == "damaged"
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("kept", [30, 60, 0.5, 0.95])
+def test_a_webp_cut_short(lossless: bool, kept: float) -> None:
+    content = saved("RGB", "WEBP", lossless=lossless)
+    length = int(kept * len(content)) if kept < 1 else int(kept)
+    assert refusal(content[:length]) == ("truncated", "the file ends before the image does")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "group4"])
+def test_damage_is_told_in_words(compression: str) -> None:
+    content = bytearray(
+        saved("1" if compression == "group4" else "RGB", "TIFF", compression=compression)
+    )
+    with Image.open(io.BytesIO(content)) as image:
+        (place,), (length,) = image.tag_v2[273], image.tag_v2[279]  # type: ignore[attr-defined]
+    content[place : place + length] = b"\x7f\xa5" * (length // 2) + b"\x7f" * (length % 2)
+    try:
+        open_rgb(bytes(content), "white")
+    except BadImageError as error:
+        assert error.status in ("damaged", "truncated")
+        assert "error" not in error.detail and "-2" not in error.detail
+    else:
+        assert compression in ("packbits", "group4")  # any bytes mean something
+
+
+def test_a_number_that_is_none_is_told_in_words() -> None:
+    assert refusal(b"P6 3 two 255\n" + bytes(18)) == (
+        "damaged",
+        "cannot be decoded: it is damaged",
+    )

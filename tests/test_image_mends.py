@@ -228,6 +228,45 @@ class TestJpeg:
             content = content[: content.rindex(b"\xff\xda")]
             assert status_of(content) == "truncated"
 
+    @pytest.mark.parametrize(
+        "segment",
+        [
+            b"\xff\xee\0\x08Adobe\0",
+            b"\xff\xe0\0\x06JFIF",
+            b"\xff\xe2\0\x0eICC_PROFILE\0",
+            b"\xff\xfe\0\0",
+            b"\xff\xe1\0\x08Exif\0\0",
+            b"\xff\xee\0\x08Adobe\0junk",
+        ],
+    )
+    @pytest.mark.parametrize("instead", [False, True])
+    @pytest.mark.parametrize("mode", ["RGB", "L"])
+    def test_a_segment_that_is_wrong_is_passed_over(
+        self, segment: bytes, instead: bool, mode: str
+    ) -> None:
+        content = jpeg("smooth", mode)
+        after = content[content.index(b"\xff\xdb") if instead else 2 :]
+        broken = content[:2] + segment + after
+        theirs = opencv(broken)
+        assert theirs is not None
+        assert np.abs(read(broken).astype(int) - theirs).max() <= 2
+        assert np.array_equal(read(broken[:-2]), read(broken))
+
+    def test_a_segment_that_is_right_is_kept_beside_one_that_is_wrong(self) -> None:
+        turned = Image.Exif()
+        turned[0x112] = 6
+        content = jpeg("smooth", "CMYK", exif=turned)  # of Adobe: inverted
+        wrong = b"\xff\xe2\0\x0eICC_PROFILE\0"
+        assert read(content).shape == (83, 61, 3)
+        assert np.array_equal(read(content[:2] + wrong + content[2:]), read(content))
+
+    @pytest.mark.parametrize("progressive", [False, True])
+    def test_another_one_in_place_of_the_end_mark(self, progressive: bool) -> None:
+        content = jpeg("smooth", "RGB", progressive=progressive)
+        other = jpeg("noise", "RGB")
+        assert np.array_equal(read(content[:-2] + other), read(content))
+        assert status_of(content[:-200] + other) in ("truncated", "damaged")
+
     def test_reduced_as_the_whole_file_is(self) -> None:
         picture = Image.fromarray(PICTURES["smooth"]).resize((830, 610))
         stream = io.BytesIO()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +25,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from lookalike import as_shown, tiff
 from lookalike import image_limits as limits
 from lookalike.errors import BadImageError, LookalikeError
-from lookalike.file_kinds import N_BYTES, jpeg_kind, what_it_is
-from lookalike.image_mends import sound_png, with_end_mark
+from lookalike.file_kinds import N_BYTES, N_END_BYTES, jpeg_kind, what_it_is
+from lookalike.image_mends import plain_jpeg, sound_png, with_end_mark
 
 # Pillow warns of files that it reads all the same, and cannot name them: a block of EXIF that is
 # damaged, say. What cannot be read is refused here, by name.
@@ -43,6 +45,8 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 
+# What Pillow says where it fails in a way of which it knows nothing more.
+_NO_WORDS = re.compile(r"decoder error|invalid literal|could not create decoder|$")
 # What Pillow says of kinds of BMP that it does not know.
 _PILLOW_UNSUPPORTED, _PILLOW_SHORT = "Unsupported BMP", "not enough image data"
 # What Pillow says of PNG chunks beside the pixels that inflate beyond its limits.
@@ -99,7 +103,8 @@ def open_rgb(source: str | Path | bytes | IO[bytes], background: str) -> Image.I
     """Decode a file to the RGB image that a viewer shows; its `format` names the file's format.
 
     EXIF orientation is applied, transparency shows `background`, 16-bit grey is scaled to 8 bits,
-    of an animation or a multi-page file comes the first frame. Colour profiles are not applied.
+    of an animation or a multi-page file comes the first frame, even if a later one is larger.
+    Colour profiles are not applied.
     Raises BadImageError (a LookalikeError) for whatever cannot be decoded whole.
     """
     return open_reduced(source, background, at_least=None).image
@@ -155,17 +160,27 @@ def _decode_stream(
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file could not be read; the decoders' errors have no number
         reason = _reason(error, stream)
-        mended = None
-        if reason.status == "truncated":
-            mended = with_end_mark(stream, lambda made_up: _decode(made_up, background, None).image)
-        if mended is None and reason.status in ("truncated", "damaged"):
-            mended = sound_png(stream, only_used=True)
-        if mended is None or mended is stream:
+        if reason.status not in ("truncated", "damaged"):
             raise reason from error
-    try:
-        return decode(mended)
-    except Exception:
-        raise reason from None
+    for mended in _mended(stream, background):
+        try:
+            return decode(mended)
+        except Exception:  # as above
+            continue
+    raise reason
+
+
+def _mended(stream: IO[bytes], background: str) -> Iterator[IO[bytes]]:
+    """Copies of a file that fails, without what a viewer passes over."""
+    png = sound_png(stream, only_used=True)
+    if png is not stream:
+        yield png
+    jpeg = plain_jpeg(stream)
+    if jpeg is not stream:
+        yield jpeg
+    ended = with_end_mark(jpeg, lambda made_up: _decode(made_up, background, None).image)
+    if ended is not None:
+        yield ended
 
 
 def _reduced_or_whole(
@@ -241,7 +256,13 @@ def _reason(error: Exception, stream: IO[bytes]) -> BadImageError:
         kind = jpeg_kind(start + stream.read(limits.MAX_BEFORE_JPEG_PIXELS))
         if kind is not None:
             return BadImageError("unsupported_format", kind)
-    status, detail = what_it_is(start, FORMATS)
+    n_bytes = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, n_bytes - N_END_BYTES))
+    status, detail = what_it_is(start, FORMATS, stream.read())
+    if status == "damaged" and start.startswith(b"RIFF"):
+        (length,) = struct.unpack("<I", start[4:8].ljust(4, b"\0"))
+        if n_bytes < 8 + length:
+            return BadImageError("truncated", as_shown.CUT_SHORT)
     if isinstance(error, UnidentifiedImageError) or status != "damaged":
         return BadImageError(status, detail)
     if "truncated" in said.lower():
@@ -257,4 +278,5 @@ def _reason(error: Exception, stream: IO[bytes]) -> BadImageError:
     if said.startswith(_PILLOW_UNSUPPORTED):
         kind = f"{said[0].lower()}{said[1:]}"
         return BadImageError("unsupported_format", f"{kind}: convert it to PNG or JPEG")
-    return BadImageError("damaged", f"cannot be decoded: {said or type(error).__name__}")
+    worded = isinstance(error, OSError | SyntaxError | ValueError) and not _NO_WORDS.match(said)
+    return BadImageError("damaged", f"cannot be decoded: {said if worded else 'it is damaged'}")

@@ -9,6 +9,8 @@ from PIL import Image
 
 N_BYTES = 1024
 """How many of a file's first bytes are looked at."""
+N_END_BYTES = 26
+"""How many of its last bytes are."""
 
 _NOT_READ = "is not read here; convert it to PNG or JPEG"
 _DEVELOP = "a camera's raw file ({}) is not read here; develop it to PNG or JPEG"
@@ -26,8 +28,6 @@ _OTHER_FORMATS = (
     (0, b"%PDF", "PDF"),
     (0, b"%!PS", "PostScript"),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (0, b"\x00\x00\x01\x00", "ICO"),
-    (0, b"\x00\x00\x02\x00", "CUR"),
     (0, b"icns", "ICNS"),
     (0, b"P7\n", "PAM"),
     (0, b"PF\n", "PFM of colours"),
@@ -81,6 +81,7 @@ _STANDING_IN = (
     (0, b"\x89HDF\r\n", "an HDF5 file; save its images as PNG"),
     (0, b"\x1aE\xdf\xa3", "a video (Matroska or WebM)"),
     (8, b"AVI ", "a video (AVI)"),
+    *((4, box, "a video (QuickTime)") for box in (b"moov", b"mdat", b"wide", b"pnot", b"skip")),
     (0, b"iVBORw0KGgo", "an image written as base64 text; decode it"),
     (0, b"/9j/", "an image written as base64 text; decode it"),
     (0, b"data:image/", "an image written as base64 text; decode it"),
@@ -95,9 +96,19 @@ _HEIF = {b"mif1", b"mif2", b"msf1", b"miaf", b"avci", b"avcs", b"vvic", b"jpeg",
 _OTHER_BRANDS = {b"jxl ": "JPEG XL", b"jp2 ": "JPEG 2000", b"jpx ": "JPEG 2000"}
 _RAW_BRAND = b"crx "
 
+_ICONS = {b"\0\0\1\0": "ICO", b"\0\0\2\0": "CUR"}
+_MOST_ICONS = 256  # in one file
+_TARGA_END = b"TRUEVISION-XFILE.\0"
+_TARGA_BITS = {
+    1: {8, 15, 16},
+    2: {15, 16, 24, 32},
+    3: {8, 16},
+}
+"""Bits of a pixel, by what its pixels are (palette, RGB, grey)."""
+
 # A BMP is known by two letters alone, a PPM by a letter and a digit: much text begins so.
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
-_PPM = re.compile(rb"P([1-6fy]|0CMYK|yP|yRGBA|yCMYK)[\s#]")
+_PPM = re.compile(rb"P([1-6fy]|0CMYK|yP|yRGBA|yCMYK)(#|\s+[#\d])")
 
 _JPEG_FRAMES = {
     0xC3: "lossless",
@@ -116,8 +127,14 @@ _JPEG_FRAMES = {
 _PLAIN_FRAMES = {0xC0, 0xC1, 0xC2}
 
 
-def what_it_is(start: bytes, formats: tuple[str, ...]) -> tuple[str, str]:
-    """Status and detail of a file that none of `formats` could open, by its first N_BYTES."""
+def what_it_is(start: bytes, formats: tuple[str, ...], end: bytes = b"") -> tuple[str, str]:
+    """Status and detail of a file that none of `formats` could open.
+
+    Args:
+        start: its first N_BYTES.
+        formats: Pillow's names of those that are read.
+        end: its last N_END_BYTES.
+    """
     if not start:
         return "empty_file", "the file has no bytes"
     if start[4:8] == b"ftyp":
@@ -137,6 +154,10 @@ def what_it_is(start: bytes, formats: tuple[str, ...]) -> tuple[str, str]:
     for offset, signature, kind in _STANDING_IN:
         if start.startswith(signature, offset):
             return "not_an_image", f"it is {kind}"
+    if _is_icon(start):
+        return "unsupported_format", f"{_ICONS[start[:4]]} {_NOT_READ}"
+    if end.endswith(_TARGA_END) or _is_targa(start):
+        return "unsupported_format", f"TGA {_NOT_READ}"
     return _text(start) or (
         "not_an_image",
         f"its first bytes are of none of {', '.join(formats)}",
@@ -150,6 +171,34 @@ def _begins_like(start: bytes, file_format: str) -> bool:
     if file_format == "BMP":
         return len(start) < 18 or struct.unpack_from("<I", start, 14)[0] in _BMP_HEADERS
     return file_format != "PPM" or _PPM.match(start) is not None
+
+
+def _is_icon(start: bytes) -> bool:
+    """Whether a file begins as an icon or a cursor does, and first names an image within it."""
+    if start[:4] not in _ICONS or len(start) < 22:
+        return False
+    (count,) = struct.unpack_from("<H", start, 4)
+    reserved, length, place = struct.unpack_from("<3xB4xII", start, 6)
+    return (
+        0 < count <= _MOST_ICONS and reserved in (0, 255) and length > 0 and place >= 6 + 16 * count
+    )
+
+
+def _is_targa(start: bytes) -> bool:
+    """Whether a file's first bytes are a header of TGA, which has no signature."""
+    if len(start) < 18:
+        return False
+    palette, kind, first, n_colours, width_of_colour, wide, high, bits, flags = struct.unpack_from(
+        "<xBBHHB4xHHBB", start
+    )
+    packed = kind & 8
+    if bits not in _TARGA_BITS.get(kind - packed, ()) or not wide or not high:
+        return False
+    if palette:
+        has_palette = palette == 1 and n_colours > 0 and width_of_colour in (15, 16, 24, 32)
+    else:
+        has_palette = kind - packed != 1 and first == n_colours == width_of_colour == 0
+    return has_palette and flags & 0xC0 == 0
 
 
 def _text(start: bytes) -> tuple[str, str] | None:
@@ -171,20 +220,25 @@ def _text(start: bytes) -> tuple[str, str] | None:
     return None
 
 
-def brands_of(start: bytes) -> set[bytes]:
-    """The brands in the `ftyp` box with which a file begins."""
-    length = struct.unpack_from(">I", start)[0] if len(start) >= 16 else 0
-    compatible = start[16 : min(length, len(start))]
-    return {start[8:12], *(compatible[at : at + 4] for at in range(0, len(compatible) - 3, 4))}
+def brands_of(start: bytes) -> tuple[bytes, set[bytes]]:
+    """The major brand in the `ftyp` box with which a file begins, and all of its brands."""
+    length, body = int.from_bytes(start[:4], "big"), 8
+    if length == 1:  # the length follows, in 64 bits
+        length, body = int.from_bytes(start[8:16], "big"), 16
+    elif length == 0:  # to the end of the file
+        length = len(start)
+    major, compatible = start[body : body + 4], start[body + 8 : length]
+    return major, {major, *(compatible[at : at + 4] for at in range(0, len(compatible) - 3, 4))}
 
 
 def _of_boxes(start: bytes) -> tuple[str, str]:
     """Of a file of boxes (HEIF, AVIF, raw files, videos)."""
-    major, brands = start[8:12], brands_of(start)
+    accepted = Image.OPEN.get("AVIF") and Image.OPEN["AVIF"][1](start) is True  # type: ignore[misc]
+    major, brands = brands_of(start)
     if _RAW_BRAND in brands:
         return "unsupported_format", _DEVELOP.format("CR3")
-    if major in _AVIF or (major not in _HEIC and brands & _AVIF):
-        if Image.OPEN.get("AVIF") and Image.OPEN["AVIF"][1](start) is True:  # type: ignore[misc]
+    if major in _AVIF or (brands & _AVIF and not brands & _HEIC):
+        if accepted:
             return "damaged", "begins like AVIF but cannot be decoded: damaged or cut short"
         return "unsupported_format", f"this kind of AVIF {_NOT_READ}"
     if brands & (_HEIC | _HEIF):

@@ -1,8 +1,10 @@
 """Files that every viewer shows whole although something beside their pixels is wrong.
 
 As libpng does, a PNG's chunk that is not needed for its pixels is passed over where its checksum or
-its content is wrong. As libjpeg-turbo does, a JPEG that ends without its end mark is read; but not
-one that ends before its pixels do, of which libjpeg-turbo makes up the rest.
+its content is wrong. As libjpeg-turbo does, a JPEG's segment that is not needed for its pixels is
+passed over where it is wrong, and a JPEG that ends without its end mark is read; but not one that
+ends before its pixels do, of which libjpeg-turbo makes up the rest. Where such a JPEG has an end
+mark all the same, nothing tells it from a picture whose end is flat: it is read as viewers show it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _MOST_CHUNKS, _STEP = 2**18, 2**20
 
 _TRANSPARENT_BYTES = {0: (2,), 2: (6,), 3: range(1, 257)}  # of tRNS, by the kind of colours
 
+_EXIF = (b"Exif\0\0II*\0", b"Exif\0\0MM\0*")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xCA}
 _MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
@@ -106,7 +109,7 @@ def with_end_mark(
     if stream.read(2) != b"\xff\xd8":
         return None
     stream.seek(0)
-    content = stream.read().rstrip(b"\xff")
+    content = _before_another(stream.read()).rstrip(b"\xff")
     if not _has_all_scans(content):
         return None
     shown: Image.Image | None = None
@@ -119,6 +122,59 @@ def with_end_mark(
             return None
         shown = image
     return io.BytesIO(content + _END_MARK)
+
+
+def plain_jpeg(stream: IO[bytes]) -> IO[bytes]:
+    """A copy of a JPEG without the segments that a viewer passes over, and without what lies
+    between segments; the stream itself of anything else.
+
+    Kept of those that do not hold pixels or tables are JFIF and Adobe, which tell the colours, and
+    Exif, which tells which way is up, each where it is well-formed.
+    """
+    stream.seek(0)
+    if stream.read(2) != b"\xff\xd8":
+        return stream
+    content = b"\xff\xd8" + stream.read()
+    kept, at = [content[:2]], 2
+    while found := _MARKER.search(content, at):
+        marker, start = found.group()[-1:], found.end()
+        if marker == b"\xda":
+            kept.append(b"\xff" + content[start - 1 :])
+            plain = b"".join(kept)
+            return stream if plain == content else io.BytesIO(plain)
+        if marker in b"\x01\xd8":
+            at = start
+            continue
+        at = start + max(int.from_bytes(content[start : start + 2], "big"), 2)
+        if _is_used(marker[0], content[start + 2 : at]):
+            kept.append(b"\xff" + content[start - 1 : at])
+    return stream
+
+
+def _is_used(marker: int, body: bytes) -> bool:
+    """Whether a JPEG's segment decides what a viewer shows."""
+    if marker == 0xE0:
+        return len(body) >= 14 and body.startswith(b"JFIF\0")
+    if marker == 0xE1:
+        return body.startswith(_EXIF)
+    if marker == 0xEE:
+        return len(body) >= 12 and body.startswith(b"Adobe")
+    return not (0xE0 <= marker <= 0xEF or marker == 0xFE)
+
+
+def _before_another(jpegs: bytes) -> bytes:
+    """Of JPEGs one after another, the first, if it has no end mark."""
+    at, scans = 2, 0
+    while found := _MARKER.search(jpegs, at):
+        at, marker = found.end(), found.group()[-1]
+        if marker == 0xD8 and scans:
+            return jpegs[: found.start()]
+        if marker == _END_MARK[-1]:
+            break
+        if marker not in (0x01, 0xD8):
+            scans += marker == 0xDA
+            at += int.from_bytes(jpegs[at : at + 2], "big")
+    return jpegs
 
 
 def _made_up(jpeg: bytes) -> Iterator[bytes]:
