@@ -71,6 +71,22 @@ def test_defaults_are_the_documented_ones(tmp_path: Path, tables: tuple[str, str
     }
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_table_that_is_a_link_in_a_circle_is_named_itself(
+    tmp_path: Path, tables: tuple[str, str], place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.parquet").symlink_to(tmp_path / "b.parquet")
+    (tmp_path / "b.parquet").symlink_to(tmp_path / "a.parquet")
+    both = list(tables)
+    both[place] = str(tmp_path / "a.parquet")
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", *both, "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a.parquet: " in line
+    assert str(tmp_path / "out") not in line
+
+
 def test_an_error_to_mend_is_one_line_and_status_1(
     tmp_path: Path, tables: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

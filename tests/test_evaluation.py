@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -596,7 +597,7 @@ def told_of_rounding(
     caplog.clear()
     tables = foreign(tmp_path / "q.parquet", query), foreign(tmp_path / "g.parquet", gallery)
     run(*tables, tmp_path / "out", score=score)
-    told = [text for text in warnings_in(caplog) if "float32" in text]
+    told = [text for text in warnings_in(caplog) if "taken as float32" in text]
     assert len(told) <= 1
     return [int(number) for text in told for number in re.findall(r"(\d+)%", text)]
 
@@ -623,9 +624,45 @@ def test_differences_that_float32_cannot_hold_are_told(
         # Equal vectors tie by right.
         twice = np.concatenate([vectors, 3 * vectors if score == "cosine" else vectors])
         assert not told_of_rounding(tmp_path, caplog, near, twice, score)
+    for scale in (1e-60, 1e-200):
+        tiny = near * scale, vectors * scale
+        for score in ("cosine", "euclidean"):
+            assert told_of_rounding(tmp_path, caplog, *tiny, score) == [100, 0]
     whole = (vectors * 100).astype(np.int8), ((vectors[:, :3] * 1000).astype(np.int64) + 2**40)
     assert not told_of_rounding(tmp_path, caplog, whole[0], whole[0], "euclidean")
     assert told_of_rounding(tmp_path, caplog, whole[1], whole[1], "euclidean")[0] == 100
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e5, 1e6])
+def test_directions_that_float32_cannot_tell_apart_are_told_with_what_helps(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, offset: float
+) -> None:
+    """The remedy gives the order of the angles, as numbers of twice the digits have it."""
+    generator = np.random.default_rng(1)
+    part = [offset + generator.normal(size=(60, 8)) * 0.01 for _ in range(2)]
+    ties, changes = told_of_rounding(tmp_path, caplog, part[0], part[1], "cosine")
+    assert ties + changes > 50
+    assert "--score euclidean" in caplog.text
+    # Two spellings of one direction are not told apart by digits that float64 has not.
+    same = [part[0], np.concatenate([part[1][:1], 3 * part[1][:1], 7 * part[1][:1]])]
+    assert not told_of_rounding(tmp_path, caplog, same[0], same[1], "cosine")
+    long = [side / np.sqrt(np.square(side).sum(1, keepdims=True)) for side in part]
+    mean = long[1].mean(0)
+    mended = [side - mean for side in long]
+    assert not told_of_rounding(tmp_path, caplog, mended[0], mended[1], "euclidean")
+    ranked = pq.read_table(tmp_path / "out" / "rankings.parquet", filters=[("rank", "=", 1)])
+    with localcontext() as digits:
+        digits.prec = 60
+        first = []
+        for query in part[0][:10].tolist():
+            q = [Decimal(value) for value in query]
+            cosines = []
+            for item in part[1].tolist():
+                g = [Decimal(value) for value in item]
+                product = sum(a * b for a, b in zip(q, g, strict=True))
+                cosines.append(product / Decimal(sum(a * a for a in g)).sqrt())
+            first.append(f"g{cosines.index(max(cosines))}")
+    assert ranked["gallery_id"].to_pylist()[:10] == first
 
 
 def test_whole_numbers_are_ranked_as_the_same_numbers_with_a_point(tmp_path: Path) -> None:

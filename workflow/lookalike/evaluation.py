@@ -24,7 +24,7 @@ from lookalike.progress import Progress
 from lookalike.quoting import quoted, shown_path
 from lookalike.relevance import Texts, as_texts, repeated
 from lookalike.retrieval import Protocol, evaluate, table_of
-from lookalike.rounding import lost_in_float32, sampled
+from lookalike.rounding import REMEDY, lost_in_float32, sampled
 from lookalike.scores import SCORES
 from lookalike.streams import Items, require_finite
 from lookalike.tables import (
@@ -320,13 +320,12 @@ def _warn_of_rounding(query: Path, gallery: Path, score: str, sizes: tuple[int, 
         return
     log.warning(
         "warning: %s and %s are taken as float32, which is too coarse for them: of gallery items "
-        "next to one another by their own numbers, %.0f%% become ties and %.0f%% change places. "
-        "Subtract what all embeddings have in common before they are written (distances stay what "
-        "they are)",
+        "next to one another by their own numbers, %.0f%% become ties and %.0f%% change places. %s",
         shown_path(query),
         shown_path(gallery),
         100 * lost.tied,
         100 * lost.swapped,
+        REMEDY[score],
     )
 
 
@@ -338,6 +337,7 @@ def require_outputs(out: Path, inputs: Sequence[Path]) -> None:
             an output would take the place of an input.
 
     """
+    sources = list(map(_real, inputs))
     try:
         if out.exists() and not out.is_dir():
             raise LookalikeError(
@@ -360,8 +360,7 @@ def require_outputs(out: Path, inputs: Sequence[Path]) -> None:
                     f"{shown_path(out / name)}: is a folder where a file is to be written; move it "
                     "away, or name another --out"
                 )
-            for table in inputs:
-                into = table.resolve()
+            for table, into in zip(inputs, sources, strict=True):
                 if into in ((out / name).resolve(), *(out / name).resolve().parents):
                     raise LookalikeError(
                         f"{shown_path(table)}: would be overwritten, or written into, by the "
@@ -370,3 +369,12 @@ def require_outputs(out: Path, inputs: Sequence[Path]) -> None:
     except (OSError, ValueError, RuntimeError) as error:  # too long a name, NUL, links in a circle
         why = getattr(error, "strerror", None) or str(error)
         raise LookalikeError(f"{shown_path(out)}: cannot be written: {why}") from error
+
+
+def _real(table: Path) -> Path:
+    """Where a table lies, links followed."""
+    try:
+        return table.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # as in `require_outputs`
+        why = getattr(error, "strerror", None) or str(error)
+        raise LookalikeError(f"{shown_path(table)}: cannot be read: {why}") from error
