@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,38 @@ def test_our_own_tables_are_right_or_refused(tmp_path: Path) -> None:
     assert right is not None
     others = [found for found in damage(ours, tmp_path, 300) if found[2] != right[2]]
     assert not others
+
+
+# Reads the vectors of the file, with each byte of its footer in turn 0, or its last bit turned.
+_EACH_BYTE = """
+import sys
+from pathlib import Path
+from lookalike.errors import LookalikeError
+from lookalike.tables import read_vectors
+
+path = Path(sys.argv[1])
+content = path.read_bytes()
+end = len(content) - 8
+refused = 0
+for at in range(end - int.from_bytes(content[end : end + 4], "little"), end):
+    for value in (0, content[at] ^ 1):
+        path.write_bytes(content[:at] + bytes([value]) + content[at + 1 :])
+        try:
+            list(read_vectors(path))
+        except LookalikeError:
+            refused += 1
+print(refused)
+"""
+
+
+def test_damage_to_a_footer_does_not_end_the_process(tmp_path: Path) -> None:
+    """What a footer says of a column's pages may be such that pyarrow aborts on looking at it."""
+    path = tmp_path / "some.parquet"
+    pq.write_table(FOREIGN[:2], path, compression="none", store_schema=False)
+    reader = [sys.executable, "-c", _EACH_BYTE, str(path)]
+    ended = subprocess.run(reader, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > 100
 
 
 @pytest.mark.long

@@ -40,6 +40,9 @@ def spark(folder: Path) -> None:
         pq.write_table(WHOLE[start:end], folder / name, compression="snappy")
         (folder / f".{name}.crc").write_bytes(b"crc\0")
     (folder / "_SUCCESS").touch()
+    for litter in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        (folder / litter).write_bytes(b"x")
+    (folder / "@eaDir").mkdir()
     (folder / "._SUCCESS.crc").write_bytes(b"crc\0")
 
 
@@ -130,6 +133,62 @@ def test_labels_in_the_names_of_folders_are_read(
         zip(WHOLE["image_id"].to_pylist(), LABELS, strict=True)
     )
     np.testing.assert_array_equal(vectors, VECTORS[[int(name.split(".")[0]) for name in ids]])
+
+
+def in_folders(folder: Path, labels: dict[str, Any], *, column: bool = False) -> Path:
+    """A part a folder `label=name`, of one row; its own column holds the value, or is not there."""
+    for place, (name, label) in enumerate(labels.items()):
+        inside = folder / f"label={name}"
+        inside.mkdir(parents=True)
+        row = {"image_id": [f"{place}.png"], "embedding": [[1.0]]}
+        pq.write_table(pa.table(row | ({"label": [label]} if column else {})), inside / "0.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        # Spark spells a column of doubles as Java does.
+        (["1.0", "-7.0", "0.0", "1.2345678E7"], [1.0, -7.0, 0.0, 12345678.0]),
+        # Not the names of a column of whole numbers with a point: text, as it stands.
+        (["1.0", "1.5", "2.0"], ["1.0", "1.5", "2.0"]),
+        (["1.0", "a"], ["1.0", "a"]),
+        (["007", "1"], ["007", "1"]),
+        (["1_0.0", "1.0"], ["1.0", "1_0.0"]),
+    ],
+)
+def test_folders_named_by_a_column_are_read_as_the_column(
+    tmp_path: Path, names: list[str], expected: list[Any]
+) -> None:
+    folder = in_folders(tmp_path / "g", dict.fromkeys(names))
+    pq.write_table(pa.table({"label": expected}), tmp_path / "plain.parquet")
+    plain = read_names(tmp_path / "plain.parquet", ["label"])["label"].to_pylist()
+    assert sorted(read_names(folder, ["label"])["label"].to_pylist()) == sorted(plain)
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "agree"),
+    [
+        ("a", "a", True),
+        ("a", "b", False),
+        ("1.0", 1.0, True),
+        ("1.0", "1.0", True),
+        ("1", 1.0, True),
+        ("01", 1, True),
+        ("01", "1", False),
+        ("1", 2, False),
+        ("__HIVE_DEFAULT_PARTITION__", "a", False),
+    ],
+)
+def test_a_column_that_its_folder_contradicts_is_refused(
+    tmp_path: Path, name: str, own: Any, agree: bool
+) -> None:
+    folder = in_folders(tmp_path / "g", {name: own}, column=True)
+    if agree:
+        assert read_names(folder, ["label"])["label"].to_pylist() == ["1" if own == 1 else own]
+        return
+    with pytest.raises(LookalikeError, match=rf"label={name}/0\.parquet.*row 0, but its folder"):
+        read_names(folder, ["label"])
 
 
 def test_results_are_those_of_the_whole_table(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.errors import LookalikeError
-from lookalike.tables import read_metadata, read_names, read_vectors, write_embeddings
+from lookalike.parquet import read_frame, read_table
+from lookalike.tables import (
+    is_exact_in_float32,
+    read_metadata,
+    read_names,
+    read_vectors,
+    write_embeddings,
+)
 
 METADATA = {"model_digest": "abc", "image": {"size": 32}, "score": "cosine", "version": "0.1.0"}
 VECTORS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -142,6 +150,43 @@ def test_a_table_that_cannot_be_used_says_why(
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["image_id", "label", "embedding", "sha256"])
+def test_a_column_that_is_there_twice_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    table = pa.table(columns(sha256=IDS))
+    path = saved(tmp_path / "bad.parquet", table.append_column(name, table[name]))
+    readers: list[Callable[[], Any]] = [
+        lambda: read_table(path),
+        lambda: read_table(path, [name]),
+        lambda: read_frame(path),
+    ]
+    if name == "embedding":
+        readers += [lambda: list(read_vectors(path)), lambda: is_exact_in_float32(path)]
+    else:
+        readers += [lambda: read_names(path, [name])]
+    for reader in readers:
+        with pytest.raises(LookalikeError, match=rf"bad\.parquet: there are 2 columns '{name}'"):
+            reader()
+    others = [other for other in ("image_id", "label", "sha256") if other != name]
+    assert read_names(path, others)[others[0]].to_pylist() == table[others[0]].to_pylist()
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.list_(pa.float32(), 4096)])
+def test_few_bytes_are_in_memory_however_well_they_were_compressed(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    """Equal numbers take next to no room in the file."""
+    n, width = 2100, 4096
+    flat = pa.array(np.ones(n * width), kind.value_type)
+    vectors = (
+        pa.FixedSizeListArray.from_arrays(flat, width)
+        if pa.types.is_fixed_size_list(kind)
+        else pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * width, flat)
+    )
+    path = saved(tmp_path / "x.parquet", {"embedding": vectors})
+    assert path.stat().st_size < n * width // 10
+    assert [len(block) for block in read_vectors(path)] == [1024, 1024, 52]
+
+
 def test_lengths_are_compared_across_blocks(tmp_path: Path) -> None:
     path = saved(tmp_path / "bad.parquet", columns(embedding=[[1.0, 2.0]] * 3 + [[1.0]] * 2))
     with pytest.raises(LookalikeError, match=r'"folder/é 3.png" has 1 values where others have 2'):
@@ -161,6 +206,9 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         read(text)
     with pytest.raises(LookalikeError, match="no such file"):
         read_metadata(tmp_path / "absent.parquet")
+    text.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n")
+    with pytest.raises(LookalikeError, match=r"text\.parquet: it is a Git LFS .*git lfs pull"):
+        read(text)
     table = pa.table(columns()).replace_schema_metadata({"lookalike": "[1]"})
     with pytest.raises(LookalikeError, match="not a JSON object"):
         read_metadata(saved(tmp_path / "strange.parquet", table))

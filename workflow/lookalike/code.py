@@ -30,6 +30,7 @@ DECODING = (
     "file_kinds",
     "image_limits",
     "image_mends",
+    "strays",
     "tiff",
     "wide_greys",
 )
@@ -107,6 +108,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "rounding",
         "rows",
         "statistics",
+        "strays",
         "tables",
         "unseen",
     ),

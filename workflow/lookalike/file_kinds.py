@@ -7,6 +7,8 @@ import struct
 
 from PIL import Image
 
+from lookalike.strays import pointer
+
 N_BYTES = 1024
 """How many of a file's first bytes are looked at."""
 N_END_BYTES = 26
@@ -63,9 +65,6 @@ _RAW_FORMATS = (
 )
 # Files that hold no image themselves, and what to do: a clause after "it is".
 _STANDING_IN = (
-    (0, b"version https://git-lfs.", "a Git LFS pointer in place of the image; run git lfs pull"),
-    (0, b"version https://hawser.", "a Git LFS pointer in place of the image; run git lfs pull"),
-    (0, b"/annex/objects/", "a git-annex pointer in place of the image; run git annex get"),
     (0, b"\0\x05\x16\x07", "macOS's side file (AppleDouble) of an image, not the image"),
     (0, b"L\0\0\0\x01\x14\x02\0", "a Windows shortcut, not the image"),
     (0, b"[InternetShortcut]", "a link to a web page, not the image"),
@@ -151,6 +150,8 @@ def what_it_is(start: bytes, formats: tuple[str, ...], end: bytes = b"") -> tupl
     for offset, signature, kind in _RAW_FORMATS:
         if start.startswith(signature, offset):
             return "unsupported_format", _DEVELOP.format(kind)
+    if stands_in := pointer(start, "the image"):
+        return "not_an_image", f"it is {stands_in}"
     for offset, signature, kind in _STANDING_IN:
         if start.startswith(signature, offset):
             return "not_an_image", f"it is {kind}"

@@ -34,10 +34,10 @@ from lookalike.links import leading_out, resolved_files, same_files
 from lookalike.manifest_table import SCHEMA, usable
 from lookalike.quoting import quoted, shown
 from lookalike.scan import Scanned, scan
+from lookalike.strays import is_litter
 
 log = logging.getLogger(__name__)
 
-_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "lost+found"}
 _FIRST_DETAILS = 3  # of each reason that entries are left out for, in a refusal
 
 
@@ -182,16 +182,11 @@ def _unlisted(folder: Path, entries: Iterable[Entry], apart: Container[Identity]
         if identity(place) in apart:
             folders.clear()
             continue
-        folders[:] = [name for name in folders if not _is_litter(name)]
+        folders[:] = [name for name in folders if not is_litter(name)]
         inside = Path(place).relative_to(folder).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
-        found += [prefix + name for name in names if not _is_litter(name)]
+        found += [prefix + name for name in names if not is_litter(name)]
     return sorted(storable(name) for name in found if name not in listed)
-
-
-def _is_litter(name: str) -> bool:
-    """Whether a file or folder is hidden, or one that operating systems leave everywhere."""
-    return name.startswith(".") or name.casefold() in _LITTER
 
 
 def _loose(name: str) -> str:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lookalike.errors import LookalikeError
 from lookalike.quoting import shown_path
+from lookalike.strays import N_BYTES, pointer
 
 # What pyarrow raises for bytes that make no sense: its own, and what Python has for a name that is
 # no UTF-8, a column that is not where it should be, or a size without bounds.
@@ -41,11 +42,13 @@ def opened(path: str | Path) -> pq.ParquetFile:
     """
     path = Path(path)
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as begun:
+            start = begun.read(N_BYTES)
     except (OSError, ValueError) as error:  # a name that is too long, or holds NUL, is no file's
         why = getattr(error, "strerror", None) or str(error)
         raise LookalikeError(f"{shown_path(path)}: cannot be read: {why}") from error
+    if stands_in := pointer(start, "the table"):
+        raise LookalikeError(f"{shown_path(path)}: it is {stands_in}")
     # pyarrow opens no name that is not UTF-8; Python does.
     is_utf8 = str(path).isascii() or os.fsencode(path) == str(path).encode("utf-8", "replace")
     with reading(path):
@@ -72,21 +75,37 @@ def read_columns(
     """Columns of an opened file, all of them by default; texts are known to be valid UTF-8.
 
     Raises:
-        LookalikeError: a column is missing, or the file is damaged.
+        LookalikeError: a column is missing or there several times, or the file is damaged.
 
     """
-    present = columns_of(path, file).names
-    for column in columns or ():
-        if column not in present:
-            raise LookalikeError(
-                f"{shown_path(path)}: there is no column '{column}'; the columns are "
-                f"{', '.join(present)}"
-            )
+    schema = columns_of(path, file)
+    require_columns(path, schema, schema.names if columns is None else columns)
     with reading(path):
         table = file.read(columns=None if columns is None else list(columns))
         table.validate(full=True)
         require_all(table.num_rows, file)
     return table
+
+
+def require_columns(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """See that each of these columns is there, and once: of two, none is the right one.
+
+    Raises:
+        LookalikeError: one is missing, or there are several of its name.
+
+    """
+    for column in columns:
+        times = schema.names.count(column)
+        if times == 0:
+            raise LookalikeError(
+                f"{shown_path(path)}: there is no column '{column}'; the columns are "
+                f"{', '.join(schema.names)}"
+            )
+        if times > 1:
+            raise LookalikeError(
+                f"{shown_path(path)}: there are {times} columns '{column}', and it cannot be told "
+                "which one is meant; write the table with one of them"
+            )
 
 
 def require_all(n_rows: int, file: pq.ParquetFile) -> None:

@@ -21,8 +21,15 @@ from numpy.typing import NDArray
 from lookalike.columns import is_number, texts_of
 from lookalike.errors import LookalikeError
 from lookalike.files import whole
-from lookalike.parquet import columns_of, opened, read_columns, reading, require_all
-from lookalike.parts import Part, parts_of
+from lookalike.parquet import (
+    columns_of,
+    opened,
+    read_columns,
+    reading,
+    require_all,
+    require_columns,
+)
+from lookalike.parts import Part, folder_values, parts_of, require_agreement
 from lookalike.quoting import quoted, shown_path
 from lookalike.rows import RowSource
 
@@ -118,25 +125,30 @@ def read_names(path: str | Path, columns: Sequence[str]) -> dict[str, pa.StringA
 
     Raises:
         LookalikeError: the file is missing or no parquet file; a column is missing or of another
-            type; a value is null; a column holds text in one part and numbers in another.
+            type, or there twice; a value is null, or not what its part's folder says; a column
+            holds text in one part and numbers in another.
 
     """
     parts = parts_of(path)
     found: dict[str, list[pa.StringArray]] = {column: [] for column in columns}
     kinds: dict[tuple[str, bool], Part] = {}
-    for part in parts:
+    of_folders = {column: folder_values(parts, column) for column in columns}
+    for place, part in enumerate(parts):
         with opened(part.path) as file:
             present = columns_of(part.path, file).names
             here = [name for name in columns if name in present or name not in part.values]
             table = read_columns(part.path, file, here)
         for column in columns:
             if column not in here:
-                found[column].append(_repeated(part, column, len(table)))
+                value = of_folders[column][place]
+                found[column].append(_repeated(part, column, value, len(table)))
                 continue
             values = table.column(column)
             if len(values):
                 kinds.setdefault((column, is_number(values.type)), part)
-            found[column].append(texts_of(part.path, column, values, _name_of))
+            texts = texts_of(part.path, column, values, _name_of)
+            require_agreement(part, column, texts, of_numbers=is_number(values.type))
+            found[column].append(texts)
     for column in columns:
         if (column, True) in kinds and (column, False) in kinds:
             one, other = (kinds[column, number].path for number in (False, True))
@@ -155,9 +167,8 @@ def read_names(path: str | Path, columns: Sequence[str]) -> dict[str, pa.StringA
     return names
 
 
-def _repeated(part: Part, column: str, n_rows: int) -> pa.StringArray:
+def _repeated(part: Part, column: str, value: str | None, n_rows: int) -> pa.StringArray:
     """What a part's folders say of a column, for each of its rows."""
-    value = part.values[column]
     if value is None or not n_rows:
         if n_rows:
             raise LookalikeError(
@@ -198,7 +209,8 @@ def is_exact_in_float32(path: str | Path) -> bool:
     for part in parts_of(path):
         with opened(part.path) as file:
             schema = columns_of(part.path, file)
-        kind = schema.field("embedding").type if "embedding" in schema.names else pa.null()
+        require_columns(part.path, schema, ["embedding"])
+        kind = schema.field("embedding").type
         kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
         if _is_list(kind) and str(kind.value_type) not in exact:
             return False
@@ -210,12 +222,7 @@ def _numbers_of(parts: Sequence[Part], rows: int | None) -> Iterator[NDArray[Any
     for part in parts:
         start, path = 0, part.path
         with opened(path) as file:
-            present = columns_of(path, file).names
-            if "embedding" not in present:
-                raise LookalikeError(
-                    f"{shown_path(path)}: there is no column 'embedding'; the columns are "
-                    f"{', '.join(present)}"
-                )
+            require_columns(path, columns_of(path, file), ["embedding"])
             with reading(path):
                 at_once = rows or _rows_at_once(file)
                 batches = file.iter_batches(batch_size=at_once, columns=["embedding"])
@@ -249,15 +256,13 @@ def _gathered(arrays: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any
 
 
 def _rows_at_once(file: pq.ParquetFile) -> int:
-    """Rows whose embeddings take some ten megabytes, by the size of the column."""
-    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
-    size = sum(
-        group.column(column).total_uncompressed_size
-        for group in groups
-        for column in range(group.num_columns)
-        if group.column(column).path_in_schema.split(".")[0] == "embedding"
-    )
-    of_a_row = max(4, size // max(1, file.metadata.num_rows))
+    """Rows whose embeddings take some ten megabytes, by the first of them.
+
+    The file's own word on the size of a column is not asked for: where that is damaged, pyarrow
+    ends the process.
+    """
+    first = next(file.iter_batches(batch_size=1, columns=["embedding"]), None)
+    of_a_row = max(4, 0 if first is None else first.nbytes)
     return int(max(1024, min(32_768, _BYTES_AT_ONCE // of_a_row)))
 
 
