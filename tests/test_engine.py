@@ -84,7 +84,14 @@ def test_a_failure_leaves_the_other_runs_alone_and_is_mended_alone(
     data: Path, tmp_path: Path
 ) -> None:
     runs = {"data": {"root": str(data)}, "runs": ["wild", "default"]}
-    wild = merge(SETTINGS["recipes"]["default"], {"optimizer": {"name": "sgd", "lr": 1e30}})
+    wild = merge(
+        SETTINGS["recipes"]["default"],
+        {
+            "loss": {"name": "contrastive"},
+            "model": {"normalize": False, "batch_norm": False},
+            "optimizer": {"name": "sgd", "lr": 1e6, "warmup_epochs": 0},
+        },
+    )
     write_settings(tmp_path, merge(SETTINGS, {**runs, "recipes": {"wild": wild}}))
     run = snakemake(tmp_path, "--keep-going")
     assert run.status != 0

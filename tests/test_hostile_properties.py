@@ -36,6 +36,15 @@ def said(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(rule["enum"])
     if "allOf" in rule:
         return st.one_of([said_by_name(branch, rule["properties"]) for branch in rule["allOf"]])
+    if isinstance(rule["type"], list):
+        # Of several kinds, each by itself; `not` is what is no value of any.
+        by_kind = [said({**rule, "type": kind}) for kind in rule["type"]]
+        return st.one_of(by_kind).filter(lambda value: value is not rule["not"]["const"])
+    if "anyOf" in rule:
+        rest = {key: value for key, value in rule.items() if key != "anyOf"}
+        return st.one_of([said({**rest, **branch}) for branch in rule["anyOf"]])
+    if "const" in rule:
+        return st.just(rule["const"])
     kinds = {"object": mapping, "array": sequence, "integer": integer, "number": number}
     if rule["type"] in kinds:
         return kinds[rule["type"]](rule)
@@ -97,8 +106,14 @@ def number(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def valid_settings(draw: st.DrawFn) -> Settings:
-    """Settings that the schema allows, whose runs are recipes that there are."""
+    """Settings that the schema allows, whose runs are recipes that there are and can be trained."""
     chosen: Settings = draw(said(SCHEMA))
+    for name, recipe in chosen.get("recipes", {}).items():
+        # Losses of angles are refused where distances are scored; `seed` scores these by default.
+        loss = recipe.get("loss", {}).get("name", "contrastive" if name == "seed" else None)
+        if loss not in ("contrastive", "triplet"):
+            model = recipe.setdefault("model", {"name": "cnn4"})
+            model["normalize"] = True
     if "runs" in chosen:
         known = sorted({"default", "seed", *chosen.get("recipes", {})})
         chosen["runs"] = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
@@ -215,8 +230,9 @@ class TestSettings:
         chosen = resolve([], SCHEMA)
         numbers = [at for at in places(chosen) if type(parent(chosen, at)[at[-1]]) in {int, float}]
         at = data.draw(st.sampled_from(numbers))
-        # No number among the defaults may be negative.
-        beyond = [-1, -1.5, float("nan"), float("inf"), -(10**400), 10**400, "1", None, True]
+        # No number among the defaults may be negative, but for a cosine.
+        beyond = [-1.5, float("nan"), float("inf"), -(10**400), 10**400, "1", None, True]
+        beyond += [-1] * (at[-2:] != ("loss", "base"))
         parent(chosen, at)[at[-1]] = data.draw(st.sampled_from(beyond))
         faults = faults_of([chosen])
         assert faults

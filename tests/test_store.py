@@ -267,7 +267,8 @@ def test_a_chunk_is_there_once_it_is_renamed(tmp_path: Path, moment: str) -> Non
 
 
 def test_writers_readers_and_pruners_at_once(tmp_path: Path) -> None:
-    folder = tmp_path / "embeddings" / "model" / "cpu"
+    # A folder as Lookalike names it: nothing else is pruned.
+    folder = tmp_path / "embeddings" / ("0" * 32) / f"cpu-{'0' * 16}"
     folder.mkdir(parents=True)
     end = CONTEXT.Event()
     writers = [start(write_for_ever, folder, seed) for seed in range(2)]

@@ -314,7 +314,8 @@ def test_leave_one_out_map_by_hand() -> None:
 def test_a_loss_that_is_not_finite_stops_with_the_reason(tmp_path: Path) -> None:
     settings = recipe(
         model={"embedding_dim": 8, "normalize": False, "batch_norm": False},
-        optimizer={"name": "sgd", "lr": 1e12, "warmup_epochs": 0},
+        loss={"name": "contrastive"},
+        optimizer={"name": "sgd", "lr": 1e6, "warmup_epochs": 0},
     )
     with pytest.raises(LookalikeError, match=r"the loss is (nan|inf) at epoch 1, step \d+.*lr"):
         run(tmp_path, settings)

@@ -7,6 +7,7 @@ numbers are computed with. A step puts them aside before it imports what it work
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
@@ -70,7 +71,7 @@ def put_aside(*, place: bool = True) -> None:
     for file, library in _READ_HERE.items():
         if os.path.lexists(file) and library not in sys.modules:
             with chdir(Path(__file__).parent):
-                __import__(library)
+                importlib.import_module(library)
 
 
 def _set_matplotlib() -> None:
