@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import chdir
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,11 @@ def test_processes_train_what_one_process_would(
 
 def test_processes_repeat_themselves_and_go_on_after_a_kill(made: Data, tmp_path: Path) -> None:
     whole = job(made, tmp_path / "whole", processes=2, threads=1)
-    launch(whole, tmp_path / "whole.log")
+    # A module of the user's in the working directory is none that they import.
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "calendar.py").write_text("raise RuntimeError('the user has a calendar')")
+    with chdir(tmp_path / "here"):
+        launch(whole, tmp_path / "whole.log")
     parts = job(made, tmp_path / "parts", processes=2, threads=1)
     told = tmp_path / "job.json"
     told.write_text(json.dumps(asdict(parts)))

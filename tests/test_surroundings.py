@@ -129,3 +129,28 @@ def test_a_script_imports_nothing_that_can_fail_outside_of_its_step(script: Path
     assert set(outside) <= {"from pathlib import Path", "from lookalike.logs import step"} | {
         "from lookalike.logs import log, step"
     }
+
+
+HASHES = """
+from lookalike.logs import step
+with step():
+    import numpy as np
+    from lookalike.counting import hashes
+    print(hashes(np.frombuffer(b"abc", np.uint8), np.array([0, 3], np.int32)))
+"""
+
+
+@pytest.mark.parametrize("settings", ["disable_jit: 1", "foo: [unclosed"])
+def test_numba_reads_no_settings_of_the_user_when_it_compiles(
+    tmp_path: Path, settings: str
+) -> None:
+    plain, hostile = tmp_path / "plain", tmp_path / "hostile"
+    said = []
+    for folder in (plain, hostile):
+        folder.mkdir()
+        if folder == hostile:
+            (folder / ".numba_config.yaml").write_text(settings)
+        # Nothing is compiled yet.
+        said.append(run(folder, HASHES, {"NUMBA_CACHE_DIR": str(folder / "compiled")}))
+        assert list((folder / "compiled").rglob("*.nbc"))
+    assert said[0] == said[1]

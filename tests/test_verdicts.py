@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from html_reader import Node, parse
+from lookalike.errors import LookalikeError
 from lookalike.files import write_parquet
 from report_folder import LABELS, Made, make_folder
 
@@ -199,6 +200,18 @@ def test_epochs_whose_loss_was_exactly_zero_do_not_pass_for_training(
     assert fourth.all("th")[1].text == "trained"
     headline = section(page, "numbers").one("p").text
     assert ("which has learnt nothing" in headline) == (state != "trained")
+
+
+def test_a_history_of_an_earlier_version_is_named(made: Made) -> None:
+    path = made.root / "results" / "default.0" / "history.parquet"
+    before = path.read_bytes()
+    try:
+        frame = made.table("history.parquet").drop(columns="zero_loss")
+        write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))
+        with pytest.raises(LookalikeError, match="history.parquet: there is no column .zero_loss"):
+            made.write(RUNS[:1])
+    finally:
+        path.write_bytes(before)
 
 
 def test_a_page_can_do_without_near_duplicates(made: Made) -> None:
