@@ -49,7 +49,8 @@ def taught_nothing(epoch: Mapping[str, Any], recipe: Mapping[str, Any]) -> str |
     if epoch["without_positives"]:
         remedy = f"take batches with batch.name: balanced, or {remedy}"
     lacking = epoch["without_positives"] + epoch["without_negatives"]
-    pairs = f" ({lacking:.2g} of the batches had no pairs to compare)" if lacking else ""
+    share = f"{lacking:.0%}" if lacking >= 0.01 else "under 1%"
+    pairs = f" ({share} of the batches had no pairs to compare)" if lacking else ""
     return f"the loss was exactly 0 in every step{pairs}, so nothing was learned; {remedy}"
 
 
