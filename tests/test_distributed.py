@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -149,6 +150,36 @@ def test_a_signal_to_the_launcher_reaches_all(made: Data, tmp_path: Path) -> Non
     thread.join()
     assert stopped.value.code == 128 + signal.SIGTERM
     assert "is kept" in log.read_text()
+    assert list((tmp_path / "cache" / "training").iterdir())
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_signal_to_one_process_ends_all_and_the_state_is_kept(
+    made: Data, tmp_path: Path, rank: str
+) -> None:
+    log = tmp_path / "train.log"
+    # Epochs of fewer steps than lie between two times that the processes ask each other.
+    long = job(
+        made,
+        tmp_path,
+        processes=2,
+        threads=1,
+        recipe=recipe(epochs=10**6, validation={"classes": 0.0}),
+    )
+
+    def interrupt() -> None:
+        wait_for(log, "epoch 2/")
+        started = psutil.Process().children(recursive=True)
+        (process,) = (child for child in started if child.environ().get("RANK") == rank)
+        process.send_signal(signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(LookalikeError, match=f"ended with status {128 + signal.SIGTERM}"):
+        launch(long, log)
+    thread.join()
+    assert "is kept" in log.read_text()
+    assert "another process" not in log.read_text()
     assert list((tmp_path / "cache" / "training").iterdir())
 
 

@@ -177,7 +177,9 @@ class Training:
                 self._step(batch, waiting, lr, hash_seed(self.seed, epoch, position.step), watch)
                 position.step += 1
                 progress.update(1, watch.note())
-                stop = self._asked_to_stop(interruption, position.step)
+                # All processes ask each other at the same steps.
+                apart = self.fabric.world_size > 1 and position.step % AGREE_EVERY
+                stop = 0 if apart else self._asked_to_stop(interruption)
                 if stop or interruption.save or time.monotonic() - kept > SAVE_EVERY:
                     keep()
                     interruption.save, kept = False, time.monotonic()
@@ -187,8 +189,9 @@ class Training:
         watch.look()
         seconds = time.monotonic() - started
         try:
-            with interruption.at_once():
-                score = self._validate(epoch)
+            if stop := self._asked_to_stop(interruption):
+                raise Interrupted(stop)
+            score = self._validate(epoch, interruption)
         except Interrupted:
             keep()
             log.info("the state after %s is kept", position)
@@ -239,27 +242,31 @@ class Training:
     def _learning_rate(self, epoch: int, step: int, steps: int) -> float:
         return learning_rate(self.recipe, epoch - 1 + step / steps)
 
-    def _asked_to_stop(self, interruption: Interruption, step: int) -> int:
+    def _asked_to_stop(self, interruption: Interruption) -> int:
         """The signal to stop for, 0 where there is none; all processes get the same answer."""
         stop = interruption.stop or 0
         if self.fabric.world_size == 1:
             return stop
-        if step % AGREE_EVERY:
-            return 0
         asked = torch.tensor(float(stop), device=self.fabric.device)
         torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
         return int(asked)
 
-    def _validate(self, epoch: int) -> float | None:
-        """The score of the held-out classes, where it is time for it; the first process's work."""
+    def _validate(self, epoch: int, interruption: Interruption) -> float | None:
+        """The score of the held-out classes, where it is time for it; the first process's work.
+
+        Raises:
+            Interrupted: a signal asked the first process to end; the others wait for it, and so
+                none of them may leave before it has kept the state.
+        """
         score = None
         if len(self.held_out) and epoch % self.recipe["validation"]["every"] == 0:
             if self.fabric.is_global_zero:
-                pixels = Selected(self.data.pixels, self.held_out)
-                vectors = embed_pixels(self.bare, pixels, self.data.image)
-                kind = score_of(self.recipe["model"])
-                labels = self.data.labels[self.held_out]
-                score = leave_one_out_map(vectors, labels, kind, VALIDATION_K)
+                with interruption.at_once():
+                    pixels = Selected(self.data.pixels, self.held_out)
+                    vectors = embed_pixels(self.bare, pixels, self.data.image)
+                    kind = score_of(self.recipe["model"])
+                    labels = self.data.labels[self.held_out]
+                    score = leave_one_out_map(vectors, labels, kind, VALIDATION_K)
             self.fabric.barrier()
         return score
 
