@@ -25,17 +25,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from lookalike.checkpoints import Checkpoint
 from lookalike.config import image_settings, merge, read_yaml, resolve
-from lookalike.distributed import fabric_for
-from lookalike.embedding import embed_pixels
+from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.models import build_model, score_of
-from lookalike.optimization import fabric_precision
-from lookalike.sampling import hold_out_classes
-from lookalike.training import TrainingData, train
-from lookalike.validation import leave_one_out_map
+from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.models.cnn4 import build_model, score_of
+from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.distributed import fabric_for
+from lookalike.training.loop import TrainingData, train
+from lookalike.training.optimization import fabric_precision
+from lookalike.training.sampling import hold_out_classes
+from lookalike.training.validation import leave_one_out_map
 
 CPU = torch.device("cpu")
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"

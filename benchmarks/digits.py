@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lookalike.demo import LabelledImage, write_layout
-from lookalike.digests import digest_of
+from lookalike.steps.demo import LabelledImage, write_layout
+from lookalike.storage.digests import digest_of
 
 FIRST_TEST_DIGIT = 6  # of the open split
 SOURCE = """\

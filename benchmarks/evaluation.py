@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lookalike.retrieval import Protocol, evaluate
-from lookalike.statistics import bootstrap_intervals, paired_differences
-from lookalike.streams import Items
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.statistics import bootstrap_intervals, paired_differences
+from lookalike.retrieval.streams import Items
 from timing import Result, alternately, once, seconds
 
 KS = (1, 10, 50)
 PROTOCOL = Protocol(k=KS, bootstrap=0)
-TILE = (256, 1024)  # of the product in lookalike.scores
+TILE = (256, 1024)  # of the product in lookalike.retrieval.scores
 
 
 @dataclass(frozen=True)

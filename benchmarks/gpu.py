@@ -21,19 +21,19 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lookalike.checkpoints import Checkpoint
-from lookalike.distributed import fabric_for
-from lookalike.embedding import embed_batches, embed_pixels, for_device
-from lookalike.evaluation import evaluate_files
-from lookalike.files import write_json
-from lookalike.images import ImageSettings
-from lookalike.losses import build_loss
-from lookalike.models import build_model, choose_device
-from lookalike.normalisation import normalise
-from lookalike.optimization import build_optimizer, fabric_precision
-from lookalike.tables import write_embeddings
-from lookalike.training import TrainingData, train
-from lookalike.training_run import repeatable
+from lookalike.embedding.forward import embed_batches, embed_pixels, for_device
+from lookalike.embedding.tables import write_embeddings
+from lookalike.images.normalisation import normalise
+from lookalike.images.resizing import ImageSettings
+from lookalike.models.cnn4 import build_model, choose_device
+from lookalike.steps.metrics import evaluate_files
+from lookalike.steps.train import repeatable
+from lookalike.storage.files import write_json
+from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.distributed import fabric_for
+from lookalike.training.loop import TrainingData, train
+from lookalike.training.losses import build_loss
+from lookalike.training.optimization import build_optimizer, fabric_precision
 from timing import Figure, Result, as_dict, machine, show
 
 HERE = Path(__file__).resolve().parent

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 
 from drawings import draw
 from lookalike.config import read_yaml, resolve
-from lookalike.data_layout import DataSettings, fingerprint
-from lookalike.files import read_json, write_json
+from lookalike.data.layout import DataSettings, fingerprint
+from lookalike.storage.files import read_json, write_json
 from snakemake_runs import Run, snakemake, write_settings
 from timing import REPEATS, machine, seconds
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from lookalike.files import write_json
+from lookalike.storage.files import write_json
 from timing import Figure, Result, as_dict, machine, once, show
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +27,8 @@ DIMENSION, CLASSES = 128, 5000
 # Memory in KiB as Linux counts it: what the imports hold, and the peak in the end.
 PROGRAM = """
 import sys
-from lookalike import cli, evaluation
+from lookalike import cli
+from lookalike.steps import metrics as evaluation
 def memory(key):
     return [line.split()[1] for line in open("/proc/self/status") if line.startswith(key)][0]
 before = memory("VmRSS")

@@ -18,23 +18,23 @@ import pyarrow as pa
 import torch
 
 from drawings import draw
-from lookalike.allocation import keep_freed_memory
-from lookalike.augmentation import augment, build_augmentation
-from lookalike.checkpoints import Checkpoint
 from lookalike.config import read_yaml, resolve
-from lookalike.distributed import fabric_for
-from lookalike.embedding import embed_batches
-from lookalike.embedding_split import EmbedSettings, embed_split
-from lookalike.files import write_parquet
-from lookalike.images import ImageSettings
-from lookalike.losses import build_loss
-from lookalike.manifest_table import SCHEMA, read_manifest
-from lookalike.models import build_model, save_model
-from lookalike.normalisation import scale, standardise
-from lookalike.optimization import build_optimizer, fabric_precision
-from lookalike.pixels import decoded, training_pixels
-from lookalike.sampling import epoch_batches
-from lookalike.training import TrainingData, train
+from lookalike.data.manifest_table import SCHEMA, read_manifest
+from lookalike.embedding.allocation import keep_freed_memory
+from lookalike.embedding.forward import embed_batches
+from lookalike.images.normalisation import scale, standardise
+from lookalike.images.pixel_store import decoded, training_pixels
+from lookalike.images.resizing import ImageSettings
+from lookalike.models.cnn4 import build_model, save_model
+from lookalike.steps.embed import EmbedSettings, embed_split
+from lookalike.storage.files import write_parquet
+from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.distributed import fabric_for
+from lookalike.training.loop import TrainingData, train
+from lookalike.training.losses import build_loss
+from lookalike.training.optimization import build_optimizer, fabric_precision
+from lookalike.training.sampling import epoch_batches
 from timing import Figure, Result, alternately
 
 CONFIG = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision import transforms
 
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.normalisation import normalise
+from lookalike.images.normalisation import normalise
+from lookalike.images.resizing import ImageSettings, load_pixels
 from timing import Result, alternately
 
 FAST = ImageSettings(224, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast")

@@ -12,7 +12,7 @@ from pathlib import Path
 import evaluation
 import network
 import reading
-from lookalike.files import write_json
+from lookalike.storage.files import write_json
 from timing import Figure, Result, as_dict, machine, show
 
 HERE = Path(__file__).resolve().parent

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from lookalike.checks import require_scorable, require_trainable
-from lookalike.code import code_digest, software
+from lookalike.data.checks import require_scorable, require_trainable
+from lookalike.provenance import code_digest, software
 from lookalike.config import (
     image_settings,
     nearest,
@@ -17,7 +17,7 @@ from lookalike.config import (
     recipe_and_seed,
     resolve,
 )
-from lookalike.data_layout import (
+from lookalike.data.layout import (
     SPLITS,
     DataSettings,
     ahead_of_clock,
@@ -25,18 +25,18 @@ from lookalike.data_layout import (
     require_apart,
     require_data,
 )
-from lookalike.devices import gpu_count
-from lookalike.digests import digest_of, digest_of_file
+from lookalike.jobs.devices import gpu_count
+from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
-from lookalike.files import read_json
-from lookalike.needs import Work, images_in, memory_mb, minutes, passes_of
-from lookalike.shards import shard_digest
-from lookalike.surroundings import names_are_unicode
+from lookalike.storage.files import read_json
+from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
+from lookalike.embedding.shards import shard_digest
+from lookalike.jobs.surroundings import names_are_unicode
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
 # Slurm's warning before a job's time limit goes to every process of the job. Training saves its
-# state on it (lookalike.interruption); Snakemake, which started it, must not die of it.
+# state on it (lookalike.jobs.interruption); Snakemake, which started it, must not die of it.
 if workflow.remote_exec and hasattr(signal, "SIGUSR1"):
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
@@ -308,7 +308,7 @@ def gpus_of_recipe(wildcards):
 
 
 def need(asked, step, work):
-    """Resource function: what a job of `step` asks for, by its `work`; see lookalike.needs.
+    """Resource function: what a job of `step` asks for, by its `work`; see lookalike.jobs.resources.
 
     asked: memory_mb or minutes.
     """

@@ -4,11 +4,12 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
-from lookalike import guard, lifeline
-from lookalike.cache import KINDS, is_done
-from lookalike.devices import gpu_count
+from lookalike.jobs import preflight as guard
+from lookalike.jobs import lifeline
+from lookalike.storage.cache import KINDS, is_done
+from lookalike.jobs.devices import gpu_count
 from lookalike.errors import LookalikeError
-from lookalike.seals import broken, sealed
+from lookalike.jobs.seals import broken, sealed
 from snakemake.io import IOFile
 from snakemake.logging import logger
 

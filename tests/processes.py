@@ -10,7 +10,7 @@ from typing import Any
 # Forked from one clean process that has imported what takes long: starting one takes milliseconds,
 # and no thread of the test's process is in it.
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["hypothesis", "lookalike.embedding_split", "pytest"])
+CONTEXT.set_forkserver_preload(["hypothesis", "lookalike.steps.embed", "pytest"])
 
 
 def start(work: Callable[..., object], *arguments: Any) -> ForkServerProcess:

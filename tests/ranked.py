@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.ranking import Accelerator, rank
-from lookalike.streams import Items
+from lookalike.retrieval.ranking import Accelerator, rank
+from lookalike.retrieval.streams import Items
 
 
 @dataclass(frozen=True)
 class RankedQuery:
-    """One query's row of `lookalike.ranking.Ranked`."""
+    """One query's row of `lookalike.retrieval.ranking.Ranked`."""
 
     id: str
     label: str

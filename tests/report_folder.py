@@ -12,12 +12,12 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image
 
-from lookalike.comparison import write_comparison
-from lookalike.data_layout import SPLITS
-from lookalike.files import sha256_of_file, write_json, write_parquet
-from lookalike.report import write_report
-from lookalike.retrieval import Protocol, evaluate
-from lookalike.streams import Items
+from lookalike.data.layout import SPLITS
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.streams import Items
+from lookalike.steps.compare import write_comparison
+from lookalike.steps.report import write_report
+from lookalike.storage.files import sha256_of_file, write_json, write_parquet
 
 TEMPLATE = Path(__file__).parents[1] / "workflow" / "report" / "report.html.j2"
 K = [1, 5, 10]

@@ -20,17 +20,18 @@ import pytest
 import torch
 
 import processes
-from lookalike import embedding_split, pixels
-from lookalike.comparison import write_comparison
-from lookalike.data_layout import SPLITS, DataSettings
-from lookalike.embedding_split import EmbedSettings, embed_shard, embed_split
-from lookalike.evaluation import evaluate_files
-from lookalike.files import write_parquet
-from lookalike.logs import step as logged
-from lookalike.manifest import write_manifest
-from lookalike.pixels import write_pixels
-from lookalike.report import write_report
-from lookalike.training_run import TrainingJob, train_run
+from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.images import pixel_store as pixels
+from lookalike.images.pixel_store import write_pixels
+from lookalike.jobs.step import step as logged
+from lookalike.steps import embed as embedding_split
+from lookalike.steps.compare import write_comparison
+from lookalike.steps.embed import EmbedSettings, embed_shard, embed_split
+from lookalike.steps.manifest import write_manifest
+from lookalike.steps.metrics import evaluate_files
+from lookalike.steps.report import write_report
+from lookalike.steps.train import TrainingJob, train_run
+from lookalike.storage.files import write_parquet
 from report_folder import LABELS, RUNS, TEMPLATE, K, make_data_report, make_images, make_run
 from test_training import recipe
 from test_training_run import IMAGE
@@ -215,7 +216,7 @@ def status_of(case: Case) -> int:
         patch.setattr(embedding_split, "STORE_BATCHES", 1)
         if not case.refuses:
             plenty = SimpleNamespace(free=2**60)
-            patch.setattr("lookalike.guard.shutil.disk_usage", lambda _: plenty)
+            patch.setattr("lookalike.jobs.preflight.shutil.disk_usage", lambda _: plenty)
         torch.set_num_threads(1)
         work, outputs = STEPS[case.step]
         with logged(

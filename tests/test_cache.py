@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from lookalike.cache import DAY, KINDS, doomed, entries, foreign, is_done, prune
-from lookalike.checkpoints import Checkpoint, Position
 from lookalike.cli import main
+from lookalike.data.scan import scan
 from lookalike.errors import LookalikeError
-from lookalike.files import whole
-from lookalike.guard import HALF_WRITTEN
-from lookalike.scan import scan
-from lookalike.store import Store
+from lookalike.jobs.preflight import HALF_WRITTEN
+from lookalike.storage.cache import DAY, KINDS, doomed, entries, foreign, is_done, prune
+from lookalike.storage.files import whole
+from lookalike.storage.row_store import Store
+from lookalike.training.checkpoints import Checkpoint, Position
 
 ONE, OTHER = "a1" * 16, "a2" * 16  # digests of models
 CPU, CUDA, PIXELS = "cpu-0123456789abcdef", "cuda-0123456789abcdef", "fedcba9876543210"

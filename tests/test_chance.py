@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import hypergeom
 
 import brute_force
-from lookalike import chance as by_chance
-from lookalike.chance import chance, median_first_rank
-from lookalike.metrics import metric_keys
+from lookalike.retrieval import chance as by_chance
+from lookalike.retrieval.chance import chance, median_first_rank
+from lookalike.retrieval.metrics import metric_keys
 
 MILLION = 1_000_000
 

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.checks import require_scorable, require_trainable
-from lookalike.data_report import data_report
+from lookalike.data.checks import require_scorable, require_trainable
+from lookalike.data.manifest_table import SCHEMA
+from lookalike.data.quality import data_report
 from lookalike.errors import LookalikeError
-from lookalike.manifest_table import SCHEMA
-from lookalike.retrieval import Protocol, evaluate
-from lookalike.sampling import epoch_batches, hold_out_classes
-from lookalike.streams import Items
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.streams import Items
+from lookalike.training.sampling import epoch_batches, hold_out_classes
 from snakemake_runs import snakemake, write_settings
 
 BALANCED = {"name": "balanced", "classes": 4, "images_per_class": 3}

@@ -12,8 +12,8 @@ import torch
 
 from lookalike import __version__
 from lookalike.cli import main
-from lookalike.evaluation import evaluate_files
-from lookalike.models import choose_device
+from lookalike.models.cnn4 import choose_device
+from lookalike.steps.metrics import evaluate_files
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_evaluate_ranks_on_the_device_named(
     tmp_path: Path, tables: tuple[str, str], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[torch.device] = []
-    monkeypatch.setattr("lookalike.retrieval.accelerator_of", asked.append)
+    monkeypatch.setattr("lookalike.retrieval.evaluation.accelerator_of", asked.append)
     options = ["--out", str(tmp_path), "--score", "cosine", "--device", device]
     assert main(["evaluate", *tables, *options]) == 0
     assert asked == [choose_device(device)]

@@ -8,23 +8,23 @@ import PIL
 import pytest
 import torch
 
-from lookalike import code
+from lookalike import provenance as code
 
 # They change what is said or where it is done, not what is made; `code` makes the digests.
 LEFT_OUT = {
-    "code",
-    "devices",
+    "provenance",
+    "jobs.devices",
     "errors",
-    "gpu_slots",
-    "guard",
-    "interruption",
-    "launch",
-    "lifeline",
-    "logs",
-    "progress",
-    "quoting",
-    "seals",
-    "surroundings",
+    "jobs.gpu_slots",
+    "jobs.preflight",
+    "jobs.interruption",
+    "training.launch",
+    "jobs.lifeline",
+    "jobs.step",
+    "jobs.progress",
+    "text",
+    "jobs.seals",
+    "jobs.surroundings",
 }
 SCRIPTS = code.PACKAGE.parent / "scripts"
 # Libraries that numbers and pictures come from, by the name they import as.
@@ -50,11 +50,14 @@ def imported(path: Path) -> set[str]:
     """Modules of the package that a file imports, as its syntax tree tells."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lookalike."):
-            found.add(str(node.module).removeprefix("lookalike."))
-        elif isinstance(node, ast.ImportFrom) and node.module == "lookalike":
-            found |= {name.name for name in node.names}
-    return {name for name in found if (code.PACKAGE / f"{name}.py").exists()} - LEFT_OUT
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lookalike"):
+            module = str(node.module).removeprefix("lookalike").removeprefix(".")
+            found |= {module, *(f"{module}.{name.name}".strip(".") for name in node.names)}
+    return {name for name in found if file_of(name).is_file()} - LEFT_OUT
+
+
+def file_of(module: str) -> Path:
+    return code.PACKAGE / f"{module.replace('.', '/')}.py"
 
 
 def reachable(path: Path) -> set[str]:
@@ -64,7 +67,7 @@ def reachable(path: Path) -> set[str]:
     while todo:
         name = todo.pop()
         seen.add(name)
-        todo |= imported(code.PACKAGE / f"{name}.py") - seen
+        todo |= imported(file_of(name)) - seen
     return seen
 
 
@@ -79,9 +82,7 @@ def test_every_script_is_a_step() -> None:
 
 @pytest.mark.parametrize("step", code.STEPS)
 def test_a_steps_libraries_are_those_its_modules_import(step: str) -> None:
-    used = {
-        name for module in code.STEPS[step] for name in third_party(code.PACKAGE / f"{module}.py")
-    }
+    used = {name for module in code.STEPS[step] for name in third_party(file_of(module))}
     # Whoever imports another library decides here whether its version matters.
     assert used <= SHAPING.keys() | CARRIERS
     expected = {SHAPING[name] for name in used & SHAPING.keys()}

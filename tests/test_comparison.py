@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.comparison import (
+from lookalike.steps.compare import (
     compare,
     headline_table,
     number,

@@ -18,18 +18,18 @@ import yaml
 from torch import nn
 
 from devices import DEVICES, GPU
-from lookalike.checkpoints import Checkpoint
-from lookalike.distributed import fabric_for
-from lookalike.embedding import embed_pixels
-from lookalike.images import ImageSettings
-from lookalike.interruption import Interrupted
-from lookalike.models import ImageSimilarityModel, build_model, choose_device
-from lookalike.optimization import fabric_precision
-from lookalike.retrieval import Protocol, evaluate
-from lookalike.streams import Items
-from lookalike.training import TrainingData, train
-from lookalike.training_run import repeatable
-from lookalike.watch import Watch
+from lookalike.embedding.forward import embed_pixels
+from lookalike.images.resizing import ImageSettings
+from lookalike.jobs.interruption import Interrupted
+from lookalike.models.cnn4 import ImageSimilarityModel, build_model, choose_device
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.streams import Items
+from lookalike.steps.train import repeatable
+from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.distributed import fabric_for
+from lookalike.training.health import Watch
+from lookalike.training.loop import TrainingData, train
+from lookalike.training.optimization import fabric_precision
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())["recipes"]["default"]
@@ -110,7 +110,7 @@ def test_a_training_stopped_twice_ends_the_same(
         if steps == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("lookalike.training.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("lookalike.training.loop.SAVE_EVERY", -1.0)
     with monkeypatch.context() as killed, pytest.raises(KilledError):
         killed.setattr(Checkpoint, "save", save_then_end)
         trained(tmp_path / "parts", recipe(), device)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from drawings import write_data
-from lookalike import guard
 from lookalike.config import merge
+from lookalike.jobs import preflight as guard
 from snakemake_runs import QUICK, Run, repeatable, snakemake, start, write_settings
 
 pytestmark = pytest.mark.workflow

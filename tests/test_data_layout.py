@@ -14,7 +14,7 @@ import pytest
 
 import processes
 from drawings import write_data
-from lookalike.data_layout import (
+from lookalike.data.layout import (
     DataSettings,
     ahead_of_clock,
     fingerprint,

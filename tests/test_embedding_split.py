@@ -25,21 +25,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawings import draw, write_data
-from lookalike import embedding_split, tables
-from lookalike.cache import prune
-from lookalike.data_layout import DataSettings
-from lookalike.embedding import embed_batches, embed_pixels
-from lookalike.embedding_split import EmbedSettings, embed_files, embed_shard, embed_split
+from lookalike.data.layout import DataSettings
+from lookalike.data.manifest_table import read_manifest, usable
+from lookalike.embedding import tables
+from lookalike.embedding.forward import embed_batches, embed_pixels
+from lookalike.embedding.tables import read_names, read_vectors, write_embeddings
 from lookalike.errors import LookalikeError
-from lookalike.files import read_json, write_json, write_parquet
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.manifest import write_manifest
-from lookalike.manifest_table import read_manifest, usable
-from lookalike.models import build_model, load_model, save_model
-from lookalike.normalisation import normalise
-from lookalike.progress import Progress
-from lookalike.store import Store
-from lookalike.tables import read_names, read_vectors, write_embeddings
+from lookalike.images.normalisation import normalise
+from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.jobs.progress import Progress
+from lookalike.models.cnn4 import build_model, load_model, save_model
+from lookalike.steps import embed as embedding_split
+from lookalike.steps.embed import EmbedSettings, embed_files, embed_shard, embed_split
+from lookalike.steps.manifest import write_manifest
+from lookalike.storage.cache import prune
+from lookalike.storage.files import read_json, write_json, write_parquet
+from lookalike.storage.row_store import Store
 from processes import exit_code, start
 from test_models import IMAGE, MODEL
 
@@ -360,7 +361,7 @@ def test_a_batch_is_decoded_while_the_network_has_another(
             assert loaded <= (number + 2) * 16 + 4 + 1
             yield vectors
 
-    monkeypatch.setattr("lookalike.pixels.load_pixels", load)
+    monkeypatch.setattr("lookalike.images.pixel_store.load_pixels", load)
     monkeypatch.setattr(embedding_split, "embed_batches", embed_and_look)
     table = usable(read_manifest(made.manifest))
     names = zip(table["sha256"].to_pylist(), table["image_id"].to_pylist(), strict=True)

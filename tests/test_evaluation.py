@@ -18,15 +18,15 @@ import torch
 from numpy.typing import NDArray
 
 import brute_force
-from lookalike.chance import chance
+from lookalike.data.labels import read_labels
+from lookalike.data.links import resolved_files
+from lookalike.embedding.tables import write_embeddings
 from lookalike.errors import LookalikeError
-from lookalike.evaluation import OUTPUTS, evaluate_files
-from lookalike.labels import read_labels
-from lookalike.links import resolved_files
-from lookalike.metrics import metric_keys
-from lookalike.retrieval import table_of
-from lookalike.scores import normalised
-from lookalike.tables import write_embeddings
+from lookalike.retrieval.chance import chance
+from lookalike.retrieval.evaluation import table_of
+from lookalike.retrieval.metrics import metric_keys
+from lookalike.retrieval.scores import normalised
+from lookalike.steps.metrics import OUTPUTS, evaluate_files
 
 KS = [1, 10, 50]
 
@@ -460,7 +460,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
         path.write_text(text[:10])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("lookalike.evaluation.save_text", save)
+    monkeypatch.setattr("lookalike.steps.metrics.save_text", save)
 
 
 def full_when_it_is_renamed(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:

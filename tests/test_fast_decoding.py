@@ -16,9 +16,9 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from hostile_images import segment
-from lookalike.decoding import Decoded, open_reduced
 from lookalike.errors import BadImageError
-from lookalike.images import ImageSettings, load_pixels
+from lookalike.images.decoding import Decoded, open_reduced
+from lookalike.images.resizing import ImageSettings, load_pixels
 from test_images import SETTINGS, Pixels, encoded, noise
 
 
@@ -136,7 +136,7 @@ class TestFastDecoding:
 
         pillows = Image.Image.resize
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("lookalike.images.open_reduced", open_and_note)
+            patch.setattr("lookalike.images.resizing.open_reduced", open_and_note)
             patch.setattr("PIL.Image.Image.resize", resize_and_note)
             pixels = load_pixels(content, replace(self.FAST, size=size, resize=resize))
         assert pixels.shape == (size, size, 3)

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from image_matrix import RGB
-from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError
+from lookalike.images.decoding import open_rgb
 
 
 def refusal(content: bytes | bytearray) -> tuple[str, str]:

@@ -24,10 +24,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from drawings import write_data
-from lookalike import guard, seals
 from lookalike.config import merge
 from lookalike.errors import LookalikeError
-from lookalike.guard import hold
+from lookalike.jobs import preflight as guard
+from lookalike.jobs import seals
+from lookalike.jobs.preflight import hold
 from snakemake_runs import QUICK, repeatable, snakemake, write_settings
 from steps import STEPS, Case, Server, scored
 

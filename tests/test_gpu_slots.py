@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import processes
-from lookalike.devices import device_for, gpu_count, visible_gpus
 from lookalike.errors import LookalikeError
-from lookalike.gpu_slots import gpu_slots
+from lookalike.jobs.devices import device_for, gpu_count, visible_gpus
+from lookalike.jobs.gpu_slots import gpu_slots
 
 FOUR = "0,1,GPU-8a1c,3"
 

@@ -11,8 +11,7 @@ import pytest
 
 import processes
 from lookalike.errors import LookalikeError
-from lookalike.files import whole
-from lookalike.guard import (
+from lookalike.jobs.preflight import (
     HALF_WRITTEN,
     LOCK,
     give_present_time,
@@ -23,6 +22,7 @@ from lookalike.guard import (
     require_room,
     require_writable,
 )
+from lookalike.storage.files import whole
 
 
 def hold_and_wait(results: Path) -> None:

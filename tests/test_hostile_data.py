@@ -33,12 +33,12 @@ from hostile_data import (
 from hostile_images import PICTURES, SKIP, USE, Picture, quarters, saved
 from hostile_page import PAGE, page
 from html_reader import parse
-from lookalike.data_layout import SPLITS, DataSettings
-from lookalike.decoding import open_rgb
+from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.data.scan import scan
 from lookalike.errors import LookalikeError
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.manifest import build_manifest, write_manifest
-from lookalike.scan import scan
+from lookalike.images.decoding import open_rgb
+from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.steps.manifest import build_manifest, write_manifest
 from snakemake_runs import QUICK, Run, snakemake, write_settings
 
 LAYOUT = {
@@ -123,7 +123,7 @@ def test_no_bad_file_costs_more_than_an_images_memory(files: Path) -> None:
     program = (
         "import re, sys\n"
         "from pathlib import Path\n"
-        "from lookalike.decoding import open_rgb\n"
+        "from lookalike.images.decoding import open_rgb\n"
         "from lookalike.errors import BadImageError\n"
         "status = Path('/proc/self/status')\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', status.read_text())[1])\n"

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lookalike.config import Settings, read_yaml, resolve
+from lookalike.data.labels import Entry, read_labels
 from lookalike.errors import LookalikeError
-from lookalike.labels import Entry, read_labels
 
 SCHEMA = read_yaml(Path(__file__).resolve().parents[1] / "workflow/schemas/config.schema.yaml")
 EXAMPLES = settings(

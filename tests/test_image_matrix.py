@@ -8,8 +8,8 @@ import pytest
 
 import image_matrix
 from image_matrix import Case
-from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError
+from lookalike.images.decoding import open_rgb
 
 CASES = list(image_matrix.every())
 

@@ -17,9 +17,9 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from image_matrix import RGB, Pixels, chunk
-from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError
-from lookalike.images import ImageSettings, load_pixels
+from lookalike.images.decoding import open_rgb
+from lookalike.images.resizing import ImageSettings, load_pixels
 
 _Y, _X = np.mgrid[0:61, 0:83]
 PICTURES: dict[str, Pixels] = {

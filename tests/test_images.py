@@ -25,12 +25,12 @@ from torchvision import transforms
 
 import hostile_images
 import lookalike
-from lookalike import decoding, wide_greys
-from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError, LookalikeError
-from lookalike.image_limits import MAX_PIXELS
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.normalisation import normalise
+from lookalike.images import decoding, wide_greys
+from lookalike.images.decoding import open_rgb
+from lookalike.images.limits import MAX_PIXELS
+from lookalike.images.normalisation import normalise
+from lookalike.images.resizing import ImageSettings, load_pixels
 
 Pixels = npt.NDArray[Any]
 SETTINGS = ImageSettings(
@@ -478,7 +478,7 @@ class TestReadImage:
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         )
-        assert done.stdout.split("\n")[:2] == ["", "lookalike.decoding"]
+        assert done.stdout.split("\n")[:2] == ["", "lookalike.images.decoding"]
 
     def test_there_is_nothing_else(self) -> None:
         with pytest.raises(AttributeError, match="no attribute 'read_picture'"):

@@ -7,7 +7,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from lookalike.inspection import class_scores, hardest, sample
+from lookalike.report.hardest import class_scores, hardest, sample
 
 
 def test_class_scores_against_a_count_by_hand() -> None:

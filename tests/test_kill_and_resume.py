@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import lookalike.training
+import lookalike.training.loop
 import processes
-from lookalike.checkpoints import DONE
-from lookalike.training_run import TrainingJob, train_run
+from lookalike.steps.train import TrainingJob, train_run
+from lookalike.training.checkpoints import DONE
 from test_training import recipe
 from test_training_run import Data, job, made
 
@@ -21,7 +21,7 @@ SAVE_EVERY = 0.05
 
 
 def work(told: TrainingJob) -> None:
-    lookalike.training.SAVE_EVERY = SAVE_EVERY
+    lookalike.training.loop.SAVE_EVERY = SAVE_EVERY
     train_run(told)
 
 

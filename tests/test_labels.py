@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lookalike.data.labels import Entry, read_labels
 from lookalike.errors import LookalikeError
-from lookalike.labels import Entry, read_labels
 
 UNUSABLE = [
     *("null", "true", "false", "1.5", "7.0", "1e3", "NaN"),

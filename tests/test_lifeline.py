@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike import lifeline
+from lookalike.jobs import lifeline
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="looks at processes by /proc"
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 # A run that starts a job, tells its number and waits; the job follows the run after some seconds.
 RUN = """
 import subprocess, sys, time
-from lookalike import lifeline
+from lookalike.jobs import lifeline
 lifeline.begin()
 job = "import time; time.sleep({late}); from lookalike import lifeline; "
 job += "lifeline.follow(); time.sleep(60)"

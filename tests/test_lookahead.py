@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.lookahead import map_ahead
+from lookalike.jobs.lookahead import map_ahead
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)

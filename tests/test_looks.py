@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from drawings import draw
-from lookalike import looks as searching
-from lookalike.looks import BITS, Looks, look_of, nearest
-from lookalike.progress import Progress
+from lookalike.data import near_duplicates as searching
+from lookalike.data.near_duplicates import BITS, Looks, look_of, nearest
+from lookalike.jobs.progress import Progress
 
 PICTURES = [draw(label, 0, size=120) for label in range(30)]
 

@@ -18,13 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lookalike.config import COSINE_LOSSES, read_yaml, resolve
 from lookalike.errors import LookalikeError
-from lookalike.losses import (
+from lookalike.training.losses import (
     BatchContrastiveLoss,
     ContrastiveLoss,
     build_loss,
     squared_distances,
 )
-from lookalike.validation import leave_one_out_map
+from lookalike.training.validation import leave_one_out_map
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -203,7 +203,7 @@ def test_squared_distances_are_exact_where_embeddings_are_near() -> None:
 def test_the_gradient_of_distances_is_the_slope(
     at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookalike.losses._DIFFERENCES", at_a_time)
+    monkeypatch.setattr("lookalike.training.losses._DIFFERENCES", at_a_time)
     x = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(squared_distances, x)
     for mean in ("all", "separate"):

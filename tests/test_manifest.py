@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lookalike.data_layout import SPLITS, DataSettings
+from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.data.manifest_table import SCHEMA, read_manifest, usable
 from lookalike.errors import LookalikeError
-from lookalike.manifest import build_manifest, write_manifest
-from lookalike.manifest_table import SCHEMA, read_manifest, usable
+from lookalike.steps.manifest import build_manifest, write_manifest
 
 DOCS = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 FOLDERS = {"train": "train", "query": "query_images", "gallery": "gallery"}

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brute_force
-from lookalike import chance
-from lookalike.metrics import (
+from lookalike.retrieval import chance
+from lookalike.retrieval.metrics import (
     AT_K,
     WHOLE,
     Ranks,

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 import brute_force
-from lookalike.retrieval import Protocol, evaluate
-from lookalike.streams import Items
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.streams import Items
 from ranked import RankedQuery, ranked_queries
 
 KS = [1, 10, 50]

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.embedding import embed_pixels
+from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
-from lookalike.images import ImageSettings
-from lookalike.models import (
+from lookalike.images.resizing import ImageSettings
+from lookalike.models.cnn4 import (
     ImageSimilarityModel,
     build_model,
     choose_device,

@@ -15,8 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawings import write_data
-from lookalike.needs import NEEDS, SNAKEMAKE_MB, Work, images_in, memory_mb, minutes, passes_of
-from lookalike.sampling import balanced_batches
+from lookalike.jobs.resources import (
+    NEEDS,
+    SNAKEMAKE_MB,
+    Work,
+    images_in,
+    memory_mb,
+    minutes,
+    passes_of,
+)
+from lookalike.training.sampling import balanced_batches
 from snakemake_runs import QUICK, snakemake, write_settings
 
 works = st.builds(

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lookalike.data.manifest_table import SCHEMA, read_manifest
+from lookalike.embedding.tables import read_metadata, read_names, read_vectors, write_embeddings
 from lookalike.errors import LookalikeError
-from lookalike.evaluation import evaluate_files
-from lookalike.files import read_json, write_parquet
-from lookalike.manifest_table import SCHEMA, read_manifest
-from lookalike.parquet import read_frame, read_table
-from lookalike.tables import read_metadata, read_names, read_vectors, write_embeddings
+from lookalike.steps.metrics import evaluate_files
+from lookalike.storage.files import read_json, write_parquet
+from lookalike.storage.parquet import read_frame, read_table
 
 N = 40
 VECTORS = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -108,7 +108,7 @@ _EACH_BYTE = """
 import sys
 from pathlib import Path
 from lookalike.errors import LookalikeError
-from lookalike.tables import read_vectors
+from lookalike.embedding.tables import read_vectors
 
 path = Path(sys.argv[1])
 content = path.read_bytes()

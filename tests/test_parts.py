@@ -14,10 +14,10 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
+from lookalike.embedding.parts import parts_of
+from lookalike.embedding.tables import read_metadata, read_names, read_vectors
 from lookalike.errors import LookalikeError
-from lookalike.evaluation import OUTPUTS, evaluate_files
-from lookalike.parts import parts_of
-from lookalike.tables import read_metadata, read_names, read_vectors
+from lookalike.steps.metrics import OUTPUTS, evaluate_files
 
 N = 60
 VECTORS = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)

@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawings import write_images
-from lookalike import pixels
+from lookalike.data.manifest_table import SCHEMA
 from lookalike.errors import LookalikeError
-from lookalike.files import write_parquet
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.manifest_table import SCHEMA
-from lookalike.pixels import decoded, pixel_store, write_pixels
+from lookalike.images import pixel_store as pixels
+from lookalike.images.pixel_store import decoded, pixel_store, write_pixels
+from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.storage.files import write_parquet
 from processes import exit_code, start
 
 IMAGE = ImageSettings(12, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "fast")
@@ -97,7 +97,7 @@ class Told(logging.Handler):
     """Keeps the counts that the step's last line says: images, from the cache, decoded."""
 
     LINE = re.compile(r"pixels: (\d+) images, (\d+) from the cache, (\d+) decoded")
-    logger = logging.getLogger("lookalike.pixels")
+    logger = logging.getLogger("lookalike.images.pixel_store")
 
     def __enter__(self) -> "Told":
         self.before = self.logger.level

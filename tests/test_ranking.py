@@ -19,11 +19,11 @@ from scipy.spatial.distance import cdist
 import brute_force
 from brute_force import Item
 from lookalike.errors import LookalikeError
-from lookalike.ranking import distinct, rank
-from lookalike.relevance import repeated, tie_order
-from lookalike.scores import Scorer, normalised, score_matrix
-from lookalike.streams import Items
-from lookalike.strips import strips_for
+from lookalike.retrieval.ranking import distinct, rank
+from lookalike.retrieval.relevance import repeated, tie_order
+from lookalike.retrieval.scores import Scorer, normalised, score_matrix
+from lookalike.retrieval.streams import Items
+from lookalike.retrieval.strips import strips_for
 from ranked import RankedQuery, as_lists, normal, ranked_queries
 
 SCORES = ["cosine", "euclidean"]
@@ -291,9 +291,9 @@ def test_no_result_depends_on_threads_blocks_or_memory(
             (3, 1, 1, 0),
         ):
             torch.set_num_threads(count)
-            monkeypatch.setattr("lookalike.streams._BLOCK_ROWS", 1024)
-            monkeypatch.setattr("lookalike.streams._GROUP_BYTES", group)
-            monkeypatch.setattr("lookalike.streams._KEPT_BYTES", kept)
+            monkeypatch.setattr("lookalike.retrieval.streams._BLOCK_ROWS", 1024)
+            monkeypatch.setattr("lookalike.retrieval.streams._GROUP_BYTES", group)
+            monkeypatch.setattr("lookalike.retrieval.streams._KEPT_BYTES", kept)
             n = 1100 if group > 1 else 12  # a group of one query each
             some = Items(
                 queries.ids[:n],
@@ -323,7 +323,9 @@ def test_strips_of_the_gallery_equal_whole_sorted_rows(
     gallery = labelled("g", 4500, 3, digits, seed=2)
     expected = loop_over_sorted_rows(queries, gallery, score, depth)
     for strips in (1, 2, 3, 8):
-        monkeypatch.setattr("lookalike.ranking.strips_for", lambda tiles, threads, n=strips: n)
+        monkeypatch.setattr(
+            "lookalike.retrieval.ranking.strips_for", lambda tiles, threads, n=strips: n
+        )
         assert as_lists(ranked_queries(queries, gallery, score, depth)) == expected
 
 
@@ -343,7 +345,7 @@ def test_few_queries_with_many_relevant_items_keep_all_threads_busy(
     try:
         torch.set_num_threads(2)
         queries, gallery = labelled("q", 3, 1, 7, seed=1), labelled("g", 4096, 1, 7, seed=2)
-        monkeypatch.setattr("lookalike.ranking.Scorer.tiles", tiles)
+        monkeypatch.setattr("lookalike.retrieval.ranking.Scorer.tiles", tiles)
         ranked_queries(queries, gallery, "cosine", 5)
     finally:
         torch.set_num_threads(threads)

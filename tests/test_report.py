@@ -21,11 +21,11 @@ import pytest
 from PIL import Image
 
 from html_reader import Node, parse
-from lookalike import charts
-from lookalike.files import write_parquet
-from lookalike.glossary import explain
-from lookalike.metrics import metric_keys
-from lookalike.thumbnails import SIDE, Thumbnails
+from lookalike.report import svg as charts
+from lookalike.report.glossary import explain
+from lookalike.report.thumbnails import SIDE, Thumbnails
+from lookalike.retrieval.metrics import metric_keys
+from lookalike.storage.files import write_parquet
 from report_folder import EVIL, LABELS, RUNS, Made, make_folder, make_run
 
 NEAR = [

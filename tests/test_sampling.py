@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import LookalikeError
-from lookalike.sampling import (
+from lookalike.training.sampling import (
     balanced_batches,
     epoch_batches,
     generator,

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike import scan as scanning
-from lookalike import scan_memory
-from lookalike.decoding import open_rgb
-from lookalike.looks import look_of
-from lookalike.scan import Counters, Scanned, scan
+from lookalike.data import scan as scanning
+from lookalike.data import scan_memory
+from lookalike.data.near_duplicates import look_of
+from lookalike.data.scan import Counters, Scanned, scan
+from lookalike.images.decoding import open_rgb
 
 LONG_AGO = 1_600_000_000_000_000_000
 

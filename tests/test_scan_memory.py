@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lookalike import files, scan_memory
-from lookalike import scan as scanning
-from lookalike.data_layout import SPLITS, DataSettings
-from lookalike.manifest import write_manifest
-from lookalike.scan import scan
+from lookalike.data import scan as scanning
+from lookalike.data import scan_memory
+from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.data.scan import scan
+from lookalike.steps.manifest import write_manifest
+from lookalike.storage import files
 
 LONG_AGO = 1_600_000_000
 DAY = 24 * 60 * 60

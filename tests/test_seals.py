@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lookalike import seals
-from lookalike.files import sha256_of_file
-from lookalike.logs import step
-from lookalike.seals import broken, seal, seal_of, sealed, unseal
+from lookalike.jobs import seals
+from lookalike.jobs.seals import broken, seal, seal_of, sealed, unseal
+from lookalike.jobs.step import step
+from lookalike.storage.files import sha256_of_file
 
 DAY = 24 * 60 * 60
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import processes
-from lookalike import code
-from lookalike.embedding_split import EmbedSettings, embed_split
-from lookalike.evaluation import evaluate_files
-from lookalike.training_run import train_run
+from lookalike import provenance as code
+from lookalike.steps.embed import EmbedSettings, embed_split
+from lookalike.steps.metrics import evaluate_files
+from lookalike.steps.train import train_run
 from test_training import recipe
 from test_training_run import Data, job, made
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
-from lookalike.results import Results, Scores
-from lookalike.standings import (
+from lookalike.report.differences import (
     Judged,
     best_run,
     differences,
@@ -25,7 +24,8 @@ from lookalike.standings import (
     scored_queries,
     seed_spreads,
 )
-from lookalike.statistics import resampled_units
+from lookalike.report.results import Results, Scores
+from lookalike.retrieval.statistics import resampled_units
 
 QUERY = {"bootstrap": 1000, "bootstrap_unit": "query", "seed": 0}
 CLASS = QUERY | {"bootstrap_unit": "class"}

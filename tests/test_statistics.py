@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from lookalike.retrieval import Protocol, evaluate, table_of
-from lookalike.statistics import (
+from lookalike.retrieval.evaluation import Protocol, evaluate, table_of
+from lookalike.retrieval.statistics import (
     Difference,
     bootstrap_intervals,
     paired_differences,
     resampled_units,
     weighted_median,
 )
-from lookalike.streams import Items
+from lookalike.retrieval.streams import Items
 
 
 def interval(
@@ -142,7 +142,7 @@ def test_the_summary_of_few_queries_has_no_interval_and_its_table_says_why(
 def test_intervals_do_not_depend_on_the_memory_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(50)
     whole = interval(values)
-    monkeypatch.setattr("lookalike.statistics._DRAWS_IN_MEMORY", 170)
+    monkeypatch.setattr("lookalike.retrieval.statistics._DRAWS_IN_MEMORY", 170)
     assert interval(values) == whole
 
 
@@ -179,7 +179,7 @@ def test_intervals_of_classes_do_not_depend_on_the_memory_they_take(
         )
         for times in drawn
     ]
-    monkeypatch.setattr("lookalike.statistics._DRAWS_IN_MEMORY", memory)
+    monkeypatch.setattr("lookalike.retrieval.statistics._DRAWS_IN_MEMORY", memory)
     expected = tuple(np.percentile(medians, [2.5, 97.5]))
     assert interval(values, units, median=True) == pytest.approx(expected, abs=1e-12)
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.cache import entries, prune
-from lookalike.store import Store
+from lookalike.storage.cache import entries, prune
+from lookalike.storage.row_store import Store
 from processes import CONTEXT, exit_code, start
 
 KEYS = 5000  # of the tests with several processes
@@ -96,7 +96,7 @@ def test_equal_content_is_one_file(tmp_path: Path) -> None:
 def test_many_chunks_hold_no_files_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_whole: int
 ) -> None:
-    monkeypatch.setattr("lookalike.store.SMALL", read_whole)
+    monkeypatch.setattr("lookalike.storage.row_store.SMALL", read_whole)
     kept = store(tmp_path)
     for number in range(100):
         kept.add([key(number)], row(number)[None])
@@ -135,7 +135,7 @@ def test_a_damaged_chunk_is_left_aside_and_made_again(
     how: str,
     read_whole: int,
 ) -> None:
-    monkeypatch.setattr("lookalike.store.SMALL", read_whole)
+    monkeypatch.setattr("lookalike.storage.row_store.SMALL", read_whole)
     store(tmp_path).add([key(1), key(2)], rows([1, 2]))
     chunk = next(tmp_path.iterdir())
     store(tmp_path).add([key(3)], rows([3]))
@@ -308,7 +308,7 @@ def test_a_chunk_pruned_right_after_it_was_written(
         beside.rename(path)
         path.unlink()
 
-    monkeypatch.setattr("lookalike.store.SMALL", read_whole)
+    monkeypatch.setattr("lookalike.storage.row_store.SMALL", read_whole)
     monkeypatch.setattr(Path, "replace", replace_and_prune)
     found = store(tmp_path)
     found.add([key(1)], row(1)[None])
@@ -319,7 +319,7 @@ def test_a_chunk_pruned_right_after_it_was_written(
 def test_an_opened_chunk_stays_readable_when_it_is_pruned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookalike.store.SMALL", 0)
+    monkeypatch.setattr("lookalike.storage.row_store.SMALL", 0)
     store(tmp_path).add([key(number) for number in range(9)], rows(range(9)))
     found = store(tmp_path)
     next(tmp_path.iterdir()).unlink()

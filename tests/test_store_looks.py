@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import store as storing
-from lookalike.cache import DAY, entries, prune
-from lookalike.store import LOOKS, Store
+from lookalike.storage import row_store as storing
+from lookalike.storage.cache import DAY, entries, prune
+from lookalike.storage.row_store import LOOKS, Store
 from processes import CONTEXT
 
 CHUNKS, ROWS = 4, 50

@@ -62,20 +62,20 @@ def run(folder: Path, program: str, environment: dict[str, str]) -> str:
 
 
 DRAWN = """
-from lookalike.logs import step
+from lookalike.jobs.step import step
 with step("step.log"):
-    from lookalike.charts import Curve, Measured, Versus, curves, versus
+    from lookalike.report.svg import Curve, Measured, Versus, curves, versus
     line = Curve("a $b$ & c", 0, [(1, 0.5), (2, 0.25)])
     row = Versus("run", 1, Measured(0.5, 0.4, 0.6), Measured(0.1), 0.05)
     print(curves("one", "a curve", [line]), versus("two", "rows", [row]))
 """
 
 COMPUTED = """
-from lookalike.logs import step
+from lookalike.jobs.step import step
 with step("step.log"):
     import os, warnings
-    import lookalike.training_run, numba, numpy
-    from lookalike.counting import hashes
+    import lookalike.steps.train, numba, numpy
+    from lookalike.retrieval.counting import hashes
     text = numpy.frombuffer("tätä".encode(), numpy.uint8)
     print(hashes(text, numpy.array([0, 3, 6], numpy.int32)))
     print(hasattr(hashes, "py_func") or numba.config.DISABLE_JIT)
@@ -106,7 +106,7 @@ def test_libraries_compute_the_same_in_any_surroundings(tmp_path: Path) -> None:
 def test_a_style_that_was_set_in_this_process_is_none_of_the_charts() -> None:
     import matplotlib
 
-    from lookalike.charts import Curve, curves
+    from lookalike.report.svg import Curve, curves
 
     line = Curve("run", 0, [(1, 0.5), (2, 0.25)])
     expected = curves("one", "a curve", [line])
@@ -116,7 +116,7 @@ def test_a_style_that_was_set_in_this_process_is_none_of_the_charts() -> None:
 
 def test_an_import_that_fails_stands_in_the_steps_log(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("raise RuntimeError('no such driver')\n")
-    program = 'from lookalike.logs import step\nwith step("step.log"):\n    import broken\n'
+    program = 'from lookalike.jobs.step import step\nwith step("step.log"):\n    import broken\n'
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "no such driver" in (tmp_path / "step.log").read_text()
@@ -126,16 +126,16 @@ def test_an_import_that_fails_stands_in_the_steps_log(tmp_path: Path) -> None:
 def test_a_script_imports_nothing_that_can_fail_outside_of_its_step(script: Path) -> None:
     lines = script.read_text().splitlines()
     outside = [line for line in lines if line.startswith(("import", "from"))]
-    assert set(outside) <= {"from pathlib import Path", "from lookalike.logs import step"} | {
-        "from lookalike.logs import log, step"
+    assert set(outside) <= {"from pathlib import Path", "from lookalike.jobs.step import step"} | {
+        "from lookalike.jobs.step import log, step"
     }
 
 
 HASHES = """
-from lookalike.logs import step
+from lookalike.jobs.step import step
 with step():
     import numpy as np
-    from lookalike.counting import hashes
+    from lookalike.retrieval.counting import hashes
     print(hashes(np.frombuffer(b"abc", np.uint8), np.array([0, 3], np.int32)))
 """
 

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lookalike.errors import LookalikeError
-from lookalike.parquet import read_frame, read_table
-from lookalike.tables import (
+from lookalike.embedding.tables import (
     is_exact_in_float32,
     read_metadata,
     read_names,
     read_vectors,
     write_embeddings,
 )
+from lookalike.errors import LookalikeError
+from lookalike.storage.parquet import read_frame, read_table
 
 METADATA = {"model_digest": "abc", "image": {"size": 32}, "score": "cosine", "version": "0.1.0"}
 VECTORS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)

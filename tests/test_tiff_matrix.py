@@ -14,8 +14,8 @@ import tifffile
 from PIL import Image
 
 import tiff_matrix
-from lookalike.decoding import open_rgb
 from lookalike.errors import BadImageError
+from lookalike.images.decoding import open_rgb
 from tiff_matrix import GREY, HEIGHT, RGB, WIDTH, Pixels, Tiff
 
 TIFFS = list(tiff_matrix.matrix())

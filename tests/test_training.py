@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lookalike.augmentation import augment, build_augmentation
-from lookalike.checkpoints import Checkpoint, Position
 from lookalike.config import read_yaml, resolve
-from lookalike.distributed import fabric_for
-from lookalike.embedding import embed_pixels
+from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
-from lookalike.images import ImageSettings
-from lookalike.interruption import Interrupted
-from lookalike.lessons import REMEDIES, never_taught, taught_nothing
-from lookalike.losses import LossValue
-from lookalike.models import build_model
-from lookalike.optimization import fabric_precision, learning_rate
-from lookalike.sampling import epoch_batches
-from lookalike.training import TrainingData, train
-from lookalike.validation import leave_one_out_map
-from lookalike.watch import Watch, relative_spread
+from lookalike.images.resizing import ImageSettings
+from lookalike.jobs.interruption import Interrupted
+from lookalike.models.cnn4 import build_model
+from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.checkpoints import Checkpoint, Position
+from lookalike.training.distributed import fabric_for
+from lookalike.training.health import Watch, relative_spread
+from lookalike.training.lessons import REMEDIES, never_taught, taught_nothing
+from lookalike.training.loop import TrainingData, train
+from lookalike.training.losses import LossValue
+from lookalike.training.optimization import fabric_precision, learning_rate
+from lookalike.training.sampling import epoch_batches
+from lookalike.training.validation import leave_one_out_map
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -102,7 +102,7 @@ def test_a_training_stopped_after_each_step_ends_the_same(
         raise StoppedError
 
     monkeypatch.setattr(Checkpoint, "save", save_then_stop)
-    monkeypatch.setattr("lookalike.training.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("lookalike.training.loop.SAVE_EVERY", -1.0)
     steps = sum(int(epoch["steps"]) for epoch in history)
     # The last state kept is that of the last epoch: there is nothing left to do.
     for _ in range(steps + len(history)):
@@ -136,7 +136,7 @@ def test_the_next_epochs_batches_are_drawn_while_one_trains(
         # One epoch ahead and no more, however long the training.
         assert max(drawn) <= self.epoch + 1
 
-    monkeypatch.setattr("lookalike.training.epoch_batches", draw)
+    monkeypatch.setattr("lookalike.training.loop.epoch_batches", draw)
     monkeypatch.setattr(Watch, "see", wait_for_the_next)
     run(tmp_path, recipe(epochs=4))
     assert drawn == [1, 2, 3, 4]
@@ -167,7 +167,7 @@ def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
     pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 3), np.uint8)
     data, none = TrainingData(pixels, labels, IMAGE), {"classes": 0.0}
     balanced = {"classes": 3, "images_per_class": 2}
-    with caplog.at_level("INFO", logger="lookalike.training"):
+    with caplog.at_level("INFO", logger="lookalike.training.loop"):
         _, history = run(tmp_path, recipe(epochs=1, batch=balanced, validation=none), data=data)
     said = [record.getMessage() for record in caplog.records]
     assert "training on 52 images, 1 epochs" in said
@@ -181,7 +181,7 @@ def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
 
     caplog.clear()
     shuffled = {"name": "shuffled", "size": 19}
-    with caplog.at_level("INFO", logger="lookalike.training"):
+    with caplog.at_level("INFO", logger="lookalike.training.loop"):
         _, history = run(
             tmp_path / "s", recipe(epochs=1, batch=shuffled, validation=none), data=data
         )
@@ -254,7 +254,7 @@ def test_a_signal_in_a_validation_keeps_the_epochs_steps(
             os.kill(os.getpid(), signal.SIGTERM)
         return leave_one_out_map(*arguments)
 
-    monkeypatch.setattr("lookalike.training.leave_one_out_map", interrupted)
+    monkeypatch.setattr("lookalike.training.loop.leave_one_out_map", interrupted)
     steps, see = 0, Watch.see
 
     def count(self: Watch, *noted: Any) -> None:

@@ -16,17 +16,17 @@ import pytest
 import torch
 
 from drawings import write_images
-from lookalike.checkpoints import Checkpoint, forget
+from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.errors import LookalikeError
-from lookalike.files import read_json, write_parquet
-from lookalike.images import ImageSettings, load_pixels
-from lookalike.manifest_table import SCHEMA, read_manifest
-from lookalike.models import build_model
-from lookalike.pixels import DecodedRows, training_pixels, write_pixels
-from lookalike.rows import RowSource, Selected
-from lookalike.store import Store
-from lookalike.training import TrainingData, train
-from lookalike.training_run import TrainingJob, train_run
+from lookalike.images.pixel_store import DecodedRows, training_pixels, write_pixels
+from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.models.cnn4 import build_model
+from lookalike.steps.train import TrainingJob, train_run
+from lookalike.storage.files import read_json, write_parquet
+from lookalike.storage.row_store import Store
+from lookalike.storage.rows import RowSource, Selected
+from lookalike.training.checkpoints import Checkpoint, forget
+from lookalike.training.loop import TrainingData, train
 from test_training import ALONE, recipe
 
 IMAGE = ImageSettings(16, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "fast")

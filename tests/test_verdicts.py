@@ -16,7 +16,7 @@ import pytest
 
 from html_reader import Node, parse
 from lookalike.errors import LookalikeError
-from lookalike.files import write_parquet
+from lookalike.storage.files import write_parquet
 from report_folder import LABELS, Made, make_folder
 
 VERDICTS = ("better", "worse", "no difference shown")
@@ -230,8 +230,8 @@ MEASURE = """
 import sys
 from pathlib import Path
 import pandas as pd
-from lookalike.results import Results, Scores
-from lookalike.standings import differences
+from lookalike.report.results import Results, Scores
+from lookalike.report.differences import differences
 
 def peak():
     status = Path("/proc/self/status").read_text()

@@ -13,7 +13,7 @@ import pytest
 
 from drawings import draw, write_data
 from lookalike.config import image_settings, merge, read_yaml, resolve
-from lookalike.digests import digest_of
+from lookalike.storage.digests import digest_of
 from snakemake_runs import QUICK, ROOT, Run, repeatable, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow

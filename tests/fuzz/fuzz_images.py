@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fuzz.targets import atheris, fuzz, images
 
 with atheris.instrument_imports(include=["lookalike", "PIL"]):
-    from lookalike import image_limits
-    from lookalike.decoding import Size, open_reduced, open_rgb
     from lookalike.errors import BadImageError
+    from lookalike.images import limits as image_limits
+    from lookalike.images.decoding import Size, open_reduced, open_rgb
 
 # What speaks of the bytes; `missing_file` and `unreadable` speak of the moment.
 STATUSES = {

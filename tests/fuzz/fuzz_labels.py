@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fuzz.targets import LABEL_FILES, LABEL_TOKENS, atheris, fuzz, memory_folder
 
 with atheris.instrument_imports(include=["lookalike"]):
+    from lookalike.data.labels import Entry, read_labels, storable
     from lookalike.errors import LookalikeError
-    from lookalike.labels import Entry, read_labels, storable
 
 PATH = memory_folder() / "labels.json"
 STATUSES = {"ok", "unsafe_name", "unusable_label", "conflicting_labels"}

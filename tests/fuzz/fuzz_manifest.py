@@ -19,14 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fuzz.targets import LABEL_FILES, atheris, fuzz, images, memory_folder
 
 # numba does not compile what is instrumented.
-with atheris.instrument_imports(include=["lookalike"], exclude=["lookalike.looks"]):
-    from lookalike import decoding, image_limits
-    from lookalike.data_findings import summary
-    from lookalike.data_layout import SPLITS, DataSettings
+with atheris.instrument_imports(include=["lookalike"], exclude=["lookalike.data.near_duplicates"]):
+    from lookalike.data.findings import summary
+    from lookalike.data.labels import read_labels
+    from lookalike.data.layout import SPLITS, DataSettings
+    from lookalike.data.manifest_table import SCHEMA
     from lookalike.errors import LookalikeError
-    from lookalike.labels import read_labels
-    from lookalike.manifest import build_manifest
-    from lookalike.manifest_table import SCHEMA
+    from lookalike.images import decoding
+    from lookalike.images import limits as image_limits
+    from lookalike.steps.manifest import build_manifest
 
 image_limits.MAX_PIXELS = 1_000_000  # as in fuzz_images.py
 

@@ -425,8 +425,8 @@ def test_the_processes_of_a_training_are_one_step_of_its_job(
         f"""
 import sys
 from lookalike.config import read_yaml, resolve, image_settings
-from lookalike.launch import launch
-from lookalike.training_run import TrainingJob
+from lookalike.training.launch import launch
+from lookalike.steps.train import TrainingJob
 schema = read_yaml({str(ROOT / "workflow" / "schemas" / "config.schema.yaml")!r})
 settings = resolve([read_yaml("mine.yaml")], schema)
 launch(TrainingJob(

@@ -9,13 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lookalike.decoding import read_image
+    from lookalike.images.decoding import read_image
 
 __all__ = ["read_image"]
 __version__ = "0.1.0"
 
 # Imported on first use: rules import this package, and nothing heavy with it.
-_MODULES = {"read_image": "lookalike.decoding"}
+_MODULES = {"read_image": "lookalike.images.decoding"}
 
 
 def __getattr__(name: str) -> Any:

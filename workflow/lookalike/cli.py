@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike import __version__
-from lookalike.logs import log, step
+from lookalike.jobs.step import log, step
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,8 +86,8 @@ def _add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParse
 
 def _evaluate(options: argparse.Namespace) -> None:
     # They import torch: --help should not wait for it.
-    from lookalike.evaluation import evaluate_files
-    from lookalike.models import choose_device
+    from lookalike.models.cnn4 import choose_device
+    from lookalike.steps.metrics import evaluate_files
 
     evaluate_files(
         options.query,
@@ -146,7 +146,7 @@ def _add_cache(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _cache(options: argparse.Namespace) -> None:
-    from lookalike.cache import doomed, entries, foreign, prune, table_of, told_of_foreign
+    from lookalike.storage.cache import doomed, entries, foreign, prune, table_of, told_of_foreign
 
     which = {"older_than_days": options.older_than, "model": options.model}
     if options.dry_run:

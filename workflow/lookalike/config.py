@@ -20,7 +20,7 @@ from jsonschema.protocols import Validator
 from yaml.constructor import ConstructorError
 
 from lookalike.errors import LookalikeError
-from lookalike.quoting import shown
+from lookalike.text import shown
 
 Settings = dict[str, Any]
 
@@ -234,7 +234,7 @@ def _is_colour(text: str) -> bool:
     # For these, Pillow is not imported at each start.
     if re.fullmatch("white|black|#[0-9a-fA-F]{6}", text):
         return True
-    from lookalike.decoding import rgb_of
+    from lookalike.images.decoding import rgb_of
 
     try:
         rgb_of(text)

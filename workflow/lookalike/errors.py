@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lookalike.quoting import shown_path
+from lookalike.text import shown_path
 
 
 class LookalikeError(Exception):

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from lookalike.logs import log, step
+from lookalike.jobs.step import log, step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.comparison import headline_table, write_comparison
+    from lookalike.steps.compare import headline_table, write_comparison
 
     table = write_comparison(
         [

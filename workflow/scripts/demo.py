@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 with step(snakemake.log[0]):
-    from lookalike.demo import build_demo
+    from lookalike.steps.demo import build_demo
 
     build_demo(
         Path(snakemake.output.train).parent,

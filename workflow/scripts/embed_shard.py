@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
     import torch
 
-    from lookalike.devices import device_for
-    from lookalike.embedding_split import EmbedSettings, embed_shard
-    from lookalike.gpu_slots import gpu_slots
+    from lookalike.jobs.devices import device_for
+    from lookalike.jobs.gpu_slots import gpu_slots
+    from lookalike.steps.embed import EmbedSettings, embed_shard
 
     torch.set_num_threads(snakemake.threads)
     with gpu_slots(snakemake.resources.gpu):

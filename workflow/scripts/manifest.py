@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.data_layout import DataSettings
-    from lookalike.manifest import write_manifest
+    from lookalike.data.layout import DataSettings
+    from lookalike.steps.manifest import write_manifest
 
     write_manifest(
         DataSettings.from_dict(snakemake.params.data),

@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
     import torch
 
-    from lookalike.evaluation import evaluate_files
+    from lookalike.steps.metrics import evaluate_files
 
     torch.set_num_threads(snakemake.threads)
     evaluate_files(

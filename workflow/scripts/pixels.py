@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.pixels import write_pixels
+    from lookalike.images.pixel_store import write_pixels
 
     write_pixels(
         Path(snakemake.input.manifest),

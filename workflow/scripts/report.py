@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.data_layout import SPLITS
-    from lookalike.report import write_report
+    from lookalike.data.layout import SPLITS
+    from lookalike.steps.report import write_report
 
     write_report(
         Path(snakemake.output[0]),

@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from lookalike.logs import step
+from lookalike.jobs.step import step
 
 log, gpus = snakemake.log[0], snakemake.resources.gpu
 with step(log, snakemake.output):
-    from lookalike.devices import device_for
-    from lookalike.gpu_slots import gpu_slots
-    from lookalike.launch import launch
-    from lookalike.training_run import TrainingJob, processes_for, train_run
+    from lookalike.jobs.devices import device_for
+    from lookalike.jobs.gpu_slots import gpu_slots
+    from lookalike.steps.train import TrainingJob, processes_for, train_run
+    from lookalike.training.launch import launch
 
     device = device_for(snakemake.params.device, gpus)
     with gpu_slots(gpus) as slots:

@@ -1,0 +1,1 @@
+"""The images and labels a user has: where they are, what they are, whether they can be used."""

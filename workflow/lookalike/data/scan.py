@@ -1,0 +1,228 @@
+"""Every file looked at once: its hash, its size, whether it decodes; remembered by content."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import logging
+import os
+import stat
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import imagehash
+import PIL
+
+from lookalike.data.near_duplicates import look_of
+from lookalike.data.scan_memory import Decoded, Memory, Stamp
+from lookalike.errors import BadImageError
+from lookalike.images.decoding import FORMATS, open_rgb
+from lookalike.images.limits import MAX_BYTES
+from lookalike.jobs.progress import Progress
+from lookalike.provenance import DECODING, modules_digest
+from lookalike.storage.digests import digest_of
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 64  # files a thread takes at a time
+
+
+class Scanned(NamedTuple):
+    """What is known of one file; None stands for what could not be learnt."""
+
+    sha256: str | None
+    n_bytes: int | None
+    width: int | None
+    height: int | None
+    format: str | None
+    status: str
+    detail: str | None
+    look: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Work of one scan.
+
+    files: distinct names; hashed: files read; decoded: distinct contents decoded; from_cache: files
+    known without either.
+    """
+
+    files: int
+    hashed: int
+    decoded: int
+    from_cache: int
+
+
+def scan(
+    names: Iterable[str], root: Path, *, cache: Path | None, threads: int
+) -> tuple[dict[str, Scanned], Counters]:
+    """Look at every file `root / name` (a repeated name once) and return what is known of each.
+
+    cache: the cache folder; None scans without memory. The result depends on the files alone, not
+    on the cache or on `threads`. No file raises an error: what cannot be used has a status.
+    """
+    distinct = list(dict.fromkeys(names))
+    memory = Memory(root, cache, distinct, _readers())
+    worker = _Worker(root, memory)
+    chunks = [distinct[start : start + _CHUNK] for start in range(0, len(distinct), _CHUNK)]
+    looks: dict[str, _Look] = {}
+    with (
+        ThreadPoolExecutor(max(1, threads)) as pool,
+        Progress("scanning images", len(distinct)) as progress,
+    ):
+        for chunk, done in zip(chunks, pool.map(worker.look_at_all, chunks), strict=True):
+            looks.update(zip(chunk, done, strict=True))
+            progress.update(len(chunk))
+    # Left to another thread, whose file was changed while it decoded it.
+    while left := [name for name, look in looks.items() if not worker.knows(look)]:
+        looks[left[0]] = worker.look_at(left[0])
+    memory.save(
+        {name: look.stamp for name, look in looks.items() if look.stamp is not None},
+        worker.decoded,
+    )
+    counters = Counters(
+        files=len(looks),
+        hashed=sum(look.hashed for look in looks.values()),
+        decoded=len(worker.decoded),
+        from_cache=sum(
+            look.stamp is not None and not look.hashed and look.stamp.sha256 in memory.images
+            for look in looks.values()
+        ),
+    )
+    log.info(
+        "scanned %d files: %d read and hashed, %d decoded, %d known from the cache",
+        counters.files,
+        counters.hashed,
+        counters.decoded,
+        counters.from_cache,
+    )
+    known = {**memory.images, **worker.decoded}
+    return {name: _scanned(look, known) for name, look in looks.items()}, counters
+
+
+class _Look(NamedTuple):
+    """One file looked at: its stamp, or the fault that kept it from having one."""
+
+    stamp: Stamp | None
+    hashed: bool
+    fault: Decoded | None
+
+
+def _scanned(look: _Look, images: Mapping[str, Decoded]) -> Scanned:
+    if look.stamp is None:
+        assert look.fault is not None
+        return Scanned(None, None, *look.fault)
+    return Scanned(look.stamp.sha256, look.stamp.n_bytes, *images[look.stamp.sha256])
+
+
+def _fault(status: str, detail: str) -> _Look:
+    return _Look(None, False, Decoded(None, None, None, status, detail))
+
+
+class _Worker:
+    """Looks at files from many threads; each content is decoded by the first to meet it."""
+
+    def __init__(self, root: Path, memory: Memory) -> None:
+        self.root, self.memory = root, memory
+        self.decoded: dict[str, Decoded] = {}
+        self._places: dict[str, str] = {}
+        self._claimed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def look_at_all(self, names: list[str]) -> list[_Look]:
+        return [self.look_at(name) for name in names]
+
+    def knows(self, look: _Look) -> bool:
+        """Whether what a look found can be told: the fault, or what its content is."""
+        stamp = look.stamp
+        return stamp is None or stamp.sha256 in self.memory.images or stamp.sha256 in self.decoded
+
+    def look_at(self, name: str) -> _Look:
+        path = os.path.join(self.root, name)  # noqa: PTH118 - as below
+        try:
+            info = os.lstat(path)  # a Path takes twice as long, for every file
+            is_link = stat.S_ISLNK(info.st_mode)
+            if is_link:
+                info = os.stat(path)  # noqa: PTH116 - as above
+            if not stat.S_ISREG(info.st_mode):  # opening a named pipe would wait for ever
+                return _fault("not_a_file", f"is {_kind(info.st_mode)}, not a file")
+            if info.st_size > MAX_BYTES:
+                return _fault("too_large", f"more than the {MAX_BYTES // 2**20} MB that are read")
+            place = digest_of(os.path.realpath(path)) if is_link else self._folder_of(path)
+            known = self.memory.files.get(name)
+            if known is not None and not known.is_of(info, place):
+                known = None
+            if known is not None and known.sha256 in self.memory.images:
+                return _Look(known, False, None)
+            with _opened(path) as stream:
+                sha256 = (
+                    known.sha256 if known else hashlib.file_digest(stream, "sha256").hexdigest()
+                )
+                self._decode_once(sha256, stream, info)
+            times = info.st_size, info.st_mtime_ns, info.st_ctime_ns
+            return _Look(Stamp(*times, place, sha256), known is None, None)
+        except (FileNotFoundError, NotADirectoryError):
+            what = (
+                "a link to a file that is not there" if Path(path).is_symlink() else "no such file"
+            )
+            return _fault("missing_file", what)
+        except OSError as error:
+            status = "missing_file" if error.errno == errno.ENAMETOOLONG else "unreadable"
+            return _fault(status, f"cannot be read: {error.strerror}")
+
+    def _folder_of(self, path: str) -> str:
+        """A digest of where the folder of a path lies, links followed; resolved once."""
+        folder = path.rpartition("/")[0]
+        if folder not in self._places:
+            self._places[folder] = digest_of(os.path.realpath(folder))
+        return self._places[folder]
+
+    def _decode_once(self, sha256: str, stream: IO[bytes], before: os.stat_result) -> None:
+        """Decode a content unless another thread does; OSError where the file changes meanwhile."""
+        with self._lock:
+            if sha256 in self.memory.images or sha256 in self._claimed:
+                return
+            self._claimed.add(sha256)
+        stream.seek(0)
+        decoded = _decoded(stream)
+        # What was decoded must be what was hashed: it is remembered under that.
+        if _state(os.fstat(stream.fileno())) != _state(before):
+            with self._lock:
+                self._claimed.discard(sha256)
+            raise OSError(errno.EBUSY, "it was changed meanwhile")
+        self.decoded[sha256] = decoded
+
+
+def _state(info: os.stat_result) -> tuple[int, ...]:
+    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
+def _opened(path: str) -> io.BufferedReader:
+    # What looks like a file may wait for ever: a pipe that took its place, or /proc/kmsg.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
+def _decoded(stream: IO[bytes]) -> Decoded:
+    try:
+        image = open_rgb(stream, background="white")
+    except BadImageError as error:
+        return Decoded(None, None, None, error.status, error.detail)
+    return Decoded(image.width, image.height, image.format, "ok", None, look_of(image))
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a named pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+
+
+def _readers() -> str:
+    """A digest of what decodes images: other code may find something else in the same bytes."""
+    modules = modules_digest(*DECODING, "data.near_duplicates")
+    return digest_of([modules, PIL.__version__, list(FORMATS), imagehash.__version__])

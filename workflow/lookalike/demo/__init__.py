@@ -1,0 +1,1 @@
+"""Images to try the workflow with, drawn from emoji fonts."""

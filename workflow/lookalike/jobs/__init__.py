@@ -1,0 +1,1 @@
+"""How a job is done: its log, its signals, its locks, its machine."""

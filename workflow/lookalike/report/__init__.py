@@ -1,0 +1,1 @@
+"""What the results say, as numbers, pictures and sentences for a page."""

@@ -1,0 +1,285 @@
+"""How runs stand to one another: paired differences, and the spread between seeds.
+
+A run is one trained network. Of a recipe with several seeds every query's mean over these networks
+stands for it, never its best seed; of a recipe with one seed, that network stands for itself alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lookalike.errors import LookalikeError
+from lookalike.report.results import Results, Rows, Scores
+from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.retrieval.statistics import FEWEST_UNITS, Difference, paired_differences
+from lookalike.steps.compare import TRAINED, number
+
+RESAMPLES = 1000
+"""At most so many for each difference: of many runs there are many."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A difference, and in a word what it says: better, worse or no difference shown.
+
+    The word is None where there is no interval to judge by.
+    """
+
+    difference: Difference
+    verdict: str | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A metric over the seeds of one recipe: its mean, least and greatest value."""
+
+    mean: float
+    low: float
+    high: float
+
+
+Comparisons = Mapping[str, Mapping[str, Judged]]
+"""What is compared, then the metric."""
+
+
+def require_scored_alike(runs: Sequence[Results], rows: Rows, keys: Sequence[str]) -> None:
+    """Raise LookalikeError where a run was scored without one of the metrics `keys`."""
+    for run in runs:
+        for key in keys:
+            if rows[run.name, TRAINED].get(key) is None:
+                raise LookalikeError(
+                    f"{run.name} was scored by other settings (`metrics`): it has no {key}. Score "
+                    "all runs alike: --forcerun metrics"
+                )
+
+
+def best_run(runs: Sequence[Results], rows: Rows, key: str) -> Results:
+    """The trained run with the highest `key`; the first of equals."""
+    return max(runs, key=lambda run: rows[run.name, TRAINED][key])
+
+
+def recipes_of(runs: Sequence[Results]) -> dict[str, list[Results]]:
+    """The runs of each recipe, one a seed, in the order of `runs`."""
+    recipes: dict[str, list[Results]] = {}
+    for run in runs:
+        recipes.setdefault(run.recipe, []).append(run)
+    return recipes
+
+
+def leading_recipes(runs: Sequence[Results], rows: Rows, key: str) -> list[str]:
+    """The two recipes with the highest mean of `key` over their seeds; the only one, if it is."""
+    spreads = seed_spreads(runs, rows, [key])
+    return sorted(spreads, key=lambda recipe: -spreads[recipe][key].mean)[:2]
+
+
+def gain_of(run: Results) -> str:
+    """What `differences` calls the comparison of `run` with its untrained twin."""
+    return f"{run.name}: trained − untrained"
+
+
+def differences(runs: Sequence[Results], rows: Rows, key: str, keys: Sequence[str]) -> Comparisons:
+    """Paired differences of each metric in `keys`.
+
+    Each run trained minus untrained; each recipe with several seeds likewise, by means over these;
+    then the recipe that leads by `key` minus the second, by means over their seeds. The tables
+    of one run and the means of a few are in memory at a time.
+
+    Raises:
+        LookalikeError: two runs have no scored query in common.
+    """
+    protocol = runs[0].trained.summary["settings"]
+    leading = leading_recipes(runs, rows, key)
+    found, of_leaders = {}, {}
+    for recipe, group in recipes_of(runs).items():
+        trained, untrained = QueryMeans(), QueryMeans()
+        for run in group:
+            after, before = (scored_queries(s, keys) for s in (run.trained, run.untrained))
+            found[gain_of(run)] = judge(after, before, keys, protocol)
+            trained.add(after)
+            untrained.add(before)
+        if len(group) > 1:
+            what = f"{_side(recipe, group)}: trained − untrained"
+            found[what] = judge(trained.table(), untrained.table(), keys, protocol)
+        if recipe in leading:
+            of_leaders[recipe] = (_side(recipe, group), trained.table())
+    if len(leading) > 1:
+        (first, one), (second, other) = (of_leaders[recipe] for recipe in leading)
+        found[f"{first} − {second}"] = judge(one, other, keys, protocol)
+    return found
+
+
+class QueryMeans:
+    """The mean of each query's metrics over several networks, added one by one."""
+
+    def __init__(self) -> None:
+        self._labels: pd.Series | None = None
+        self._sums, self._count = pd.DataFrame(), 0
+
+    def add(self, queries: pd.DataFrame) -> None:
+        """Add a network's `scored_queries`; a query that it has not is left out from here on."""
+        values = queries.drop(columns="label")
+        if self._labels is None:
+            self._labels, self._sums = queries["label"], values
+        else:
+            both = self._sums.index.intersection(values.index)
+            self._sums = self._sums.loc[both] + values.loc[both]
+        self._count += 1
+
+    def table(self) -> pd.DataFrame:
+        """The means, in the form of `scored_queries`."""
+        means = self._sums / self._count
+        assert self._labels is not None
+        means.insert(0, "label", self._labels.loc[means.index])
+        return means
+
+
+def scored_queries(scores: Scores, keys: Sequence[str]) -> pd.DataFrame:
+    """The scored queries by id, ascending: their `label`, and the metrics `keys` as float64."""
+    table = scores.per_query(["query_id", "label", "scored", *keys])
+    table = table[table["scored"]].drop(columns="scored")
+    return table.set_index("query_id").sort_index()
+
+
+def judge(
+    one: pd.DataFrame, other: pd.DataFrame, keys: Sequence[str], protocol: Mapping[str, Any]
+) -> dict[str, Judged]:
+    """Mean of each metric in `one` minus that in `other`, over the queries that both hold.
+
+    Args:
+        one: queries as from `scored_queries`.
+        other: likewise.
+        keys: the metrics.
+        protocol: the settings in metrics.json. The bootstrap draws what that of a single run's
+            intervals drew, queries or whole classes; without that there is none here either.
+
+    Raises:
+        LookalikeError: there is no such query.
+    """
+    both = one.index.intersection(other.index)
+    if both.empty:
+        raise LookalikeError(
+            "two runs have no scored query in common, so they cannot be compared. Score all runs "
+            "alike: --forcerun metrics"
+        )
+    one, other = one.loc[both], other.loc[both]
+    found = paired_differences(
+        {key: one[key].to_numpy(float) for key in keys},
+        {key: other[key].to_numpy(float) for key in keys},
+        resamples=min(protocol["bootstrap"], RESAMPLES),
+        seed=protocol["seed"],
+        units=one["label"].tolist() if protocol["bootstrap_unit"] == "class" else None,
+    )
+    return {key: Judged(found[key], _verdict(key, found[key])) for key in keys}
+
+
+def seed_spreads(
+    runs: Sequence[Results], rows: Rows, keys: Sequence[str]
+) -> dict[str, dict[str, Spread]]:
+    """Mean and range of each metric over the seeds of each recipe."""
+    spreads = {}
+    for recipe, group in recipes_of(runs).items():
+        values = {key: [rows[run.name, TRAINED][key] for run in group] for key in keys}
+        spreads[recipe] = {
+            key: Spread(sum(some) / len(some), min(some), max(some)) for key, some in values.items()
+        }
+    return spreads
+
+
+def why_no_interval(protocol: Mapping[str, Any], n_queries: int, n_classes: int) -> str | None:
+    """Why there is neither interval nor verdict, in words; None where there are.
+
+    Args:
+        protocol: the settings in metrics.json.
+        n_queries: queries that are scored.
+        n_classes: their classes.
+    """
+    if protocol["bootstrap"] == 0:
+        return "they are switched off (metrics.bootstrap: 0)"
+    if protocol["bootstrap_unit"] == "class":
+        count, units = n_classes, "class" if n_classes == 1 else "classes"
+    else:
+        count, units = n_queries, "query" if n_queries == 1 else "queries"
+    if count >= FEWEST_UNITS:
+        return None
+    few = "is too few" if count == 1 else "are too few"
+    return f"{count} scored {units} {few}; it takes at least {FEWEST_UNITS}"
+
+
+def recipes_in_words(runs: Sequence[Results], rows: Rows, key: str, interval: bool) -> list[str]:
+    """Of what the differences tell, networks or recipes; a sentence or two for each item.
+
+    `interval`: whether the differences have intervals.
+    """
+    recipes, leading = recipes_of(runs), leading_recipes(runs, rows, key)
+    said = [_one_or_many_seeds([recipes[recipe] for recipe in leading])]
+    several = [recipe for recipe in leading if len(recipes[recipe]) > 1]
+    if several:
+        spreads = seed_spreads(runs, rows, [key])
+        ranges = [
+            f"{recipe} {number(key, spreads[recipe][key].low)} to "
+            f"{number(key, spreads[recipe][key].high)}"
+            for recipe in several
+        ]
+        said.append(
+            (
+                "The intervals hold the noise of the queries, not that of the seeds: they"
+                if interval
+                else "The differences"
+            )
+            + " speak of these trained networks, and other seeds may turn them round. "
+            f"{key} over the seeds: {', '.join(ranges)}."
+        )
+    if len(recipes) > 2:
+        said.append(
+            f"Of {len(recipes)} recipes the two with the highest {key} are compared. They were "
+            "chosen by these very queries, so their numbers are too good, the first's most."
+        )
+    return said
+
+
+def _one_or_many_seeds(groups: Sequence[Sequence[Results]]) -> str:
+    names = [group[0].recipe for group in groups]
+    single = [group[0].name for group in groups if len(group) == 1]
+    if len(groups) == 1:
+        if single:
+            return (
+                f"{single[0]} is one trained network. One seed tells nothing about the recipe "
+                f"{names[0]}: another may end elsewhere."
+            )
+        return f"{names[0]} stands by the mean of its {len(groups[0])} seeds, query by query."
+    if len(single) == 2:
+        return (
+            f"{single[0]} and {single[1]}: the difference is one between these two trained "
+            f"networks. One seed tells nothing about the recipes {names[0]} and {names[1]}: "
+            "another may turn the order round."
+        )
+    if single:
+        (many,) = (group for group in groups if len(group) > 1)
+        (one,) = (group for group in groups if len(group) == 1)
+        return (
+            f"{many[0].recipe} stands by the mean of its {len(many)} seeds, query by query, "
+            f"{one[0].recipe} by one trained network, {single[0]}: one seed tells nothing about "
+            "a recipe."
+        )
+    counts = [len(group) for group in groups]
+    return (
+        f"{names[0]} and {names[1]} are compared by means over their seeds ({counts[0]} and "
+        f"{counts[1]}), query by query, never by their best."
+    )
+
+
+def _side(recipe: str, group: Sequence[Results]) -> str:
+    """What stands for a recipe: its only network, or the mean over its seeds."""
+    return group[0].name if len(group) == 1 else f"{recipe} (mean of {len(group)} seeds)"
+
+
+def _verdict(key: str, difference: Difference) -> str | None:
+    if difference.low is None or difference.high is None:
+        return None
+    if difference.low <= 0 <= difference.high:
+        return "no difference shown"
+    return "better" if (difference.high < 0) == (key in RANK_KEYS) else "worse"

@@ -1,0 +1,104 @@
+"""The report's charts: what the files of the runs say, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from lookalike.report import svg as charts
+from lookalike.report.results import Results, Rows
+from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.steps.compare import TRAINED, UNTRAINED, number
+
+# Columns of history.parquet that are drawn: heading, one sentence, whether it is a share.
+_CURVES = {
+    "loss": ("Loss", "What training brings down; mean over the epoch's batches.", False),
+    "validation_mAP@10": (
+        "Validation mAP@10",
+        "Scored while training, on training classes kept apart: another gallery than the test's, "
+        "so its height cannot be set beside the test's numbers.",
+        True,
+    ),
+    "active_negatives": (
+        "Active negatives",
+        "Share of the pairs of different classes that still teach the network something.",
+        True,
+    ),
+    "spread": (
+        "Embedding spread",
+        "0 where all images look alike to the network (a collapse), near 1 where their "
+        "embeddings point in all directions.",
+        True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart under its heading, with a sentence that explains it."""
+
+    heading: str
+    sentence: str
+    svg: Markup
+
+
+def headline_figures(runs: Sequence[Results], rows: Rows, keys: Sequence[str]) -> list[Figure]:
+    """A chart for each metric in `keys`: every run trained, untrained and by chance."""
+    return [
+        Figure(
+            key.replace("_", " "),
+            "Less is better." if key in RANK_KEYS else "More is better, 1 is perfect.",
+            charts.versus(
+                f"versus{place}",
+                _versus_in_words(key, runs, rows),
+                [_versus(run, rows, key) for run in runs],
+                share=key not in RANK_KEYS,
+            ),
+        )
+        for place, key in enumerate(keys)
+    ]
+
+
+def training_figures(runs: Sequence[Results]) -> list[Figure]:
+    """A chart over the epochs for each column of the histories that has values."""
+    figures = []
+    for column, (heading, sentence, share) in _CURVES.items():
+        lines = [line for run in runs if (line := _curve(run, column)).points]
+        if lines:
+            label = f"{heading} by epoch. " + " ".join(_curve_in_words(line) for line in lines)
+            svg = charts.curves(f"curves-{column.partition('@')[0]}", label, lines, share)
+            figures.append(Figure(heading, sentence, svg))
+    return figures
+
+
+def _versus(run: Results, rows: Rows, key: str) -> charts.Versus:
+    trained, untrained = (
+        charts.Measured(
+            *(rows[run.name, state][name] for name in (key, f"{key}_low", f"{key}_high"))
+        )
+        for state in (TRAINED, UNTRAINED)
+    )
+    chance = rows[run.name, TRAINED][f"{key}_chance"]
+    return charts.Versus(run.name, run.place, trained, untrained, chance)
+
+
+def _versus_in_words(key: str, runs: Sequence[Results], rows: Rows) -> str:
+    return f"{key}. " + " ".join(
+        f"{run.name}: trained {number(key, rows[run.name, TRAINED][key])}, "
+        f"untrained {number(key, rows[run.name, UNTRAINED][key])}, "
+        f"chance {number(key, rows[run.name, TRAINED][f'{key}_chance'])}."
+        for run in runs
+    )
+
+
+def _curve(run: Results, column: str) -> charts.Curve:
+    known = run.history[["epoch", column]].dropna()
+    points = list(zip(known["epoch"].tolist(), known[column].tolist(), strict=True))
+    return charts.Curve(run.name, run.place, points)
+
+
+def _curve_in_words(line: charts.Curve) -> str:
+    (first, start), (last, end) = line.points[0], line.points[-1]
+    return f"{line.name}: {start:.3g} in epoch {first}, {end:.3g} in epoch {last}."

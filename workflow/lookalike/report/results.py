@@ -1,0 +1,123 @@
+"""A run's results as its files tell them, for whoever wants to show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lookalike.errors import LookalikeError
+from lookalike.steps.compare import METRICS_KEYS, UNTRAINED, Run, run_name
+from lookalike.storage.files import read_json
+from lookalike.storage.parquet import opened, read_frame, reading
+from lookalike.text import shown_path
+from lookalike.training.lessons import SHARES
+
+Rows = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Rows of the comparison by run and state."""
+
+_ROWS_AT_ONCE = 2**16
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One state of a run, trained or not: its metrics.json, and the folder of its tables.
+
+    The tables are as long as the queries are many, so they are read where they are used and not
+    kept: of many runs they would not fit into memory.
+    """
+
+    summary: dict[str, Any]
+    folder: Path
+
+    def per_query(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Read these columns of per_query.parquet."""
+        return read_frame(self.folder / "per_query.parquet", columns)
+
+    def rankings(self, places: int) -> pd.DataFrame:
+        """Read the first `places` places of each query from rankings.parquet."""
+        path = self.folder / "rankings.parquet"
+        with opened(path) as file, reading(path):
+            # A piece at a time: the file holds max(k) places of every query.
+            pieces = [
+                piece.filter(pc.less_equal(piece["rank"], places))
+                for piece in file.iter_batches(_ROWS_AT_ONCE)
+            ]
+            table: pd.DataFrame = pa.Table.from_batches(pieces, file.schema_arrow).to_pandas()
+            return table
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one run left: `place` counts the runs from 0, `model` is its model.json."""
+
+    recipe: str
+    seed: int
+    place: int
+    trained: Scores
+    untrained: Scores
+    model: dict[str, Any]
+    history: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The run's name, `<recipe>.<seed>`."""
+        return run_name(self.recipe, self.seed)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The recipe's settings, with the image settings that were used."""
+        return {**self.model["settings"], "image": self.model["image"]}
+
+    @property
+    def epochs_of_loss_zero(self) -> list[int]:
+        """The epochs in whose every step the loss was exactly 0, which teaches nothing."""
+        epochs: list[int] = self.history.loc[self.history["zero_loss"] == 1, "epoch"].tolist()
+        return epochs
+
+    @property
+    def loss_always_zero(self) -> bool:
+        """Whether that holds for the whole training."""
+        return 0 < len(self.epochs_of_loss_zero) == len(self.history)
+
+
+def read_results(run: Run, place: int) -> Results:
+    """Read the files of `run`, all but its long tables."""
+    recipe, seed, folder = run
+    history = read_frame(folder / "history.parquet")
+    for column in SHARES:
+        if column not in history:
+            raise LookalikeError(
+                f"{shown_path(folder / 'history.parquet')}: there is no column {column!r}: an "
+                f"earlier version wrote it; delete the folder {shown_path(folder)} and run again"
+            )
+    return Results(
+        recipe,
+        seed,
+        place,
+        _read_scores(folder),
+        _read_scores(folder / UNTRAINED),
+        read_json(folder / "model.json", {"settings": dict, "image": dict}),
+        history,
+    )
+
+
+def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names: `{"model": {"name": "cnn4"}}` gives `model.name`."""
+    named: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            named |= flat(value, f"{above}{key}.")
+        else:
+            named[f"{above}{key}"] = value
+    return named
+
+
+def _read_scores(folder: Path) -> Scores:
+    summary = read_json(folder / "metrics.json", METRICS_KEYS | {"ties": dict, "settings": dict})
+    return Scores(summary, folder)

@@ -1,0 +1,142 @@
+"""Every run beside its untrained twin, in one table for readers, spreadsheets and programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.storage.files import read_json, whole, write_parquet
+
+TRAINED, UNTRAINED = "trained", "untrained"
+TEXT_COLUMNS = ("run", "recipe", "state")
+
+# A spreadsheet takes a cell that begins so for a formula and computes it.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
+"""What of metrics.json a comparison needs."""
+
+Run = tuple[str, int, Path]
+"""A run: its recipe, its seed and its results folder."""
+
+
+def run_name(recipe: str, seed: int) -> str:
+    """Name of a run, `<recipe>.<seed>`, as its folder is called."""
+    return f"{recipe}.{seed}"
+
+
+def compare(runs: Sequence[Run]) -> pa.Table:
+    """One row a run, followed by a row for its untrained twin, from their metrics.json.
+
+    Columns: `run`, `recipe`, `state` (trained | untrained) as strings and `seed` as int64, then in
+    float64 the metric keys, then `<key>_low` and `<key>_high` of the 95 % interval, then
+    `<key>_chance`. A metric that only some runs have is null for the others.
+    """
+    scored = [
+        ({"run": run_name(recipe, seed), "recipe": recipe, "seed": seed, "state": state}, metrics)
+        for recipe, seed, folder in runs
+        for state, metrics in _both_states(folder)
+    ]
+    keys = list(dict.fromkeys(key for _, metrics in scored for key in metrics["metrics"]))
+    rows = [identity | _values(metrics, keys) for identity, metrics in scored]
+    schema = pa.schema(
+        [("run", pa.string()), ("recipe", pa.string()), ("seed", pa.int64())]
+        + [("state", pa.string())]
+        + [(name, pa.float64()) for name in _value_columns(keys)]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def write_comparison(runs: Sequence[Run], csv: Path, parquet: Path) -> pa.Table:
+    """Write the table of `compare` as CSV and as parquet, and return it.
+
+    The CSV holds every float in its shortest form that reads back as the same float. A text cell
+    that a spreadsheet would take for a formula gets an apostrophe in front there.
+    """
+    table = compare(runs)
+    frame = table.to_pandas()
+    for column in TEXT_COLUMNS:
+        frame[column] = frame[column].map(_harmless)
+    with whole(csv) as beside:
+        frame.to_csv(beside, index=False, lineterminator="\n")
+    write_parquet(parquet, table)
+    return table
+
+
+def headline_table(table: pa.Table) -> str:
+    """The headline metrics of `compare`'s table as aligned plain text: chance, untrained, trained.
+
+    Example:
+        run        state      mAP@10                  mean_rank
+        default.0  chance     0.067                   17.0
+        default.0  untrained  0.846 [0.831, 0.862]    2.1 [1.9, 2.3]
+        default.0  trained    0.958 [0.950, 0.966]    1.2 [1.1, 1.3]
+    """
+    keys = [name for name in table.column_names if re.fullmatch(r"mAP@\d+|mean_rank", name)]
+    rows = table.to_pylist()
+    lines = [["run", "state", *keys]]
+    for trained, untrained in zip(rows[::2], rows[1::2], strict=True):
+        name = trained["run"]
+        lines.append([name, "chance", *(number(key, trained[f"{key}_chance"]) for key in keys)])
+        for row in (untrained, trained):
+            lines.append([name, row["state"], *(_with_interval(key, row) for key in keys)])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def number(key: str, value: float | None) -> str:
+    """A metric's value as text: ranks with one decimal, shares with three, a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if key in RANK_KEYS else f"{value:.3f}"
+
+
+def signed(key: str, value: float) -> str:
+    """A difference of a metric as text, with its sign."""
+    text = number(key, abs(value))
+    return text if not text.strip("0.") else f"{'−' if value < 0 else '+'}{text}"
+
+
+def _both_states(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield TRAINED, read_json(folder / "metrics.json", METRICS_KEYS)
+    yield UNTRAINED, read_json(folder / UNTRAINED / "metrics.json", METRICS_KEYS)
+
+
+def _value_columns(keys: Sequence[str]) -> list[str]:
+    return [
+        *keys,
+        *(f"{key}_{bound}" for key in keys for bound in ("low", "high")),
+        *(f"{key}_chance" for key in keys),
+    ]
+
+
+def _values(metrics: dict[str, Any], keys: Sequence[str]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for key in keys:
+        low, high = metrics["ci95"].get(key) or (None, None)
+        values |= {
+            key: metrics["metrics"].get(key),
+            f"{key}_low": low,
+            f"{key}_high": high,
+            f"{key}_chance": metrics["chance"].get(key),
+        }
+    return values
+
+
+def _with_interval(key: str, row: dict[str, Any]) -> str:
+    value, low, high = (row[name] for name in (key, f"{key}_low", f"{key}_high"))
+    if low is None or high is None:
+        return number(key, value)
+    return f"{number(key, value)} [{number(key, low)}, {number(key, high)}]"
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

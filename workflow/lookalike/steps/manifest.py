@@ -1,0 +1,310 @@
+"""The manifest: one row per label entry and split, with what is known of its image."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import unicodedata
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import compress
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lookalike.data.findings import Report, named, summary
+from lookalike.data.labels import Entry, read_labels, storable
+from lookalike.data.layout import (
+    SPLITS,
+    DataSettings,
+    Identity,
+    folders_apart,
+    identity,
+    require_data,
+)
+from lookalike.data.links import leading_out, resolved_files, same_files
+from lookalike.data.manifest_table import SCHEMA, usable
+from lookalike.data.quality import FIRST, data_report, nearly_equal_labels
+from lookalike.data.scan import Scanned, scan
+from lookalike.errors import LookalikeError
+from lookalike.storage import files
+from lookalike.storage.digests import digest_of
+from lookalike.storage.strays import is_litter
+from lookalike.text import quoted, shown
+
+log = logging.getLogger(__name__)
+
+_FIRST_DETAILS = 3  # of each reason that entries are left out for, in a refusal
+
+
+def write_manifest(
+    data: DataSettings,
+    outputs: Mapping[str, Path],
+    report: Path,
+    *,
+    cache: Path | None,
+    threads: int,
+) -> None:
+    """The step: scan the data, print the summary, write a parquet per split and the data report.
+
+    outputs: a path for each of `train`, `query`, `gallery`. Raises LookalikeError, after the
+    summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
+    bad images.
+    """
+    apart = [report.parent, *filter(None, [cache])]
+    tables, facts = build_manifest(data, cache=cache, threads=threads, apart=apart)
+    try:
+        _require_no_bad_image(data, tables, facts)
+        _require_enough(data, tables, facts)
+    except LookalikeError:
+        log.info("%s", summary(facts, written=False))
+        raise
+    log.info("%s", summary(facts))
+    for split in SPLITS:
+        files.write_parquet(outputs[split], tables[split])
+    files.write_json(report, facts)
+
+
+def build_manifest(
+    data: DataSettings, *, cache: Path | None, threads: int, apart: Iterable[Path] = ()
+) -> tuple[dict[str, pa.Table], Report]:
+    """Read the labels, look at every image, and return a table per split and the data report.
+
+    The tables have the columns of `SCHEMA`, a row per label entry, sorted by `image_id`. A test
+    entry is a row of each test folder that holds its file, and of the gallery if neither does.
+    cache: the cache folder or None; equal data gives equal tables with or without it. apart:
+    folders that are no images though they may lie among them, such as results. Raises
+    LookalikeError where a folder or a label file cannot be used as a whole.
+    """
+    folders = {split: data.folder(split) for split in SPLITS}
+    entries, unlisted = _read_entries(data, folders, folders_apart(*apart))
+    inside = {split: data.folder_name(split) for split in SPLITS}
+    scanned, _ = scan(
+        (
+            f"{inside[split]}/{entry.name}"
+            for split in SPLITS
+            for entry in entries[split]
+            if entry.status == "ok"
+        ),
+        data.root,
+        cache=cache,
+        threads=threads,
+    )
+    near = {split: {_loose(name): name for name in unlisted[split]} for split in SPLITS}
+    near["gallery"] = near["query"] | near["gallery"]  # an entry found in neither is a gallery row
+    tables = {
+        split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
+    }
+    looks = {
+        split: {
+            entry.name: scanned[f"{inside[split]}/{entry.name}"].look
+            for entry in entries[split]
+            if entry.status == "ok"
+        }
+        for split in SPLITS
+    }
+    ids = {split: usable(tables[split])["image_id"].to_pylist() for split in SPLITS}
+    located = {
+        split: dict(zip(ids[split], resolved_files(folders[split], ids[split]), strict=True))
+        for split in SPLITS
+    }
+    links = {split: leading_out(folders[split], located[split]) for split in SPLITS}
+    pairs = same_files(located["query"], located["gallery"])
+    report = data_report(tables, unlisted, pairs, links, looks, data.near_duplicates, threads)
+    tables["query"] = _marked_with_same_files(tables["query"], pairs)
+    return tables, report
+
+
+def _read_entries(
+    data: DataSettings, folders: Mapping[str, Path], apart: Container[Identity]
+) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
+    """Per split, the label entries sorted by name, and the files that no entry names."""
+    require_data(data)
+    train = read_labels(data.train_labels_path).entries
+    test = read_labels(data.test_labels_path).entries
+    in_query, is_in_gallery = [*map(_is_in(folders["query"]), test)], _is_in(folders["gallery"])
+    entries = {
+        "train": list(train),
+        "query": list(compress(test, in_query)),
+        "gallery": [
+            entry
+            for entry, found in zip(test, in_query, strict=True)
+            if not found or is_in_gallery(entry)
+        ],
+    }
+    unlisted = {
+        "train": _unlisted(folders["train"], train, apart),
+        "query": _unlisted(folders["query"], test, apart),
+        "gallery": _unlisted(folders["gallery"], test, apart),
+    }
+    return {split: sorted(rows, key=itemgetter(0)) for split, rows in entries.items()}, unlisted
+
+
+def _is_in(folder: Path) -> Callable[[Entry], bool]:
+    """Tells of entries whether their file is in `folder`.
+
+    A link that leads nowhere still says which split was meant, and so does a place that cannot be
+    looked at: no entry may leave a split unnoticed for that. The scan finds out why.
+    """
+
+    @cache
+    def leads_nowhere(inside: str) -> bool:
+        parts = inside.split("/")
+        above = (folder / "/".join(parts[:count]) for count in range(1, len(parts) + 1))
+        return any(place.is_symlink() and not place.exists() for place in above)
+
+    def is_in(entry: Entry) -> bool:
+        if entry.status == "unsafe_name":
+            return False
+        try:
+            os.lstat(f"{folder}/{entry.name}")
+        except (FileNotFoundError, NotADirectoryError):
+            return leads_nowhere(entry.name.rpartition("/")[0])
+        except OSError as error:
+            return error.errno != errno.ENAMETOOLONG
+        return True
+
+    return is_in
+
+
+def _unlisted(folder: Path, entries: Iterable[Entry], apart: Container[Identity]) -> list[str]:
+    """Files under `folder`, litter and hidden ones aside, that no entry names; sorted paths.
+
+    apart: device and inode of folders that are left out.
+    """
+    listed = {os.path.normpath(entry.name) for entry in entries}
+    found = []
+    for place, folders, names in os.walk(folder):
+        if identity(place) in apart:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not is_litter(name)]
+        inside = Path(place).relative_to(folder).as_posix()
+        prefix = "" if inside == "." else f"{inside}/"
+        found += [prefix + name for name in names if not is_litter(name)]
+    return sorted(storable(name) for name in found if name not in listed)
+
+
+def _loose(name: str) -> str:
+    """A name without what file systems and programs change on the way: case, Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _table(
+    entries: list[Entry], folder: str, scanned: Mapping[str, Scanned], near: Mapping[str, str]
+) -> pa.Table:
+    rows = [_row(entry, scanned.get(f"{folder}/{entry.name}"), near) for entry in entries]
+    columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def _marked_with_same_files(queries: pa.Table, pairs: list[tuple[str, str]]) -> pa.Table:
+    """The query table; its metadata tell of gallery images that are a query's own file.
+
+    A query does not find itself (metrics.exclude), so where a link became a copy, or a copy a link,
+    the manifest must differ, though every content and label is as before.
+    """
+    return queries.replace_schema_metadata({"same_files": digest_of(pairs)}) if pairs else queries
+
+
+def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[Any, ...]:
+    if entry.status != "ok" or seen is None:
+        unknown = (None,) * 5
+        return (entry.name, entry.label, *unknown, entry.status, entry.detail)
+    detail = seen.detail
+    if seen.status == "missing_file" and _loose(entry.name) in near:
+        detail = (
+            f"{detail}; {quoted(near[_loose(entry.name)])} is there (case or Unicode form differs)"
+        )
+    return (
+        entry.name,
+        entry.label,
+        seen.sha256,
+        seen.width,
+        seen.height,
+        seen.format,
+        seen.n_bytes,
+        seen.status,
+        detail,
+    )
+
+
+def _require_no_bad_image(
+    data: DataSettings, tables: Mapping[str, pa.Table], report: Report
+) -> None:
+    if data.on_bad_image == "fail" and (lines := _left_out(tables, report, SPLITS)):
+        raise LookalikeError(
+            "data.on_bad_image is fail and some entries cannot be used. Mend or remove them, or "
+            f"set it to skip:{lines}"
+        )
+
+
+def _left_out(tables: Mapping[str, pa.Table], report: Report, splits: Iterable[str]) -> str:
+    """What is left out of some splits and why, a line a reason and one for each first detail."""
+    lines = []
+    for split in splits:
+        rows = tables[split].select(["image_id", "status", "detail"])
+        for reason, counted in report["splits"][split]["reasons"].items():
+            lines.append(f"  {split}: {counted['count']:,} {reason}: {named(counted)}")
+            of_reason = rows.filter(pc.equal(rows["status"], reason)).slice(0, _FIRST_DETAILS)
+            names_of: dict[str, str] = {}
+            for name, _, detail in zip(*(c.to_pylist() for c in of_reason.columns), strict=True):
+                names_of.setdefault(detail, name)
+            lines += [f"    {shown(name)}: {detail}" for detail, name in names_of.items()]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
+    for split in SPLITS:
+        counts = report["splits"][split]
+        if not counts["ok"]:
+            labels = data.train_labels_path if split == "train" else data.test_labels_path
+            unlisted = counts["unlisted_files"]
+            raise LookalikeError(
+                f"There is no usable {split} image: {counts['entries']} entries of {labels} belong "
+                f"to {data.folder(split)}."
+                + " A key is the file's path inside that folder."
+                * (not counts["entries"] or "missing_file" in counts["reasons"])
+                + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
+                + _left_out(tables, report, [split])
+            )
+    of_training = _left_out(tables, report, ["train"])
+    classes = report["splits"]["train"]["classes"]
+    if classes < 2:
+        label = usable(tables["train"])["label"][0].as_py()
+        raise LookalikeError(
+            f"All usable training images have one label, {quoted(label)}; training needs two "
+            f"classes or more in {data.train_labels_path}.{_besides(of_training)}"
+        )
+    alone = report["classes_without_positive"]
+    if alone["count"] == classes:
+        raise LookalikeError(
+            f"None of the {classes} training classes has two usable images, so there is no pair of "
+            f"one class to learn from: {named(alone)}; see {data.train_labels_path}."
+            f"{_besides(of_training)}"
+        )
+    of_queries, of_gallery = (
+        sorted(set(usable(tables[split])["label"].to_pylist())) for split in ("query", "gallery")
+    )
+    if not set(of_queries) & set(of_gallery):
+        alike = nearly_equal_labels([*of_queries, *of_gallery])
+        raise LookalikeError(
+            "No query has an image of its class in the gallery, so there is nothing to find "
+            f"and nothing to score; see {data.test_labels_path}. Labels of the queries: "
+            f"{_first(of_queries)}; of the gallery: {_first(of_gallery)}."
+            + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
+            + _besides(_left_out(tables, report, ["query", "gallery"]))
+        )
+
+
+def _besides(left_out: str) -> str:
+    return f" Left out are:{left_out}" if left_out else ""
+
+
+def _first(labels: Sequence[str]) -> str:
+    return named({"count": len(labels), "first": labels[:FIRST]})

@@ -1,0 +1,294 @@
+"""The report: one page that carries everything it shows and runs no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from lookalike import __version__
+from lookalike.data.layout import SPLITS
+from lookalike.report.differences import (
+    Comparisons,
+    best_run,
+    differences,
+    gain_of,
+    recipes_in_words,
+    recipes_of,
+    require_scored_alike,
+    seed_spreads,
+    why_no_interval,
+)
+from lookalike.report.examples import Images, examples, look_alikes
+from lookalike.report.figures import headline_figures, training_figures
+from lookalike.report.glossary import explain
+from lookalike.report.hardest import class_scores, hardest, sample
+from lookalike.report.results import Results, Rows, flat, read_results
+from lookalike.report.svg import colour_number, dash_of
+from lookalike.report.thumbnails import Thumbnails
+from lookalike.retrieval.metrics import headline_keys
+from lookalike.steps.compare import TRAINED, UNTRAINED, Run, number, signed
+from lookalike.storage.files import read_json, write_text
+from lookalike.storage.parquet import read_table
+from lookalike.text import shown
+from lookalike.training.lessons import never_taught
+
+HARDEST, SAMPLED = 30, 20
+"""Queries shown: the hardest ones, and a sample of the others."""
+PLACES = 10
+"""Gallery images shown for each of them."""
+CLASSES = 10
+"""Classes shown at each end."""
+
+# Of per_query.parquet, beside the metric by which classes and queries are ranked.
+_QUERY_COLUMNS = (
+    "query_id",
+    "label",
+    "n_relevant",
+    "n_gallery",
+    "scored",
+    "first_rank",
+    "mean_rank",
+)
+
+
+def write_report(
+    output: Path,
+    *,
+    template: Path,
+    comparison: Path,
+    data_report: Path,
+    runs: Sequence[Run],
+    folders: Mapping[str, Path],
+    manifests: Mapping[str, Path],
+    title: str,
+    note: str = "",
+    k: Sequence[int],
+) -> None:
+    """Write the page `output` from the files of all `runs`.
+
+    Args:
+        output: the HTML file.
+        template: the page's jinja2 template; what it includes lies beside it.
+        comparison: comparison.parquet over the same runs.
+        data_report: data_report.json.
+        runs: recipe, seed and results folder of each run.
+        folders: of the images of `train`, `query` and `gallery`.
+        manifests: of these splits.
+        title: heading of the page, plain text.
+        note: plain text shown at the end, the images' licence for example; its addresses
+            become links.
+        k: cut-offs of the metrics; 10, or else the middle one, ranks runs, classes and queries.
+
+    An image that can no longer be read is shown as a blank and counted in a warning.
+    """
+    results = [read_results(run, place) for place, run in enumerate(runs)]
+    rows = {(row["run"], row["state"]): row for row in read_table(comparison).to_pylist()}
+    key = f"mAP@{_middle(k)}"
+    headline = headline_keys(sorted(set(k)))
+    require_scored_alike(results, rows, headline)
+    best = best_run(results, rows, key)
+    compared = differences(results, rows, key, headline)
+    data = read_json(data_report, {"near_duplicates": dict, "findings": list})
+
+    thumbnails = Thumbnails(best.model["image"]["background"])
+    images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
+    gallery = images["gallery"]
+    places = min(PLACES, max(k))
+    rankings = best.trained.rankings(places)
+    per_query = best.trained.per_query([*_QUERY_COLUMNS, key])
+    n_classes = per_query.loc[per_query["scored"], "label"].nunique()
+    summary = best.trained.summary
+    no_interval = why_no_interval(summary["settings"], summary["n_queries"], n_classes)
+    hard = hardest(per_query, key, HARDEST)
+    others = sample(per_query, SAMPLED, without=hard)
+    shown = [
+        examples(names, per_query, rankings, images["query"], gallery, key, places)
+        for names in (hard, others)
+    ]
+    classes = class_scores(
+        per_query,
+        best.untrained.per_query(["label", "scored", key]),
+        rankings,
+        gallery.labels,
+        key,
+        places,
+    )
+    # Empty, too, where they were not looked for, which is one of the findings.
+    near = data["near_duplicates"]["across"]
+    page = _environment(template.parent).get_template(template.name)
+    write_text(
+        output,
+        page.render(
+            title=title,
+            note=note,
+            version=__version__,
+            key=key,
+            headline=headline,
+            best=best,
+            runs=results,
+            rows=rows,
+            warnings=_warnings(results, compared, key, data, no_interval)
+            + _unreadable(thumbnails.unreadable),
+            no_interval=no_interval,
+            without_width=_without_width(rows, headline),
+            differences=compared,
+            recipes_in_words=recipes_in_words(results, rows, key, no_interval is None),
+            seeds={
+                recipe: spreads
+                for recipe, spreads in seed_spreads(results, rows, headline).items()
+                if len(recipes_of(results)[recipe]) > 1
+            },
+            headline_figures=headline_figures(results, rows, headline),
+            training_figures=training_figures(results),
+            settings=_settings(results),
+            n_classes=n_classes,
+            worst=classes[:CLASSES],
+            strongest=classes[CLASSES:][::-1][:CLASSES],
+            hardest=shown[0],
+            sampled=shown[1],
+            places=places,
+            data=data,
+            look_alikes=look_alikes(near, images),
+            thumbnails=thumbnails.made,
+        ),
+    )
+
+
+def _environment(folder: Path) -> jinja2.Environment:
+    """Templates in `folder`; whatever they are given is text and gets escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "as": lambda value, key: number(key, value),
+        "shown": shown,
+        "signed": lambda value, key: signed(key, value),
+        "percent": "{:.1%}".format,
+        "short": _short,
+        "count": _count,
+        "duration": _duration,
+        "explain": explain,
+    }
+    environment.globals |= {
+        "TRAINED": TRAINED,
+        "UNTRAINED": UNTRAINED,
+        "colour_number": colour_number,
+        "dash_of": dash_of,
+    }
+    return environment
+
+
+def _middle(k: Sequence[int]) -> int:
+    return 10 if 10 in k else sorted(k)[len(k) // 2]
+
+
+def _warnings(
+    runs: Sequence[Results],
+    compared: Comparisons,
+    key: str,
+    data: Mapping[str, Any],
+    no_interval: str | None,
+) -> list[str]:
+    """What a reader must know before believing a number."""
+    warnings = [finding["text"] for finding in data["findings"] if finding["level"] == "warning"]
+    if no_interval is not None:
+        warnings.append(
+            f"No intervals, and nothing is said to be better or worse: {no_interval}. Every number "
+            "here is one of these very queries."
+        )
+    for run in runs:
+        warnings += _untaught(run)
+        gain = compared[gain_of(run)][key]
+        if gain.verdict is None and gain.difference.value <= 0:
+            warnings.append(
+                f"Training did not raise the {key} of {run.name} on these queries: it is no higher "
+                "than the untrained one."
+            )
+        elif gain.verdict not in ("better", None):
+            warnings.append(
+                f"Training is not shown to have helped {run.name}: its {key} may be no higher than "
+                "the untrained one, by their difference on these queries."
+            )
+    return warnings
+
+
+def _untaught(run: Results) -> list[str]:
+    """A warning of a training, or of epochs of it, that taught the network nothing, if any did."""
+    if reason := never_taught(run.history.to_dict("records"), run.model["settings"]):
+        return [f"The training of {run.name} did not do what it is for: {reason}."]
+    if epochs := run.epochs_of_loss_zero:
+        return [
+            f"{run.name} learnt nothing in {len(epochs):,} of {len(run.history):,} epochs "
+            f"({_ranges(epochs)}): the loss was exactly 0 in every step."
+        ]
+    return []
+
+
+def _unreadable(count: int) -> list[str]:
+    """A warning of images that are not shown, if there are any."""
+    if not count:
+        return []
+    images = "image" if count == 1 else "images"
+    return [
+        f"{count:,} {images} shown here could be read when scored, and are gone, "
+        "damaged or replaced now; a blank stands instead."
+    ]
+
+
+def _without_width(rows: Rows, keys: Sequence[str]) -> bool:
+    """Whether an interval is but a point: all queries, or classes, scored alike."""
+    bounds = [(row[f"{key}_low"], row[f"{key}_high"]) for row in rows.values() for key in keys]
+    # Sums of equal numbers differ in their last bits.
+    return any(low is not None and high - low < 1e-9 for low, high in bounds)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers in words: `2, 4 to 6`."""
+    parts: list[list[int]] = []
+    for each in numbers:
+        if parts and each == parts[-1][-1] + 1:
+            parts[-1].append(each)
+        else:
+            parts.append([each])
+    return ", ".join(
+        str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts
+    )
+
+
+def _settings(runs: Sequence[Results]) -> list[tuple[str, dict[str, Any], bool]]:
+    """(setting, {recipe: value or None}, whether the recipes differ); those that do come first."""
+    by_recipe = {run.recipe: flat(run.settings) for run in runs}
+    names = dict.fromkeys(name for values in by_recipe.values() for name in values)
+    table = []
+    for name in names:
+        values = {recipe: settings.get(name) for recipe, settings in by_recipe.items()}
+        first, *others = values.values()
+        table.append((name, values, any(other != first for other in others)))
+    return sorted(table, key=lambda row: not row[2])
+
+
+def _short(value: float | int | None) -> str:
+    """A cell of a training history: four significant digits, a dash for none."""
+    if value is None or value != value:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _count(value: float | None) -> str:
+    """A count, or a median of counts, which may end in .5."""
+    return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

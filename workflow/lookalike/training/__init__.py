@@ -1,0 +1,1 @@
+"""Teaching a network by labelled images."""

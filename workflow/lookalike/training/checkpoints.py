@@ -1,0 +1,140 @@
+"""The state of a training that is not done, kept outside every rule's output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from lookalike.storage.files import whole
+
+log = logging.getLogger(__name__)
+
+DONE = ".done.safetensors"
+"""Ending of the states of trainings that are done."""
+
+
+@dataclass
+class Position:
+    """How far a training has come.
+
+    All chance in training is a function of seed, epoch and step, and so is the learning rate: this
+    is the state of the sampler, of the schedule and of every random generator.
+
+    Attributes:
+        history: a mapping per finished epoch.
+        step: steps done of the epoch after these.
+        seconds: spent on these steps.
+        sums: of these steps, see `lookalike.training.health`.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        epoch = f"epoch {len(self.history)}"
+        return f"step {self.step} after {epoch}" if self.step else epoch
+
+
+class Checkpoint:
+    """Weights, optimizer state and position of an unfinished training, in one safetensors file.
+
+    The file's name is a digest of everything that decides the training (recipe, seed, data, code),
+    so that no other training goes on from it.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.path = folder / f"{key}.safetensors"
+
+    @property
+    def kept(self) -> Path | None:
+        """Where the state is, of an unfinished training or of one that is done."""
+        if self.path.exists():
+            return self.path
+        return next(iter(sorted(self.folder.glob(f"{self.key}.*{DONE}"))), None)
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+        """Replace the state that was kept."""
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        for number, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        told = json.dumps(asdict(position))
+        metadata = {"position": told, "sha256": _digest_of(tensors, told)}
+        with whole(self.path) as beside:
+            save_file(tensors, beside, metadata=metadata)
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+        """Bring model and optimizer to the state kept, if there is one.
+
+        Returns:
+            How far the training had come; the beginning where nothing is kept, or what is kept
+            is not what was written.
+        """
+        path = self.kept
+        if path is None:
+            return Position()
+        try:
+            with safe_open(path, framework="pt") as stored:
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                told, sha256 = (stored.metadata()[key] for key in ("position", "sha256"))
+                if _digest_of(tensors, told) != sha256:
+                    raise ValueError("its content is not what it was when it was written")
+                position = Position(**json.loads(told))
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+            log.warning(
+                "warning: the state kept in %s is left aside, the training begins anew: %s",
+                path,
+                error,
+            )
+            return Position()
+        weights, state = {}, dict[int, dict[str, torch.Tensor]]()
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            if part == "model":
+                weights[rest] = value
+            else:
+                number, _, entry = rest.partition(".")
+                state.setdefault(int(number), {})[entry] = value
+        model.load_state_dict(weights)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        log.info("going on after %s, from %s", position, path)
+        return position
+
+    def finish(self, model_digest: str) -> None:
+        """Mark the training as done: it made the model of this digest.
+
+        The state is kept until the model is used (see `forget`). Should a kill come before
+        Snakemake has noted that the job is finished, it deletes the outputs: from the state they
+        are written again at once.
+        """
+        if self.path.exists():
+            self.path.replace(self.folder / f"{self.key}.{model_digest}{DONE}")
+
+
+def forget(folder: Path, model_digest: str) -> None:
+    """Remove the state of the training that made a model."""
+    for path in folder.glob(f"*.{model_digest}{DONE}"):
+        path.unlink(missing_ok=True)
+
+
+def _digest_of(tensors: Mapping[str, torch.Tensor], told: str) -> str:
+    content = hashlib.sha256(told.encode())
+    for name in sorted(tensors):
+        content.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        content.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()

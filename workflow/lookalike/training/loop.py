@@ -1,0 +1,328 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lookalike.embedding.forward import embed_pixels, for_device
+from lookalike.images.normalisation import scale, standardise
+from lookalike.images.resizing import ImageSettings
+from lookalike.jobs.interruption import Interrupted, Interruption
+from lookalike.jobs.lookahead import map_ahead
+from lookalike.jobs.progress import Progress
+from lookalike.models.cnn4 import score_of
+from lookalike.storage.rows import RowSource, Selected
+from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.checkpoints import Checkpoint, Position
+from lookalike.training.distributed import gathered, part_of, with_global_batch_norm
+from lookalike.training.health import Watch
+from lookalike.training.lessons import never_taught, taught_nothing
+from lookalike.training.losses import build_loss
+from lookalike.training.optimization import build_optimizer, learning_rate
+from lookalike.training.sampling import epoch_batches, hold_out_classes, uneven_draws
+from lookalike.training.validation import leave_one_out_map
+
+log = logging.getLogger(__name__)
+
+VALIDATION_K = 10
+# Seconds between two times that the state is kept in the middle of an epoch: what a kill without
+# warning costs at most.
+SAVE_EVERY = 300.0
+# Steps between two times that several processes ask each other whether to stop: a GPU waits then.
+AGREE_EVERY = 10
+
+Epoch = dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images to train on.
+
+    Attributes:
+        pixels: uint8 [n, size, size, 3]; read a batch at a time.
+        labels: int64 [n], the class of each image.
+        image: how pixels become the network's input.
+    """
+
+    pixels: RowSource
+    labels: NDArray[np.int64]
+    image: ImageSettings
+
+
+def train(
+    model: nn.Module,
+    data: TrainingData,
+    recipe: Mapping[str, Any],
+    seed: int,
+    fabric: Fabric,
+    checkpoint: Checkpoint,
+) -> list[Epoch]:
+    """Train `model` in place, by a recipe.
+
+    All chance (batches, augmentation, held-out classes) is a function of seed, epoch and step, so
+    a run that goes on from its checkpoint ends as one that was never stopped; several processes
+    share the work of each batch and come to what one would, but for rounding.
+
+    While the network works on a batch, the next one is read. So two batches are in memory, however
+    many images there are; a validation holds the embeddings of the held-out images beside.
+
+    Args:
+        model: the network, on the CPU, as it is before the first step.
+        data: the training images.
+        recipe: a complete recipe from the settings.
+        seed: of the run.
+        fabric: device, precision and processes, from `lookalike.training.distributed.fabric_for`.
+        checkpoint: where the state is kept until the run is done: after each epoch, now and then
+            in its middle, and when a signal asks for it.
+
+    Returns:
+        One mapping per epoch: the columns of history.parquet.
+
+    Raises:
+        LookalikeError: the loss is not finite, the embeddings collapsed to a point, or an image
+            cannot be read.
+        Interrupted: a signal asked to end; the state is kept.
+    """
+    training = Training(model, data, recipe, seed, fabric, checkpoint)
+    interruption = Interruption()
+    with interruption.noted():
+        history = training.run(interruption)
+    model.cpu()
+    return history
+
+
+class Training:
+    """A network, its data and its optimizer, in the midst of a training; see `train`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: TrainingData,
+        recipe: Mapping[str, Any],
+        seed: int,
+        fabric: Fabric,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.fabric, self.checkpoint = fabric, checkpoint
+        chosen, held_out = hold_out_classes(data.labels, recipe["validation"]["classes"], seed)
+        self.chosen, self.held_out = chosen, held_out
+        self.labels = np.unique(data.labels[chosen], return_inverse=True)[1]
+        log_plan(self.labels, len(held_out), data.labels, recipe)
+
+        self.bare = model.to(memory_format=torch.channels_last)
+        if fabric.world_size > 1:
+            with_global_batch_norm(self.bare)
+        optimizer = build_optimizer(self.bare, recipe["optimizer"])
+        self.network, self.optimizer = fabric.setup(self.bare, optimizer)
+        self.loss_of = build_loss(recipe["loss"])
+        self.transform = build_augmentation(recipe["augment"], data.image.size)
+
+    def run(self, interruption: Interruption) -> list[Epoch]:
+        """Go on from where the checkpoint is, to the end."""
+        position = self.checkpoint.load(self.bare, self.optimizer)
+        epochs = range(len(position.history) + 1, self.recipe["epochs"] + 1)
+        # While the network works on an epoch, the batches of the next one are drawn.
+        with closing(map_ahead(self._draw, epochs, threads=1, ahead=1)) as drawn:
+            for batches in drawn:
+                self._epoch(batches, position, interruption)
+        if reason := never_taught(position.history, self.recipe):
+            log.warning("warning: the training did not do what it is for: %s", reason)
+        return position.history
+
+    def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
+        return epoch_batches(self.labels, self.recipe["batch"], self.seed, epoch)
+
+    def _epoch(
+        self, batches: list[NDArray[np.int64]], position: Position, interruption: Interruption
+    ) -> None:
+        """Go on to the end of the epoch that `position` is in, and keep the state there.
+
+        Args:
+            batches: of the whole epoch.
+            position: how far the training has come.
+            interruption: where a signal is noted.
+        """
+        epoch, epochs = len(position.history) + 1, self.recipe["epochs"]
+        left = batches[position.step :]
+        watch = Watch(epoch, position.step, position.sums)
+        started = time.monotonic() - position.seconds
+        kept = time.monotonic()
+
+        def keep() -> None:
+            watch.look()
+            position.sums, position.seconds = watch.sums, time.monotonic() - started
+            if self.fabric.is_global_zero:
+                self.checkpoint.save(self.bare, self.optimizer, position)
+
+        self.network.train()
+        with (
+            Progress(f"epoch {epoch}/{epochs}", len(left), "steps") as progress,
+            closing(map_ahead(self._load, left, threads=1, ahead=1)) as loaded,
+        ):
+            for batch, waiting in zip(left, loaded, strict=True):
+                lr = self._learning_rate(epoch, position.step, len(batches))
+                self._step(batch, waiting, lr, hash_seed(self.seed, epoch, position.step), watch)
+                position.step += 1
+                progress.update(1, watch.note())
+                # All processes ask each other at the same steps.
+                apart = self.fabric.world_size > 1 and position.step % AGREE_EVERY
+                stop = 0 if apart else self._asked_to_stop(interruption)
+                if stop or interruption.save or time.monotonic() - kept > SAVE_EVERY:
+                    keep()
+                    interruption.save, kept = False, time.monotonic()
+                    log.info("the state after %s is kept", position)
+                if stop:
+                    raise Interrupted(stop)
+        watch.look()
+        seconds = time.monotonic() - started
+        try:
+            if stop := self._asked_to_stop(interruption):
+                raise Interrupted(stop)
+            score = self._validate(epoch, interruption)
+        except Interrupted:
+            keep()
+            log.info("the state after %s is kept", position)
+            raise
+        images = sum(len(batch) for batch in batches)
+        done: Epoch = {
+            "epoch": epoch,
+            "steps": len(batches),
+            "images": images,
+            **watch.means(),
+            "lr": self._learning_rate(epoch, len(batches) - 1, len(batches)),
+            f"validation_mAP@{VALIDATION_K}": score,
+            "images_per_second": images / seconds,
+            "seconds": seconds,
+        }
+        log.info("%s", describe(done, epochs))
+        if reason := taught_nothing(done, self.recipe):
+            log.warning("warning: epoch %d: %s", epoch, reason)
+        position.history.append(done)
+        position.step, position.seconds, position.sums = 0, 0.0, {}
+        if self.fabric.is_global_zero:
+            self.checkpoint.save(self.bare, self.optimizer, position)
+
+    def _load(self, batch: NDArray[np.int64]) -> Tensor:
+        """This process's images of a batch: uint8 [own, size, size, 3]."""
+        own = batch[part_of(len(batch), self.fabric)]
+        return for_device(self.data.pixels[self.chosen[own]], self.fabric.device)
+
+    def _step(
+        self, batch: NDArray[np.int64], waiting: Tensor, lr: float, seed: int, watch: Watch
+    ) -> None:
+        """One step, with this process's images of the batch."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        pixels = waiting.to(self.fabric.device, non_blocking=waiting.is_pinned())
+        part = part_of(len(batch), self.fabric)
+        images = augment(scale(pixels), self.transform, seed, part, len(batch))
+        classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
+
+        own = self.network(standardise(images, self.data.image))
+        embeddings = gathered(own, len(batch), self.fabric)
+        value = self.loss_of(embeddings, classes)
+        self.optimizer.zero_grad()
+        self.fabric.backward(value.loss)
+        self.optimizer.step()
+        watch.see(value, embeddings.detach(), self.labels[batch])
+
+    def _learning_rate(self, epoch: int, step: int, steps: int) -> float:
+        return learning_rate(self.recipe, epoch - 1 + step / steps)
+
+    def _asked_to_stop(self, interruption: Interruption) -> int:
+        """The signal to stop for, 0 where there is none; all processes get the same answer."""
+        stop = interruption.stop or 0
+        if self.fabric.world_size == 1:
+            return stop
+        asked = torch.tensor(float(stop), device=self.fabric.device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return int(asked)
+
+    def _validate(self, epoch: int, interruption: Interruption) -> float | None:
+        """The score of the held-out classes, where it is time for it; the first process's work.
+
+        Raises:
+            Interrupted: a signal asked the first process to end; the others wait for it, and so
+                none of them may leave before it has kept the state.
+        """
+        score = None
+        if len(self.held_out) and epoch % self.recipe["validation"]["every"] == 0:
+            if self.fabric.is_global_zero:
+                with interruption.at_once():
+                    pixels = Selected(self.data.pixels, self.held_out)
+                    vectors = embed_pixels(self.bare, pixels, self.data.image)
+                    kind = score_of(self.recipe["model"])
+                    labels = self.data.labels[self.held_out]
+                    score = leave_one_out_map(vectors, labels, kind, VALIDATION_K)
+            self.fabric.barrier()
+        return score
+
+
+def hash_seed(*parts: int) -> int:
+    """A 63-bit seed for one place of a run: different places get unrelated seeds."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def log_plan(
+    chosen: NDArray[np.int64],
+    n_held_out: int,
+    labels: NDArray[np.int64],
+    recipe: Mapping[str, Any],
+) -> None:
+    """Say what will be trained on what.
+
+    Args:
+        chosen: int64 [n], the classes of the images to train on.
+        n_held_out: images to validate on.
+        labels: int64 [n + n_held_out], the classes of all.
+        recipe: a complete recipe.
+    """
+    batch, sizes = recipe["batch"], np.unique(chosen, return_counts=True)[1]
+    unused = int((sizes == 1).sum()) if batch["name"] == "balanced" else 0
+    log.info(
+        "training on %d images%s, %d epochs",
+        len(chosen) - unused,
+        f", {n_held_out} images of held-out classes to validate on" if n_held_out else "",
+        recipe["epochs"],
+    )
+    if unused:
+        log.info(
+            "not used in balanced batches, being the only one of its class: %d of %d images",
+            unused,
+            len(chosen),
+        )
+    if batch["name"] == "balanced" and (
+        uneven := uneven_draws(sizes, batch["classes"], batch["images_per_class"])
+    ):
+        log.info(
+            "classes differ in size: in an epoch of %d batches, each image of a class of %d is "
+            "drawn %.1f times, each of a class of %d %.1f times",
+            *uneven,
+        )
+    if recipe["validation"]["classes"] and not n_held_out:
+        log.info("no validation: %d classes are too few to hold some out", len(np.unique(labels)))
+
+
+def describe(epoch: Epoch, epochs: int) -> str:
+    """One line about an epoch, for the log."""
+    parts = [f"epoch {epoch['epoch']}/{epochs}", f"loss {epoch['loss']:.4f}"]
+    if epoch["active_negatives"] is not None:
+        parts.append(f"active negatives {epoch['active_negatives']:.1%}")
+    parts.append(f"spread {epoch['spread']:.3f}")
+    if epoch[f"validation_mAP@{VALIDATION_K}"] is not None:
+        parts.append(f"validation mAP@10 {epoch['validation_mAP@10']:.3f}")
+    parts.append(f"{epoch['images_per_second']:.0f} images/s")
+    return ", ".join(parts)

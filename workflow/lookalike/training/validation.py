@@ -1,0 +1,32 @@
+"""Scoring held-out training classes while training."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.retrieval.metrics import average_precision_at
+from lookalike.retrieval.ranking import rank
+from lookalike.retrieval.streams import Items
+
+
+def leave_one_out_map(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], score: str, k: int
+) -> float | None:
+    """mAP@k where every image is the query once and all others are the gallery.
+
+    Args:
+        vectors: float32 [n, d].
+        labels: int64 [n].
+        score: `cosine` or `euclidean`.
+        k: cut-off.
+
+    Returns:
+        The mean over images that have another of their class; None where there is none.
+    """
+    ids = [str(position) for position in range(len(labels))]
+    everything = Items.of(ids, [str(label) for label in labels], vectors, keys=ids)
+    ranked = [batch.ranks for batch in rank(everything, everything, score=score, depth=0)]
+    values = [average_precision_at(ranks.of(ranks.counts > 0), k) for ranks in ranked]
+    found = np.concatenate(values)
+    return float(np.mean(found)) if len(found) else None
