@@ -29,7 +29,7 @@ from lookalike.config import image_settings, merge, read_yaml, resolve
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings, load_pixels
-from lookalike.models.cnn4 import build_model, score_of
+from lookalike.models.table import build_model, score_of
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.loop import TrainingData, train

@@ -25,9 +25,9 @@ from lookalike.embedding.forward import embed_batches, embed_pixels, for_device
 from lookalike.embedding.tables import write_embeddings
 from lookalike.images.normalisation import normalise
 from lookalike.images.resizing import ImageSettings
-from lookalike.models.cnn4 import build_model, choose_device
+from lookalike.jobs.torch_devices import choose_device, repeatable
+from lookalike.models.table import build_model
 from lookalike.steps.metrics import evaluate_files
-from lookalike.steps.train import repeatable
 from lookalike.storage.files import write_json
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for

@@ -25,7 +25,8 @@ from lookalike.embedding.forward import embed_batches
 from lookalike.images.normalisation import scale, standardise
 from lookalike.images.pixel_store import decoded, training_pixels
 from lookalike.images.resizing import ImageSettings
-from lookalike.models.cnn4 import build_model, save_model
+from lookalike.models.files import save_model
+from lookalike.models.table import build_model
 from lookalike.steps.embed import EmbedSettings, embed_split
 from lookalike.storage.files import write_parquet
 from lookalike.training.augmentation import augment, build_augmentation

@@ -4,12 +4,13 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
-from lookalike.jobs import preflight as guard
+from lookalike.jobs import preflight
 from lookalike.jobs import lifeline
 from lookalike.storage.cache import KINDS, is_done
 from lookalike.jobs.devices import gpu_count
 from lookalike.errors import LookalikeError
 from lookalike.jobs.seals import broken, sealed
+from lookalike.storage.files import remove_half_written
 from snakemake.io import IOFile
 from snakemake.logging import logger
 
@@ -23,7 +24,7 @@ def force_damaged():
     results = results_folder()
     paths = sealed(results)
     with told():
-        guard.require_open(
+        preflight.require_open(
             [*written_in(results), *paths], "results", writing=not workflow.dryrun
         )
     for path in broken(paths, renew=not workflow.dryrun):
@@ -59,8 +60,8 @@ def metadata_of(path):
 # Looking for damage opens what is there, so a name that cannot be a folder is told before.
 if workflow.is_main_process and RESULTS_ARE_HERE:
     with told():
-        guard.require_folder(Path(config["results"]), "results")
-        guard.require_folder(Path(config["cache"]), "cache")
+        preflight.require_folder(Path(config["results"]), "results")
+        preflight.require_folder(Path(config["cache"]), "cache")
         require_apart(DATA, Path(config["results"]), Path(config["cache"]))
 
 
@@ -82,24 +83,24 @@ def begin():
                 "device: mps was asked for, which only Apple's computers have; set `device: auto` "
                 "or `device: cpu`"
             )
-        guard.require_writable(Path(config["cache"]), "cache")
+        preflight.require_writable(Path(config["cache"]), "cache")
         cache_folder = Path(config["cache"])
-        guard.require_open(
+        preflight.require_open(
             [cache_folder / kind for kind in KINDS],
             "cache",
             # Of no concern is what others keep there, or a job of theirs is about to write.
             inside=partial(is_done, cache_folder),
         )
         if RESULTS_ARE_HERE:
-            guard.require_writable(results, "results")
-            guard.hold(results)
-            for path in guard.give_present_time(sealed(results)):
+            preflight.require_writable(results, "results")
+            preflight.hold(results)
+            for path in preflight.give_present_time(sealed(results)):
                 logger.info(
                     f"{path} was dated ahead of this clock: it has the present time now."
                 )
     # On a cluster, jobs of a run that is gone may still be at work.
     age = 0 if workflow.local_exec else 24 * 60 * 60
-    guard.remove_half_written(written_in(results), time.time() - age)
+    remove_half_written(written_in(results), time.time() - age)
     if workflow.local_exec:
         lifeline.begin()
         lifeline.pass_on()

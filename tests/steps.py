@@ -22,16 +22,17 @@ import torch
 import processes
 from lookalike.data.layout import SPLITS, DataSettings
 from lookalike.images import pixel_store as pixels
-from lookalike.images.pixel_store import write_pixels
 from lookalike.jobs.step import step as logged
 from lookalike.steps import embed as embedding_split
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.embed import EmbedSettings, embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest
 from lookalike.steps.metrics import evaluate_files
+from lookalike.steps.pixels import write_pixels
 from lookalike.steps.report import write_report
-from lookalike.steps.train import TrainingJob, train_run
+from lookalike.steps.train import train_run
 from lookalike.storage.files import write_parquet
+from lookalike.training.job import TrainingJob
 from report_folder import LABELS, RUNS, TEMPLATE, K, make_data_report, make_images, make_run
 from test_training import recipe
 from test_training_run import IMAGE

@@ -18,9 +18,8 @@ from safetensors.torch import save_file
 from lookalike.cli import main
 from lookalike.data.scan import scan
 from lookalike.errors import LookalikeError
-from lookalike.jobs.preflight import HALF_WRITTEN
 from lookalike.storage.cache import DAY, KINDS, doomed, entries, foreign, is_done, prune
-from lookalike.storage.files import whole
+from lookalike.storage.files import HALF_WRITTEN, whole
 from lookalike.storage.row_store import Store
 from lookalike.training.checkpoints import Checkpoint, Position
 

@@ -12,7 +12,7 @@ import torch
 
 from lookalike import __version__
 from lookalike.cli import main
-from lookalike.models.cnn4 import choose_device
+from lookalike.jobs.torch_devices import choose_device
 from lookalike.steps.metrics import evaluate_files
 
 

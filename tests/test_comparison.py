@@ -14,14 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.steps.compare import (
-    compare,
-    headline_table,
-    number,
-    run_name,
-    signed,
-    write_comparison,
-)
+from lookalike.report.numbers import number, signed
+from lookalike.report.runs import run_name
+from lookalike.steps.compare import compare, headline_table, write_comparison
 
 KEYS = ["mAP@1", "mAP@10", "mAP@50", "mean_rank", "mAP", "mAP@10/R"]
 RUNS = [("default", 0), ("default", 1), ("seed", 0)]

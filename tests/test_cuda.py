@@ -21,10 +21,11 @@ from devices import DEVICES, GPU
 from lookalike.embedding.forward import embed_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
-from lookalike.models.cnn4 import ImageSimilarityModel, build_model, choose_device
+from lookalike.jobs.torch_devices import choose_device, repeatable
+from lookalike.models.cnn4 import ImageSimilarityModel
+from lookalike.models.table import build_model
 from lookalike.retrieval.evaluation import Protocol, evaluate
 from lookalike.retrieval.streams import Items
-from lookalike.steps.train import repeatable
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.health import Watch

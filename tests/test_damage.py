@@ -10,7 +10,7 @@ import pytest
 
 from drawings import write_data
 from lookalike.config import merge
-from lookalike.jobs import preflight as guard
+from lookalike.jobs import preflight
 from snakemake_runs import QUICK, Run, repeatable, snakemake, start, write_settings
 
 pytestmark = pytest.mark.workflow
@@ -99,11 +99,11 @@ def test_damaged_results_and_caches_are_found_and_made_anew(
 def test_another_run_in_the_same_results_folder_is_named(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_held", [])
+    monkeypatch.setattr(preflight, "_held", [])
     results = tmp_path / "shared"
     results.mkdir()
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "results": str(results)}))
-    guard.hold(results)
+    preflight.hold(results)
     assert_refused(snakemake(tmp_path), f"another run is at work here (process {os.getpid()}")
 
 

@@ -25,10 +25,11 @@ from torch import nn
 
 from lookalike.errors import LookalikeError
 from lookalike.jobs.interruption import Interrupted
-from lookalike.steps.train import TrainingJob, processes_for, train_run
+from lookalike.steps.train import processes_for, train_run
+from lookalike.storage.cache import DONE
 from lookalike.training.augmentation import augment, build_augmentation
-from lookalike.training.checkpoints import DONE
 from lookalike.training.distributed import part_of
+from lookalike.training.job import TrainingJob
 from lookalike.training.launch import commands, launch
 from test_training import recipe
 from test_training_run import Data, job, made

@@ -34,7 +34,8 @@ from lookalike.errors import LookalikeError
 from lookalike.images.normalisation import normalise
 from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.jobs.progress import Progress
-from lookalike.models.cnn4 import build_model, load_model, save_model
+from lookalike.models.files import load_model, save_model
+from lookalike.models.table import build_model
 from lookalike.steps import embed as embedding_split
 from lookalike.steps.embed import EmbedSettings, embed_files, embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest

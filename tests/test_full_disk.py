@@ -26,9 +26,9 @@ from safetensors.numpy import load_file
 from drawings import write_data
 from lookalike.config import merge
 from lookalike.errors import LookalikeError
-from lookalike.jobs import preflight as guard
-from lookalike.jobs import seals
+from lookalike.jobs import preflight, seals
 from lookalike.jobs.preflight import hold
+from lookalike.storage.files import HALF_WRITTEN
 from snakemake_runs import QUICK, repeatable, snakemake, write_settings
 from steps import STEPS, Case, Server, scored
 
@@ -318,7 +318,7 @@ def test_what_is_refused_beforehand_would_not_have_fitted(
 def test_a_run_holds_its_folder_on_a_full_disk_too(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_held", [])
+    monkeypatch.setattr(preflight, "_held", [])
     place = disk.new_place()
     disk.leave(0)
     hold(place)
@@ -397,7 +397,7 @@ def test_a_pipeline_whose_disk_fills_up_says_so_and_goes_on_once_there_is_room(
             said = rf"{NO_SPACE}|error: .* the disk has .* MB left"
             assert re.search(said, run.output), run.output
             assert "Traceback" not in run.output, run.output
-            assert not list(full.folder.rglob(f".*{guard.HALF_WRITTEN}"))
+            assert not list(full.folder.rglob(f".*{HALF_WRITTEN}"))
             for name in made:
                 result = folder / name
                 is_whole = not result.exists() or result.read_bytes() == (one / name).read_bytes()

@@ -12,17 +12,15 @@ import pytest
 import processes
 from lookalike.errors import LookalikeError
 from lookalike.jobs.preflight import (
-    HALF_WRITTEN,
     LOCK,
     give_present_time,
     hold,
-    remove_half_written,
     require_folder,
     require_open,
     require_room,
     require_writable,
 )
-from lookalike.storage.files import whole
+from lookalike.storage.files import HALF_WRITTEN, remove_half_written, whole
 
 
 def hold_and_wait(results: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 import lookalike.training.loop
 import processes
-from lookalike.steps.train import TrainingJob, train_run
-from lookalike.training.checkpoints import DONE
+from lookalike.steps.train import train_run
+from lookalike.storage.cache import DONE
+from lookalike.training.job import TrainingJob
 from test_training import recipe
 from test_training_run import Data, job, made
 

@@ -23,8 +23,7 @@ from safetensors.numpy import load_file
 
 from drawings import write_data
 from lookalike.config import merge
-from lookalike.jobs.preflight import HALF_WRITTEN
-from lookalike.storage.files import read_checked
+from lookalike.storage.files import HALF_WRITTEN, read_checked
 from snakemake_runs import QUICK, repeatable, snakemake, start, write_settings
 
 pytestmark = [

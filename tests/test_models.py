@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
-from lookalike.models.cnn4 import (
-    ImageSimilarityModel,
-    build_model,
-    choose_device,
-    load_model,
-    save_model,
-)
+from lookalike.jobs.torch_devices import choose_device
+from lookalike.models.cnn4 import ImageSimilarityModel
+from lookalike.models.files import load_model, save_model
+from lookalike.models.table import build_model
 
 MODEL = {"name": "cnn4", "embedding_dim": 16, "batch_norm": True, "normalize": True}
 IMAGE = ImageSettings(32, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast")

@@ -23,8 +23,9 @@ from drawings import write_images
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.errors import LookalikeError
 from lookalike.images import pixel_store as pixels
-from lookalike.images.pixel_store import decoded, pixel_store, write_pixels
+from lookalike.images.pixel_store import decoded, pixel_store
 from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.steps.pixels import write_pixels
 from lookalike.storage.files import write_parquet
 from processes import exit_code, start
 

@@ -19,7 +19,7 @@ from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
-from lookalike.models.cnn4 import build_model
+from lookalike.models.table import build_model
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.distributed import fabric_for

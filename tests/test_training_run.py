@@ -18,14 +18,17 @@ import torch
 from drawings import write_images
 from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.errors import LookalikeError
-from lookalike.images.pixel_store import DecodedRows, training_pixels, write_pixels
+from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings, load_pixels
-from lookalike.models.cnn4 import build_model
-from lookalike.steps.train import TrainingJob, train_run
+from lookalike.models.table import build_model
+from lookalike.steps.pixels import write_pixels
+from lookalike.steps.train import train_run
+from lookalike.storage.cache import forget
 from lookalike.storage.files import read_json, write_parquet
 from lookalike.storage.row_store import Store
 from lookalike.storage.rows import RowSource, Selected
-from lookalike.training.checkpoints import Checkpoint, forget
+from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.job import TrainingJob
 from lookalike.training.loop import TrainingData, train
 from test_training import ALONE, recipe
 

@@ -426,7 +426,7 @@ def test_the_processes_of_a_training_are_one_step_of_its_job(
 import sys
 from lookalike.config import read_yaml, resolve, image_settings
 from lookalike.training.launch import launch
-from lookalike.steps.train import TrainingJob
+from lookalike.training.job import TrainingJob
 schema = read_yaml({str(ROOT / "workflow" / "schemas" / "config.schema.yaml")!r})
 settings = resolve([read_yaml("mine.yaml")], schema)
 launch(TrainingJob(

@@ -86,7 +86,7 @@ def _add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParse
 
 def _evaluate(options: argparse.Namespace) -> None:
     # They import torch: --help should not wait for it.
-    from lookalike.models.cnn4 import choose_device
+    from lookalike.jobs.torch_devices import choose_device
     from lookalike.steps.metrics import evaluate_files
 
     evaluate_files(

@@ -3,7 +3,7 @@ from pathlib import Path
 from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.images.pixel_store import write_pixels
+    from lookalike.steps.pixels import write_pixels
 
     write_pixels(
         Path(snakemake.input.manifest),

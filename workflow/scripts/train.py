@@ -6,7 +6,8 @@ log, gpus = snakemake.log[0], snakemake.resources.gpu
 with step(log, snakemake.output):
     from lookalike.jobs.devices import device_for
     from lookalike.jobs.gpu_slots import gpu_slots
-    from lookalike.steps.train import TrainingJob, processes_for, train_run
+    from lookalike.steps.train import processes_for, train_run
+    from lookalike.training.job import TrainingJob
     from lookalike.training.launch import launch
 
     device = device_for(snakemake.params.device, gpus)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.text import shown
 
 if TYPE_CHECKING:  # the Snakefile names findings, and imports nothing heavy
-    from lookalike.training.sampling import UnevenDraws
+    from lookalike.data.class_draws import UnevenDraws
 
 Report = dict[str, Any]
 

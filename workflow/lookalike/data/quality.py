@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lookalike.data.class_draws import uneven_draws
 from lookalike.data.findings import TINY, USUAL_BATCH, Report, findings
 from lookalike.data.manifest_table import usable
 from lookalike.data.near_duplicates import Looks, nearest
 from lookalike.text import quoted, shown, visible
-from lookalike.training.sampling import uneven_draws
 
 FIRST = 5  # names given as examples
 _NUMBER = re.compile(r"\d+")

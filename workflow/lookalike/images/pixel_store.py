@@ -14,7 +14,6 @@ import PIL
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lookalike.data.manifest_table import read_manifest, usable
 from lookalike.errors import LookalikeError
 from lookalike.images.limits import MAX_BYTES
 from lookalike.images.resizing import ImageSettings, load_pixels
@@ -23,7 +22,7 @@ from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
 from lookalike.provenance import DECODING, modules_digest
 from lookalike.storage.digests import digest_of
-from lookalike.storage.files import content_of, write_parquet
+from lookalike.storage.files import content_of
 from lookalike.storage.row_store import Store
 from lookalike.storage.rows import Rows, RowSource
 from lookalike.text import shown_path
@@ -182,14 +181,14 @@ def training_pixels(
         uint8 rows [size, size, 3], the same either way; none of them is in memory.
     """
     hashes: list[str] = manifest["sha256"].to_pylist()
-    if _too_large(manifest, settings, cache, pixel_store_gb):
+    if too_large(manifest, settings, cache, pixel_store_gb):
         names = manifest["image_id"].to_pylist()
         files = [(key, folder / name) for key, name in zip(hashes, names, strict=True)]
         return DecodedRows(files, settings, threads)
     return filled_pixel_store(manifest, folder, settings, cache, threads).rows(hashes)
 
 
-def _too_large(
+def too_large(
     manifest: pa.Table, settings: ImageSettings, cache: Path, pixel_store_gb: float
 ) -> bool:
     """Whether a manifest's images are more than the store may hold, and not yet there; says so."""
@@ -205,34 +204,3 @@ def _too_large(
         pixel_store_gb,
     )
     return True
-
-
-def write_pixels(
-    manifest: Path,
-    folder: Path,
-    output: Path,
-    *,
-    image: dict[str, Any],
-    cache: Path,
-    pixel_store_gb: float,
-    threads: int,
-) -> None:
-    """The pixels step: decode what the cache lacks, unless it would hold too much.
-
-    The index is the same either way: it says which images training sees, not how it gets them.
-
-    Args:
-        manifest: manifest/{split}.parquet.
-        folder: of the split's images.
-        output: the index: the SHA-256 of each distinct content.
-        image: image settings.
-        cache: the cache folder.
-        pixel_store_gb: the largest store that is made.
-        threads: images decoded side by side.
-    """
-    table = usable(read_manifest(manifest))
-    settings = ImageSettings.from_dict(image)
-    if not _too_large(table, settings, cache, pixel_store_gb):
-        filled_pixel_store(table, folder, settings, cache, threads)
-    hashes = sorted(set(table["sha256"].to_pylist()))
-    write_parquet(output, pa.table({"sha256": pa.array(hashes, pa.string())}))

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from lookalike.errors import LookalikeError
+from lookalike.storage.files import HALF_WRITTEN
 from lookalike.text import shown_path
 
-HALF_WRITTEN = ".lookalike-part"
-"""Ending of files that are being written; see `lookalike.storage.files.whole`."""
 LOCK = ".lock"
 
 _held: list[IO[str]] = []
@@ -173,15 +172,6 @@ def _opened(path: Path) -> IO[str]:
     except PermissionError:
         return path.open(errors="replace")
     return os.fdopen(handle, "r+", errors="replace")
-
-
-def remove_half_written(folders: Iterable[Path], older_than: float) -> None:
-    """Remove what killed jobs left half written in these folders before a time, in seconds."""
-    for folder in folders:
-        for path in folder.glob(f".*{HALF_WRITTEN}"):
-            with suppress(OSError):
-                if path.lstat().st_mtime < older_than:
-                    path.unlink()
 
 
 def require_room(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,39 +17,9 @@ from typing import NamedTuple
 
 from lookalike.errors import LookalikeError
 from lookalike.storage.files import sha256_of_file, write_json
+from lookalike.storage.verified import Look
 
 SUFFIX = ".seal"
-
-# A file whose size and time of change are as they were is hashed again once it was not for so long:
-# hashing gigabytes at every start would be felt, and what fails silently does so slowly.
-_TRUSTED_SECONDS = 24 * 60 * 60
-
-
-class Look(NamedTuple):
-    """What a file was when its content was last found to be what was written there.
-
-    Attributes:
-        n_bytes: its size.
-        changed_ns: its time of change (ctime), in nanoseconds.
-        looked_at: when that was, in seconds since the epoch.
-    """
-
-    n_bytes: int
-    changed_ns: int
-    looked_at: float
-
-    @classmethod
-    def now(cls, status: os.stat_result) -> Look:
-        """Of a file that is looked at now; its state from before that."""
-        return cls(status.st_size, status.st_ctime_ns, time.time())
-
-    def tells_of(self, status: os.stat_result) -> bool:
-        """Whether the file has not been changed since, as far as the file system knows."""
-        return (self.n_bytes, self.changed_ns) == (status.st_size, status.st_ctime_ns)
-
-    def is_trusted(self, status: os.stat_result) -> bool:
-        """Whether, moreover, it is not so long ago that the content should be looked at again."""
-        return self.tells_of(status) and 0 <= time.time() - self.looked_at < _TRUSTED_SECONDS
 
 
 def seal_of(path: Path) -> Path:

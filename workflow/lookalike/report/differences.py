@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from lookalike.errors import LookalikeError
+from lookalike.report.numbers import number
 from lookalike.report.results import Results, Rows, Scores
+from lookalike.report.runs import TRAINED
 from lookalike.retrieval.metrics import RANK_KEYS
 from lookalike.retrieval.statistics import FEWEST_UNITS, Difference, paired_differences
-from lookalike.steps.compare import TRAINED, number
 
 RESAMPLES = 1000
 """At most so many for each difference: of many runs there are many."""

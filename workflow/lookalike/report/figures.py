@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lookalike.report import svg as charts
+from lookalike.report.numbers import number
 from lookalike.report.results import Results, Rows
+from lookalike.report.runs import TRAINED, UNTRAINED
 from lookalike.retrieval.metrics import RANK_KEYS
-from lookalike.steps.compare import TRAINED, UNTRAINED, number
 
 # Columns of history.parquet that are drawn: heading, one sentence, whether it is a share.
 _CURVES = {

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lookalike.errors import LookalikeError
-from lookalike.steps.compare import METRICS_KEYS, UNTRAINED, Run, run_name
+from lookalike.report.runs import METRICS_KEYS, UNTRAINED, Run, run_name
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path

@@ -9,25 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.report.numbers import number
+from lookalike.report.runs import METRICS_KEYS, TRAINED, UNTRAINED, Run, run_name
 from lookalike.storage.files import read_json, whole, write_parquet
 
-TRAINED, UNTRAINED = "trained", "untrained"
 TEXT_COLUMNS = ("run", "recipe", "state")
 
 # A spreadsheet takes a cell that begins so for a formula and computes it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
-"""What of metrics.json a comparison needs."""
-
-Run = tuple[str, int, Path]
-"""A run: its recipe, its seed and its results folder."""
-
-
-def run_name(recipe: str, seed: int) -> str:
-    """Name of a run, `<recipe>.<seed>`, as its folder is called."""
-    return f"{recipe}.{seed}"
 
 
 def compare(runs: Sequence[Run]) -> pa.Table:
@@ -90,19 +79,6 @@ def headline_table(table: pa.Table) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def number(key: str, value: float | None) -> str:
-    """A metric's value as text: ranks with one decimal, shares with three, a dash for none."""
-    if value is None:
-        return "–"
-    return f"{value:,.1f}" if key in RANK_KEYS else f"{value:.3f}"
-
-
-def signed(key: str, value: float) -> str:
-    """A difference of a metric as text, with its sign."""
-    text = number(key, abs(value))
-    return text if not text.strip("0.") else f"{'−' if value < 0 else '+'}{text}"
 
 
 def _both_states(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:

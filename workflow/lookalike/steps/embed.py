@@ -31,12 +31,14 @@ from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
-from lookalike.models.cnn4 import choose_device, is_present, load_model, score_of
+from lookalike.jobs.torch_devices import choose_device, is_present
+from lookalike.models.files import load_model
+from lookalike.models.table import score_of
 from lookalike.provenance import DECODING, modules_digest
+from lookalike.storage.cache import forget
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, write_json, write_text
 from lookalike.storage.row_store import Store
-from lookalike.training.checkpoints import forget
 
 log = logging.getLogger(__name__)
 

@@ -25,11 +25,12 @@ from lookalike.report.examples import Images, examples, look_alikes
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
 from lookalike.report.hardest import class_scores, hardest, sample
+from lookalike.report.numbers import number, signed
 from lookalike.report.results import Results, Rows, flat, read_results
+from lookalike.report.runs import TRAINED, UNTRAINED, Run
 from lookalike.report.svg import colour_number, dash_of
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.retrieval.metrics import headline_keys
-from lookalike.steps.compare import TRAINED, UNTRAINED, Run, number, signed
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
 from lookalike.text import shown

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +16,14 @@ from lookalike.embedding.allocation import keep_freed_memory
 from lookalike.images.pixel_store import training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
-from lookalike.models.cnn4 import build_model, choose_device, save_model
+from lookalike.jobs.torch_devices import choose_device, repeatable
+from lookalike.models.files import save_model
+from lookalike.models.table import build_model
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import write_parquet
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for, leave
+from lookalike.training.job import TrainingJob
 from lookalike.training.loop import VALIDATION_K, TrainingData, train
 from lookalike.training.optimization import fabric_precision
 
@@ -47,49 +46,6 @@ HISTORY = pa.schema(
         "seconds": pa.float64(),
     }
 )
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """All that the train step is told.
-
-    Attributes:
-        manifest: manifest/train.parquet.
-        folder: of the training images; opened only where their pixels are not in the cache.
-        trained: folder that the model goes to.
-        untrained: folder that the same network before its first step goes to.
-        history: history.parquet, a row an epoch.
-        recipe_name: name under `recipes`.
-        recipe: its settings, complete.
-        image: the image settings it uses.
-        seed: of weights, batches and augmentation.
-        device: as in the settings.
-        cache: the cache folder; the state of an unfinished training is kept there.
-        pixel_store_gb: the largest store of decoded images; where they would take more, each batch
-            is decoded as it is needed.
-        code: digest of the code that trains.
-        software: versions of the libraries it uses.
-        threads: of the CPU, of all processes together.
-        processes: that share each batch; more than one must be started by
-            `lookalike.training.launch`.
-    """
-
-    manifest: str
-    folder: str
-    trained: str
-    untrained: str
-    history: str
-    recipe_name: str
-    recipe: Mapping[str, Any]
-    image: Mapping[str, Any]
-    seed: int
-    device: str
-    cache: str
-    pixel_store_gb: float
-    code: str
-    software: Mapping[str, str]
-    threads: int
-    processes: int = 1
 
 
 def train_run(job: TrainingJob) -> None:
@@ -174,11 +130,3 @@ def _save(
     )
     log.info("%s model %s: %s", state, digest[:12], folder)
     return digest
-
-
-def repeatable() -> None:
-    """Ask torch for the same bytes from the same work on the same machine."""
-    # cuBLAS needs a fixed workspace for that, and reads this when it is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False

@@ -21,7 +21,8 @@ def main() -> None:
     with step(told["log"], add=True, only_errors=not first):
         from torch.distributed import DistError
 
-        from lookalike.steps.train import TrainingJob, train_run
+        from lookalike.steps.train import train_run
+        from lookalike.training.job import TrainingJob
 
         try:
             train_run(TrainingJob(**told["job"]))

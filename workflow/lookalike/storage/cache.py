@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import LookalikeError
-from lookalike.jobs.preflight import HALF_WRITTEN
+from lookalike.storage.files import HALF_WRITTEN
 from lookalike.text import shown, shown_path
 
 KINDS = ("scan", "pixels", "embeddings", "training")
 DAY = 24 * 60 * 60
+
+DONE = ".done.safetensors"
+"""Ending of the states of trainings that are done."""
 
 _DIGEST, _LONG_DIGEST = "[0-9a-f]{16}", "[0-9a-f]{32}"
 _STATE = rf"{_LONG_DIGEST}(\.{_LONG_DIGEST}\.done)?\.safetensors"
@@ -178,6 +181,12 @@ def prune(
         removed += 1
         n_bytes += size
     return removed, n_bytes
+
+
+def forget(folder: Path, model_digest: str) -> None:
+    """Remove the state of the training that made a model."""
+    for path in folder.glob(f"*.{model_digest}{DONE}"):
+        path.unlink(missing_ok=True)
 
 
 def table_of(found: Iterable[Entry]) -> str:

@@ -12,17 +12,19 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LookalikeError
-from lookalike.jobs.preflight import HALF_WRITTEN
 from lookalike.text import shown_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+HALF_WRITTEN = ".lookalike-part"
+"""Ending of files that are being written; see `whole`."""
 
 # A full disk, a quota, a limit of the process, a disk that became read-only: none comes of reading.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -128,6 +130,15 @@ def _cannot_write(target: Path, why: str | None) -> LookalikeError:
         f"{shown_path(target)}: cannot be written: {why}. Nothing is lost: mend that, and the same "
         "command goes on from here"
     )
+
+
+def remove_half_written(folders: Iterable[Path], older_than: float) -> None:
+    """Remove what killed jobs left half written in these folders before a time, in seconds."""
+    for folder in folders:
+        for path in folder.glob(f".*{HALF_WRITTEN}"):
+            with suppress(OSError):
+                if path.lstat().st_mtime < older_than:
+                    path.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

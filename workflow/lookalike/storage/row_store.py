@@ -30,9 +30,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
-from lookalike.jobs.seals import Look
 from lookalike.storage.files import is_marked, whole, write_text
 from lookalike.storage.rows import Rows
+from lookalike.storage.verified import Look
 
 log = logging.getLogger(__name__)
 

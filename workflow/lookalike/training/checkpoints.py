@@ -15,12 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from lookalike.storage.cache import DONE
 from lookalike.storage.files import whole
 
 log = logging.getLogger(__name__)
-
-DONE = ".done.safetensors"
-"""Ending of the states of trainings that are done."""
 
 
 @dataclass
@@ -118,18 +116,12 @@ class Checkpoint:
     def finish(self, model_digest: str) -> None:
         """Mark the training as done: it made the model of this digest.
 
-        The state is kept until the model is used (see `forget`). Should a kill come before
-        Snakemake has noted that the job is finished, it deletes the outputs: from the state they
-        are written again at once.
+        The state is kept until the model is used (see `storage.cache.forget`). Should a kill come
+        before Snakemake has noted that the job is finished, it deletes the outputs: from the state
+        they are written again at once.
         """
         if self.path.exists():
             self.path.replace(self.folder / f"{self.key}.{model_digest}{DONE}")
-
-
-def forget(folder: Path, model_digest: str) -> None:
-    """Remove the state of the training that made a model."""
-    for path in folder.glob(f"*.{model_digest}{DONE}"):
-        path.unlink(missing_ok=True)
 
 
 def _digest_of(tensors: Mapping[str, torch.Tensor], told: str) -> str:

@@ -23,7 +23,7 @@ from types import FrameType
 
 from lookalike.errors import LookalikeError
 from lookalike.jobs.interruption import STOP, Interrupted, handled_by
-from lookalike.steps.train import TrainingJob
+from lookalike.training.job import TrainingJob
 
 # Seconds that the other processes have to end by themselves when one has failed.
 GRACE = 20.0

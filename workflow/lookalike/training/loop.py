@@ -16,13 +16,14 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lookalike.data.class_draws import uneven_draws
 from lookalike.embedding.forward import embed_pixels, for_device
 from lookalike.images.normalisation import scale, standardise
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted, Interruption
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.progress import Progress
-from lookalike.models.cnn4 import score_of
+from lookalike.models.table import score_of
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
@@ -31,7 +32,7 @@ from lookalike.training.health import Watch
 from lookalike.training.lessons import never_taught, taught_nothing
 from lookalike.training.losses import build_loss
 from lookalike.training.optimization import build_optimizer, learning_rate
-from lookalike.training.sampling import epoch_batches, hold_out_classes, uneven_draws
+from lookalike.training.sampling import epoch_batches, hold_out_classes
 from lookalike.training.validation import leave_one_out_map
 
 log = logging.getLogger(__name__)

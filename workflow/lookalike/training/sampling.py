@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.data.class_draws import groups_per_class
 from lookalike.errors import LookalikeError
+from lookalike.training.decks import deal
 
 Indices = NDArray[np.int64]
 
@@ -75,57 +75,6 @@ def balanced_batches(
     return list(batches.reshape(len(composition), in_batch * images_per_class))
 
 
-def groups_per_class(
-    sizes: NDArray[np.int64], in_batch: int, images_per_class: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """How often each class is in a batch of an epoch.
-
-    As often as its images need (size / K, rounded up). The number of batches is the smallest that
-    has places enough, and holds the largest class at most once a batch; places that are left go to
-    the classes that come least often. Equally large classes come equally often or once more, the
-    latter only where no image comes more than twice as often then as one of another such class:
-    where that would be broken, there are more batches, up to three times as many.
-
-    Args:
-        sizes: int64 [c], images of each class, at least 2.
-        in_batch: P, classes in a batch, at most c.
-        images_per_class: K.
-        rng: chooses the classes that come once more.
-
-    Returns:
-        int64 [c]; the sum is a multiple of P, and none is more than that multiple.
-    """
-    kinds, kind_of, counts = np.unique(sizes, return_inverse=True, return_counts=True)
-    needed = -(-kinds // images_per_class)
-
-    def places(level: int) -> int:
-        """Places of an epoch in which each class comes at least `level` times."""
-        return int(counts @ np.maximum(needed, level))
-
-    n_batches = max(int(needed[-1]), -(-places(1) // in_batch))
-    while True:
-        # The level to which the least drawn classes can be raised.
-        level = bisect_right(range(1, n_batches + 1), n_batches * in_batch, key=places)
-        left = n_batches * in_batch - places(level)
-        fewest = level * images_per_class // kinds
-        most = -(-(level + 1) * images_per_class // kinds)
-        raised = needed <= level
-        free = raised & ((most <= 2 * fewest) | (counts == 1))
-        # A kind of classes that is not free is raised as a whole, or not at all.
-        more = np.zeros_like(counts)
-        for kind in np.flatnonzero(raised & ~free)[np.argsort(-counts[raised & ~free])]:
-            if counts[free].sum() < left - more.sum() and counts[kind] <= left - more.sum():
-                more[kind] = counts[kind]
-        rest = left - int(more.sum())
-        if rest <= counts[free].sum():
-            break
-        n_batches = max(n_batches + 1, -(-places(level + 1) // in_batch))
-    groups = np.maximum(needed, level)[kind_of]
-    groups += more[kind_of] > 0
-    groups[rng.choice(np.flatnonzero(free[kind_of]), rest, replace=False)] += 1
-    return groups
-
-
 def spread(groups: NDArray[np.int64], in_batch: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """Classes dealt into batches, no class twice in one.
 
@@ -175,158 +124,6 @@ def mixed(composition: NDArray[np.int32], rng: np.random.Generator) -> NDArray[n
         both = np.take_along_axis(both, np.argsort(place, axis=1, kind="stable"), axis=1)
         composition[pairs] = both.reshape(half, 2, in_batch)
     return composition
-
-
-# Images in a part of the work of `deal`: bounds what it needs beside its result.
-PART = 1 << 20
-
-
-def deal(
-    members: Indices,
-    sizes: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    images_per_class: int,
-    rng: np.random.Generator,
-) -> Indices:
-    """Deal the images of each class into groups of K, from decks shuffled again and again.
-
-    Args:
-        members: int64 [n], the images, class by class.
-        sizes: int64 [c], images of each class, at least 2.
-        groups: int64 [c], groups of each class, at least 1.
-        images_per_class: K.
-        rng: the source of chance.
-
-    Returns:
-        int64 [groups, K], class by class. From each class's first image on, no image comes again
-        before all of the class have come; within a group, images come equally often or once more.
-    """
-    # After lcm(size, K) images a deck and a group end together. Such cycles do not depend on one
-    # another, so those of all classes are dealt side by side.
-    cycle = np.lcm(sizes, images_per_class)
-    wanted = groups * images_per_class
-    n_cycles = -(-wanted // cycle)
-    of = np.repeat(np.arange(len(sizes)), n_cycles)
-    done = (np.arange(len(of)) - np.repeat(np.cumsum(n_cycles) - n_cycles, n_cycles)) * cycle[of]
-    cycles = Cycles(
-        size=sizes[of],
-        wanted=np.minimum(cycle[of], wanted[of] - done),
-        source=(np.cumsum(sizes) - sizes)[of],
-        target=(np.cumsum(wanted) - wanted)[of] + done,
-    )
-    dealt = np.empty(int(wanted.sum()), dtype=np.int64)
-    ends = np.cumsum(cycles.size)
-    cuts = np.searchsorted(ends, np.arange(PART, ends[-1], PART))
-    for start, end in pairwise([0, *np.unique(cuts[cuts > 0]), len(of)]):
-        part = Cycles(*(column[start:end] for column in cycles))
-        _deal_part(part, members, images_per_class, dealt, rng)
-    return dealt.reshape(-1, images_per_class)
-
-
-class Cycles(NamedTuple):
-    """Decks to deal one after the other, a row a cycle: int64 [r] each.
-
-    Attributes:
-        size: images of the class.
-        wanted: images to deal, a multiple of K.
-        source: where the class's images begin.
-        target: where to put the first image dealt.
-    """
-
-    size: NDArray[np.int64]
-    wanted: NDArray[np.int64]
-    source: NDArray[np.int64]
-    target: NDArray[np.int64]
-
-
-def _deal_part(
-    cycles: Cycles,
-    members: Indices,
-    images_per_class: int,
-    dealt: Indices,
-    rng: np.random.Generator,
-) -> None:
-    """Deal some cycles: a deck of each, then the next deck of each that wants more."""
-    decks = 0  # dealt so far
-    # For each image: whether it is in the group that the decks so far leave unfinished.
-    held = np.zeros(int(cycles.size.sum()), dtype=bool)
-    while len(cycles.size):
-        size, begin = cycles.size, decks * cycles.size
-        row = np.repeat(np.arange(len(size)), size)
-        start = np.repeat(np.cumsum(size) - size, size)
-        nth = np.arange(len(row)) - start
-        # Sorted by row, then what is not in the group first, then by chance.
-        order = np.argsort(2 * row + held + rng.random(len(row)), kind="stable")
-        if decks:
-            # Those first fill up the group; all others come after, in any order.
-            missing = images_per_class - begin % images_per_class
-            later = nth >= missing[row]
-            order = order[np.argsort(2 * row + later + rng.random(len(row)), kind="stable")]
-        place = begin[row] + nth
-        wanted = place < cycles.wanted[row]
-        images = members[cycles.source[row] + order - start]
-        dealt[(cycles.target[row] + place)[wanted]] = images[wanted]
-
-        end = begin + size
-        unfinished = end - end % images_per_class
-        # A group that began in an earlier deck and is not full yet holds what it held, and all of
-        # this deck once more.
-        began = (unfinished >= begin)[row]
-        held[order] = np.where(began, place >= unfinished[row], held[order])
-        decks += 1
-        more = cycles.wanted > end
-        held = held[more[row]]
-        cycles = Cycles(*(column[more] for column in cycles))
-
-
-class UnevenDraws(NamedTuple):
-    """How often images of small and of large classes come in an epoch of balanced batches.
-
-    Attributes:
-        batches: of the epoch.
-        large: images of the class whose images come least often.
-        large_draws: how often each of them comes, on average.
-        small: images of the class whose images come most often.
-        small_draws: how often each of them comes, on average.
-    """
-
-    batches: int
-    large: int
-    large_draws: float
-    small: int
-    small_draws: float
-
-
-def uneven_draws(
-    sizes: NDArray[np.int64], classes: int, images_per_class: int
-) -> UnevenDraws | None:
-    """What an epoch draws of classes that differ in size.
-
-    Args:
-        sizes: int64 [c], images of each class.
-        classes: P, of a batch.
-        images_per_class: K.
-
-    Returns:
-        None where no image comes more than twice as often as another, on average, or where there
-        are no two classes with two images.
-    """
-    sizes = sizes[sizes >= 2]
-    if len(sizes) < 2:
-        return None
-    in_batch = min(classes, len(sizes))
-    groups = groups_per_class(sizes, in_batch, images_per_class, generator(0))
-    draws = groups * images_per_class / sizes
-    large, small = int(draws.argmin()), int(draws.argmax())
-    if draws[small] <= 2 * draws[large]:
-        return None
-    return UnevenDraws(
-        int(groups.sum()) // in_batch,
-        int(sizes[large]),
-        float(draws[large]),
-        int(sizes[small]),
-        float(draws[small]),
-    )
 
 
 def epoch_batches(
