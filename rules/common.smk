@@ -256,6 +256,11 @@ def code_of(step, *others):
     return code_digest(step, *map(workflow.source_path, paths))
 
 
+def software_of(step):
+    """The versions of the libraries that a step's results come from."""
+    return software(step, workflow.source_path(f"../workflow/scripts/{step}.py"))
+
+
 def aside(value):
     """A param that says where something is or how it is done, not what is made.
 

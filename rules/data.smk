@@ -22,7 +22,7 @@ checkpoint manifest:
         ),
         cache=aside(config["cache"]),
         code=code_of("manifest"),
-        software=software("manifest"),
+        software=software_of("manifest"),
     message:
         "manifest: scanning and checking the images under {params.data[root]}"
     script:
@@ -48,7 +48,7 @@ rule pixels:
         cache=aside(config["cache"]),
         pixel_store_gb=aside(PIXEL_STORE_GB),
         code=code_of("pixels"),
-        software=software("pixels"),
+        software=software_of("pixels"),
     message:
         "pixels: the training images at {params.image[size]} x {params.image[size]}"
     script:

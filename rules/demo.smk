@@ -24,7 +24,7 @@ rule demo:
         query_classes=150,
         distractor_classes=200,
         code=code_of("demo"),
-        software=software("demo"),
+        software=software_of("demo"),
     message:
         "demo: drawing emoji into resources/demo"
     script:

@@ -27,7 +27,7 @@ rule embed_shard:
         device=aside(config["device"]),
         cache=aside(config["cache"]),
         code=code_of("embed_shard"),
-        software=software("embed_shard"),
+        software=software_of("embed_shard"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
     script:
@@ -59,7 +59,7 @@ rule embed:
         device=aside(config["device"]),
         cache=aside(config["cache"]),
         code=code_of("embed"),
-        software=software("embed"),
+        software=software_of("embed"),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"
     script:

@@ -23,7 +23,7 @@ rule metrics:
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("metrics"),
-        software=software("metrics"),
+        software=software_of("metrics"),
     message:
         "metrics: {wildcards.model}"
     script:

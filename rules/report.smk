@@ -31,7 +31,7 @@ rule report:
         folders={split: str(DATA.folder(split)) for split in SPLITS},
         template=aside(workflow.source_path("../workflow/report/report.html.j2")),
         code=code_of("report", "../workflow/report/report.html.j2"),
-        software=software("report"),
+        software=software_of("report"),
     message:
         "report: {output}"
     script:

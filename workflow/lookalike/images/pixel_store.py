@@ -20,7 +20,7 @@ from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
-from lookalike.provenance import DECODING, modules_digest
+from lookalike.provenance import module_digest
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import content_of
 from lookalike.storage.row_store import Store
@@ -28,6 +28,9 @@ from lookalike.storage.rows import Rows, RowSource
 from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
+
+READERS = ("images.resizing",)
+"""The code that pixels come from, beside the file and the settings."""
 
 # A kill loses at most one chunk's work.
 CHUNK_IMAGES, CHUNK_BYTES = 512, 64 * 10**6
@@ -69,7 +72,7 @@ def decoded(
 def pixel_store(cache: Path, settings: ImageSettings) -> Store:
     """The store of images decoded by these settings and this code: uint8 [size, size, 3]."""
     shape = (settings.size, settings.size, 3)
-    reader = [modules_digest(*DECODING, "images.resizing"), PIL.__version__]
+    reader = [module_digest(*READERS, step="pixels"), PIL.__version__]
     folder = cache / "pixels" / digest_of([settings.pixel_digest, *reader])
     return Store(folder, shape, np.dtype(np.uint8))
 

@@ -34,7 +34,7 @@ from lookalike.jobs.progress import Progress
 from lookalike.jobs.torch_devices import choose_device, is_present
 from lookalike.models.files import load_model
 from lookalike.models.table import score_of
-from lookalike.provenance import DECODING, modules_digest
+from lookalike.provenance import module_digest
 from lookalike.storage.cache import forget
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, write_json, write_text
@@ -42,14 +42,8 @@ from lookalike.storage.row_store import Store
 
 log = logging.getLogger(__name__)
 
-# The code that an embedding's bytes come from, beside the model and the image.
-EMBEDDER = (
-    *DECODING,
-    "embedding.forward",
-    "images.resizing",
-    "models.cnn4",
-    "images.normalisation",
-)
+EMBEDDERS = ("embedding.forward", "models.cnn4")
+"""The code that an embedding's bytes come from, beside the model and the image."""
 
 # Batches whose embeddings go to the store at once: a kill loses at most these.
 STORE_BATCHES = 16
@@ -189,7 +183,7 @@ def _fill_store(
     image = ImageSettings.from_dict(description["image"])
 
     # Two kinds of device differ in the last bits, and so may two versions of the code.
-    embedder = [modules_digest(*EMBEDDER), torch.__version__, PIL.__version__]
+    embedder = [module_digest(*EMBEDDERS, step="embed"), torch.__version__, PIL.__version__]
     place = f"{kind}-{digest_of(embedder)}"
     folder_of_model = settings.cache / "embeddings" / description["digest"]
     store = Store(
