@@ -57,7 +57,7 @@ format: .venv/.test
 
 # docs/data-quality.md, from the list of inputs that the tests run.
 docs: .venv/.test
-	PYTHONPATH=tests $(BIN)/python tests/hostile_page.py
+	PYTHONPATH=tests $(BIN)/python -m support.hostile_page
 
 bench: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/run.py

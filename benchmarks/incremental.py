@@ -23,11 +23,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drawings import draw
 from lookalike.config import read_yaml, resolve
 from lookalike.data.layout import DataSettings, fingerprint
 from lookalike.storage.files import read_json, write_json
-from snakemake_runs import Run, snakemake, write_settings
+from support.drawings import draw
+from support.snakemake_runs import Run, snakemake, write_settings
 from timing import REPEATS, machine, seconds
 
 HERE = Path(__file__).resolve().parent
@@ -65,7 +65,7 @@ rule first:
 
 
 class Drawing(NamedTuple):
-    """Image `number` of class `label`, as tests/drawings.py draws it."""
+    """Image `number` of class `label`, as tests/support/drawings.py draws it."""
 
     label: int
     number: int

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from drawings import draw
 from lookalike.config import read_yaml, resolve
 from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.embedding.allocation import keep_freed_memory
@@ -36,6 +35,7 @@ from lookalike.training.loop import TrainingData, train
 from lookalike.training.losses import build_loss
 from lookalike.training.optimization import build_optimizer, fabric_precision
 from lookalike.training.sampling import epoch_batches
+from support.drawings import draw
 from timing import Figure, Result, alternately
 
 CONFIG = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster import GPUS, Cluster, Job, busy, cluster, most_at_once, seconds, why_not
 
-from drawings import write_data
-from snakemake_runs import ROOT, repeatable, snakemake, write_settings
+from support.drawings import write_data
+from support.project import ROOT
+from support.slurm_cluster import GPUS, Cluster, Job, busy, cluster, most_at_once, seconds, why_not
+from support.snakemake_runs import repeatable, snakemake, write_settings
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slurm]
 

@@ -3,7 +3,7 @@
 A TIFF may hold values of any width, sign and order, in planes or not, packed in dozens of ways, and
 a decoder that does not know one of them gives wrong colours without a word. So what is read is
 listed here; each line of the list is held against another reader's picture by
-tests/test_tiff_matrix.py. All else is a valid file of a kind that is not read.
+tests/unit/images/test_tiff.py. All else is a valid file of a kind that is not read.
 """
 
 from __future__ import annotations

@@ -1,0 +1,163 @@
+"""What is refused once the manifest is made is what the later steps would refuse, and no more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lookalike.data.checks import require_scorable, require_trainable
+from lookalike.data.manifest_table import SCHEMA
+from lookalike.data.quality import data_report
+from lookalike.errors import LookalikeError
+from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.streams import Items
+from lookalike.training.sampling import epoch_batches, hold_out_classes
+from support.snakemake_runs import snakemake, write_settings
+
+BALANCED = {"name": "balanced", "classes": 4, "images_per_class": 3}
+SHUFFLED = {"name": "shuffled", "size": 8}
+
+
+def report_of(splits: dict[str, list[tuple[str, str, str]]], pairs: list[tuple[str, str]]) -> Any:
+    """The data report of (image_id, label, sha256) rows."""
+    tables = {
+        split: pa.Table.from_pylist(
+            [
+                {"image_id": name, "label": label, "sha256": sha256, "status": "ok"}
+                for name, label, sha256 in splits.get(split, [])
+            ],
+            SCHEMA,
+        )
+        for split in ("train", "query", "gallery")
+    }
+    nothing: dict[str, list[str]] = {split: [] for split in tables}
+    report = data_report(tables, nothing, pairs, {}, {split: {} for split in tables}, False)
+    return json.loads(json.dumps(report))
+
+
+def refuses(step: Any, *arguments: Any, **options: Any) -> bool:
+    try:
+        step(*arguments, **options)
+    except LookalikeError:
+        return True
+    return False
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(
+    st.lists(st.integers(0, 6), min_size=2, max_size=14).filter(
+        lambda labels: any(labels.count(label) > 1 for label in labels)
+    ),
+    st.sampled_from([BALANCED, SHUFFLED]),
+    st.sampled_from([0.0, 0.1, 0.5, 0.9]),
+)
+def test_a_training_that_could_make_no_batches(
+    labels: list[int], batch: dict[str, Any], share: float
+) -> None:
+    """Against the batches themselves, of what the validation leaves to train on."""
+    rows = [(f"{number:02}", str(label), f"{number}") for number, label in enumerate(labels)]
+    report = report_of({"train": rows}, [])
+    known = np.array(labels)
+    chosen, _ = hold_out_classes(known, share, seed=0)
+    would = refuses(epoch_batches, known[chosen], batch, 0, 1)
+    assert refuses(require_trainable, report, "mine", batch) == would
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.data(), st.sampled_from(["none", "same_file", "same_content"]))
+def test_queries_that_could_not_be_scored(data: st.DataObject, exclude: str) -> None:
+    """Against the evaluation itself, of embeddings that do not matter."""
+    label, content = st.sampled_from("abc"), st.sampled_from("12345")
+    # A content has one label more often than not.
+    row = content.map(lambda x: ("abcab"[int(x) - 1], x)) | st.tuples(label, content)
+    queries, gallery = (
+        [(f"{side}{number}", *found) for number, found in enumerate(data.draw(rows))]
+        for side, rows in (
+            ("q", st.lists(row, min_size=1, max_size=4)),
+            ("g", st.lists(row, min_size=1, max_size=5)),
+        )
+    )
+    # Some gallery items are a query's own file.
+    own = data.draw(st.lists(st.tuples(st.sampled_from(queries), st.integers(0, 4)), max_size=3))
+    files = {name: name for name, *_ in (*queries, *gallery)}
+    for (query, _, sha256), place in own:
+        if place < len(gallery) and gallery[place][0] not in [files[q] for q, *_ in queries]:
+            name = gallery[place][0]
+            if files[name] == name:
+                gallery[place] = (name, data.draw(label), sha256)
+                files[name] = query
+    pairs = sorted((q, g) for q, *_ in queries for g, *_ in gallery if files[g] == q)
+    report = report_of({"query": queries, "gallery": gallery}, pairs)
+    vectors = np.ones((5, 2), np.float32)
+
+    def items(rows: list[tuple[str, str, str]]) -> Items:
+        names, labels, hashes = (list(column) for column in zip(*rows, strict=True))
+        keys = {"none": None, "same_file": [files[name] for name in names], "same_content": hashes}
+        return Items.of(names, labels, vectors[: len(rows)], keys=keys[exclude])
+
+    for no_relevant in ("skip", "error"):
+        would = refuses(
+            evaluate,
+            items(queries),
+            items(gallery),
+            score="euclidean",
+            protocol=Protocol(exclude=exclude, no_relevant=no_relevant, bootstrap=0),
+        )
+        metrics = {"exclude": exclude, "no_relevant": no_relevant}
+        assert refuses(require_scorable, report, metrics) == would
+
+
+def test_messages_name_what_is_lacking_and_the_remedy() -> None:
+    one = [(f"q{number}", f"{number}", f"{number}") for number in range(8)]
+    report = report_of({"query": one, "gallery": one}, [(name, name) for name, *_ in one])
+    with pytest.raises(LookalikeError, match=r"none of the 8 queries .* same_file.*: q0, .* and 3"):
+        require_scorable(report, {"exclude": "same_file", "no_relevant": "zero"})
+    require_scorable(report, {"exclude": "none", "no_relevant": "error"})
+    report = report_of({"query": one, "gallery": one[1:]}, [])
+    with pytest.raises(LookalikeError, match=r"no_relevant is error, and 1 of 8 queries .*: q0"):
+        require_scorable(report, {"exclude": "none", "no_relevant": "error"})
+    report = report_of({"train": [*one, ("again", "0", "9")]}, [])
+    with pytest.raises(
+        LookalikeError, match=r"recipe mine: .* 7 of 8 classes have but one: 1, 2, 3"
+    ):
+        require_trainable(report, "mine", BALANCED)
+
+
+def test_nothing_is_decoded_or_trained_where_nothing_can_come_of_it(tmp_path: Path) -> None:
+    labels = {
+        "train": {f"t{number}.png": number // 3 for number in range(6)},
+        "test": {f"q{number}.png": number for number in range(4)},
+    }
+    rng = np.random.default_rng(0)
+    for split, folder in (("train", "train"), ("test", "query_images")):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for name in labels[split]:
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / folder / name)
+
+    def refusal(**changes: Any) -> str:
+        for split in labels:
+            (tmp_path / f"data/{split}_image_info.json").write_text(json.dumps(labels[split]))
+        write_settings(tmp_path, {"data": {"gallery": "query_images"}, **changes})
+        run = snakemake(tmp_path)
+        assert run.status == 1
+        assert "Traceback" not in run.output
+        assert not (tmp_path / "results" / "pixels").exists()
+        assert not (tmp_path / "results" / "default.0").exists()
+        return run.output
+
+    assert "none of the 4 queries has an image of its class" in refusal()
+    # Changed settings are looked at anew, though the manifest is as it was.
+    labels["test"]["q0.png"] = labels["test"]["q1.png"]
+    said = refusal(metrics={"no_relevant": "error"})
+    assert "2 of 4 queries have not an image of its class" in said
+    labels["train"] = {f"t{number}.png": max(number - 1, 0) for number in range(6)}
+    assert "balanced batches need two training classes" in refusal()

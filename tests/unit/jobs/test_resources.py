@@ -1,0 +1,142 @@
+"""What jobs ask for grows with their work and with each attempt, and is enough."""
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lookalike.jobs.resources import (
+    NEEDS,
+    SNAKEMAKE_MB,
+    Work,
+    images_in,
+    memory_mb,
+    minutes,
+    passes_of,
+)
+from lookalike.training.sampling import balanced_batches
+from support.drawings import write_data
+from support.snakemake_runs import QUICK, snakemake, write_settings
+
+works = st.builds(
+    Work,
+    images=st.integers(0, 10**7),
+    passes=st.integers(1, 100),
+    image_size=st.integers(0, 512),
+    batch=st.integers(0, 512),
+    gpus=st.integers(0, 8),
+    scores=st.integers(0, 10**12),
+    threads=st.integers(1, 64),
+)
+
+
+@settings(derandomize=True)
+@given(st.sampled_from(sorted(NEEDS)), works, st.integers(1, 5))
+def test_more_work_and_another_attempt_ask_for_more(step: str, work: Work, attempt: int) -> None:
+    for ask in (memory_mb, minutes):
+        asked = ask(step, work, attempt)
+        assert isinstance(asked, int)
+        assert 0 < asked < ask(step, work, attempt + 1)
+        # A second attempt gets twice as much, but for rounding.
+        assert ask(step, work, 2) == pytest.approx(2 * ask(step, work), abs=100)
+        for more in ("images", "passes", "image_size", "batch", "scores"):
+            assert ask(step, replace(work, **{more: 2 * getattr(work, more)}), attempt) >= asked
+    threads = replace(work, threads=2 * work.threads)
+    assert memory_mb(step, threads, attempt) >= memory_mb(step, work, attempt)
+    assert minutes(step, threads, attempt) <= minutes(step, work, attempt)
+
+
+@settings(derandomize=True)
+@given(
+    st.lists(st.integers(2, 40), min_size=2, max_size=12),
+    st.integers(2, 200),
+    st.integers(2, 8),
+    st.integers(2, 4),
+)
+def test_a_large_class_makes_passes_of_the_whole_as_the_batches_do(
+    sizes: list[int], largest: int, classes: int, images_per_class: int
+) -> None:
+    labels = np.repeat(np.arange(len(sizes) + 1), [*sizes, largest])
+    batch = {"name": "balanced", "classes": classes, "images_per_class": images_per_class}
+    passes = passes_of(3, len(labels), max(*sizes, largest), batch)
+    batches = balanced_batches(labels, classes, images_per_class, np.random.default_rng(0))
+    drawn = 3 * sum(map(len, batches))
+    # Classes of few images in places of many are drawn more often than that, up to twice or so.
+    assert passes >= 3
+    if largest >= 10 * sum(sizes) and classes <= len(sizes):
+        assert passes * len(labels) == pytest.approx(drawn)
+    assert passes_of(3, len(labels), largest, {"name": "shuffled", "size": 9}) == 3
+
+
+def test_a_real_run_stays_within_what_it_asked_for(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "images", train_classes=6, test_classes=4)
+    write_settings(tmp_path, {**QUICK, "data": {"root": str(data)}})
+    run = snakemake(tmp_path)
+    assert run.status == 0, run.output
+    manifests = tmp_path / "results" / "manifest"
+    train, query, gallery = (
+        images_in([manifests / f"{split}.parquet"]) for split in ("train", "query", "gallery")
+    )
+    assert train > 0
+    works = {
+        "manifest": Work(train + query + gallery, threads=2),
+        "pixels": Work(train, threads=2),
+        "train": Work(train, image_size=32, batch=12, threads=2),
+        "embed": Work(gallery, image_size=32, batch=32, threads=2),
+        "metrics": Work(query + gallery, scores=query * gallery),
+    }
+    used = peaks(tmp_path)
+    for step, work in works.items():
+        # Not an empty promise either: a few times what is used.
+        assert used[step] + SNAKEMAKE_MB < memory_mb(step, work) < 5 * used[step] + 500, step
+        assert minutes(step, work) >= 15
+
+
+def test_a_large_batch_stays_within_what_it_asked_for(tmp_path: Path) -> None:
+    # One batch, of which the activations are what counts.
+    data = write_data(tmp_path / "images", train_classes=9)
+    recipe = {"epochs": 1, "batch": {"classes": 8, "images_per_class": 4}}
+    settings: dict[str, Any] = {
+        "data": {"root": str(data)},
+        "image": {"size": 224},
+        "recipes": {"default": {**recipe, "validation": {"classes": 0.0}}},
+    }
+    write_settings(tmp_path, settings)
+    run = snakemake(tmp_path, "results/default.0/model.safetensors")
+    assert run.status == 0, run.output
+    asked = memory_mb("train", Work(36, image_size=224, batch=32, threads=2))
+    assert peaks(tmp_path)["train"] + SNAKEMAKE_MB < asked
+
+
+def peaks(folder: Path) -> dict[str, float]:
+    """The most memory that a job of each step used, in MB, as the logs tell."""
+    used: dict[str, float] = {}
+    for log in (folder / "results" / "logs").rglob("*.log"):
+        [peak] = re.findall(r"done in [\d.]+ s, (\d+) MB", log.read_text())
+        rule = "pixels" if log.parent.name == "pixels" else log.stem.partition("_")[0]
+        used[rule] = max(used.get(rule, 0.0), float(peak))
+    return used
+
+
+def test_images_are_counted(tmp_path: Path) -> None:
+    assert images_in([tmp_path / "missing.parquet"]) == 0
+    labels = {f"{number:06d}_name.jpg": f"the label {number % 9}" for number in range(1000)}
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(labels))
+    assert 500 < images_in([path]) < 2000
+
+    manifest = tmp_path / "manifest.parquet"
+    for number, rows in enumerate((3, 70_000)):
+        pq.write_table(pa.table({"image_id": range(rows)}), manifest)
+        os.utime(manifest, ns=(number, number))
+        assert images_in([manifest]) == rows
+    assert images_in([manifest, path]) == 70_000 + images_in([path])

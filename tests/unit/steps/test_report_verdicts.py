@@ -1,0 +1,268 @@
+"""The report's page says no more than its queries, seeds and steps can tell."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from lookalike.errors import LookalikeError
+from lookalike.storage.files import write_parquet
+from support.html_reader import Node, parse
+from support.report_folder import LABELS, Made, make_folder
+
+VERDICTS = ("better", "worse", "no difference shown")
+RUNS = [
+    ("default", 0, 0.2),
+    ("default", 1, 0.5),
+    ("other", 0, 2.0),
+    ("other", 1, 1.5),
+    ("third", 0, 2.5),
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    queries = dict(zip(LABELS, [5, 5, 5, 5, 2], strict=True))
+    gallery = dict(zip(LABELS[:4], [4, 3, 2, 5], strict=True))
+    return make_folder(tmp_path_factory.mktemp("verdicts"), queries, gallery, RUNS)
+
+
+def section(page: Node, name: str) -> Node:
+    return next(
+        node for node in page.all("section") if node.attributes.get("aria-labelledby") == name
+    )
+
+
+def sentences(made: Made, *names: str) -> str:
+    """The text under the numbers' heading of a page of these runs."""
+    chosen = [run for run in RUNS if f"{run[0]}.{run[1]}" in names]
+    return " ".join(section(parse(made.write(chosen)), "numbers").text.split())
+
+
+def test_one_network_tells_nothing_about_its_recipe(made: Made) -> None:
+    said = sentences(made, "default.0")
+    assert "default.0 is one trained network. One seed tells nothing about the recipe" in said
+    assert "best of" not in said
+    assert "mean of" not in said
+
+
+def test_one_seed_each_compares_two_trained_networks_and_not_recipes(made: Made) -> None:
+    said = sentences(made, "default.0", "other.0")
+    assert "default.0 − other.0" in said
+    assert "the difference is one between these two trained networks" in said
+    assert "One seed tells nothing about the recipes default and other" in said
+    assert "seeds alone" not in said
+    assert "chosen by these very queries" not in said
+
+
+def test_several_seeds_are_compared_by_their_means_with_what_the_interval_lacks(
+    made: Made,
+) -> None:
+    said = sentences(made, "default.0", "default.1", "other.0", "other.1")
+    assert "default (mean of 2 seeds) − other (mean of 2 seeds)" in said
+    assert "compared by means over their seeds (2 and 2), query by query" in said
+    assert "the noise of the queries, not that of the seeds" in said
+    values = {
+        name: json.loads((made.root / "results" / name / "metrics.json").read_text())["metrics"]
+        for name in ("default.0", "default.1", "other.0", "other.1")
+    }
+    for recipe in ("default", "other"):
+        both = sorted(values[f"{recipe}.{seed}"]["mAP@10"] for seed in (0, 1))
+        assert f"{recipe} {both[0]:.3f} to {both[1]:.3f}" in said
+    assert "trained networks. One seed" not in said
+
+
+def test_a_recipe_of_one_seed_beside_one_of_two_is_a_network(made: Made) -> None:
+    said = sentences(made, "default.0", "default.1", "other.0")
+    assert "default stands by the mean of its 2 seeds, query by query, other by one trained" in said
+    assert "one seed tells nothing about a recipe" in said
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_headline_is_said_to_be_the_best_of_so_many_on_these_very_queries(
+    made: Made, count: int
+) -> None:
+    said = sentences(made, *(f"{recipe}.{seed}" for recipe, seed, _ in RUNS[:count]))
+    assert f"The best of {count} runs by mAP@10 on these very queries: default.0" in said
+    assert "its numbers are too good, and no interval here makes up for that" in said
+    # Before the numbers that it is about.
+    assert said.index("too good") < said.index("untrained")
+    assert ("Of 3 recipes the two with the highest mAP@10" in said) == (count == 5)
+
+
+@pytest.mark.parametrize(
+    ("queries", "unit", "bootstrap", "why"),
+    [
+        ([3, 3, 3], "query", 1000, "9 scored queries are too few; it takes at least 10"),
+        ([1], "query", 1000, "1 scored query is too few; it takes at least 10"),
+        ([9, 9, 9], "class", 1000, "3 scored classes are too few; it takes at least 10"),
+        ([9], "class", 1000, "1 scored class is too few; it takes at least 10"),
+        ([9, 9, 9], "query", 0, "switched off (metrics.bootstrap: 0)"),
+        ([4, 3, 3], "query", 1000, None),
+    ],
+)
+def test_a_page_of_few_queries_has_no_interval_and_no_verdict_and_says_why(
+    queries: list[int], unit: str, bootstrap: int, why: str | None, tmp_path: Path
+) -> None:
+    counts = dict(zip(LABELS, queries, strict=False))
+    gallery = dict.fromkeys(LABELS, 3)
+    made = make_folder(
+        tmp_path, counts, gallery, RUNS[:3], bootstrap_unit=unit, bootstrap=bootstrap
+    )
+    page = parse(made.write(RUNS[:3]))
+    numbers = section(page, "numbers")
+    words = [small.text for row in numbers.all("tr") for small in row.all("small")]
+    verdicts = [word for word in words if word in VERDICTS]
+    bounds = [word for word in words if re.fullmatch(r"[+−]?[\d.]+ to [+−]?[\d.]+", word)]
+    # Four metrics: of three runs and their twins, of five differences, and the range of the seeds.
+    values, compared, ranges = 6 * 4, 5 * 4, 4
+    frame = pd.read_csv(made.root / "results" / "comparison.csv")
+    ends = frame[[name for name in frame.columns if name.endswith(("_low", "_high"))]]
+    if why is None:
+        assert len(verdicts) == compared
+        assert len(bounds) == values + compared + ranges
+        assert "–" not in words
+        assert "No intervals" not in section(page, "alarm").text
+        assert ends.notna().all(axis=None)
+        return
+    assert verdicts == []
+    assert len(bounds) == ranges
+    assert words.count("–") == values + compared
+    assert "95 % interval " not in numbers.text
+    captions = [table.one("caption").text for table in page.all("table")]
+    # Of every run, of the differences, and of all metrics of each run.
+    assert sum(why in caption for caption in captions) == 2 + 3
+    assert why in section(page, "alarm").text
+    assert ends.isna().all(axis=None)
+
+
+def test_an_interval_of_one_point_is_said_to_be_no_certainty(tmp_path: Path) -> None:
+    runs = [("default", 0, 0.0)]
+    counts = dict.fromkeys(LABELS, 3)
+    page = parse(make_folder(tmp_path, counts, counts, runs).write(runs))
+    numbers = section(page, "numbers").text
+    assert "1.000 to 1.000" in numbers
+    assert "An interval of one point is no certainty: all queries scored alike" in numbers
+
+
+def test_without_intervals_a_score_no_higher_than_the_untrained_one_is_still_a_warning(
+    tmp_path: Path,
+) -> None:
+    runs = [("default", 0, 0.0), ("other", 0, 0.0)]
+    made = make_folder(tmp_path, {"plain": 4, "rare": 3}, dict.fromkeys(LABELS, 3), runs)
+    folder = made.root / "results" / "default.0"
+    for name in ("metrics.json", "per_query.parquet", "rankings.parquet"):
+        shutil.copy(folder / "untrained" / name, folder / name)
+    alarm = section(parse(made.write(runs)), "alarm").text
+    assert "Training did not raise the mAP@10 of default.0" in alarm
+    assert "other.0" not in alarm
+
+
+@pytest.mark.parametrize(
+    ("losses", "warning", "state"),
+    [
+        (
+            [0.0, 0.0, 0.0, 0.0],
+            "in every one of its 4 epochs, the loss was exactly 0 in every step",
+            "trained, loss 0 throughout",
+        ),
+        ([0.5, 0.0, 0.1, 0.2], "default.0 learnt nothing in 1 of 4 epochs (2)", "trained"),
+        ([0.0, 0.0, 0.1, 0.0], "default.0 learnt nothing in 3 of 4 epochs (1 to 2, 4)", "trained"),
+        ([0.5, 1e-30, 0.1, 0.2], None, "trained"),
+    ],
+)
+def test_epochs_whose_loss_was_exactly_zero_do_not_pass_for_training(
+    losses: list[float], warning: str | None, state: str, made: Made
+) -> None:
+    path = made.root / "results" / "default.0" / "history.parquet"
+    before = path.read_bytes()
+    try:
+        idle = [float(loss == 0) for loss in losses]
+        frame = made.table("history.parquet").assign(loss=losses, zero_loss=idle)
+        write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))
+        page = parse(made.write(RUNS[:3]))
+    finally:
+        path.write_bytes(before)
+    alarm = section(page, "alarm").text
+    assert ("learnt nothing" in alarm or "did not do" in alarm) == (warning is not None)
+    assert (warning or "LEAKAGE") in alarm
+    first, *_, fourth = section(page, "numbers").one("table").one("tbody").all("tr")[:4]
+    assert first.all("th")[1].text == state
+    assert fourth.all("th")[1].text == "trained"
+    headline = section(page, "numbers").one("p").text
+    assert ("which has learnt nothing" in headline) == (state != "trained")
+
+
+def test_a_history_of_an_earlier_version_is_named(made: Made) -> None:
+    path = made.root / "results" / "default.0" / "history.parquet"
+    before = path.read_bytes()
+    try:
+        frame = made.table("history.parquet").drop(columns="zero_loss")
+        write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))
+        with pytest.raises(LookalikeError, match="there is no column 'zero_loss'"):
+            made.write(RUNS[:1])
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_page_can_do_without_near_duplicates(made: Made) -> None:
+    path = made.root / "results" / "data_report.json"
+    before = path.read_text()
+    try:
+        path.write_text(
+            json.dumps(json.loads(before) | {"near_duplicates": {"bits": None, "across": []}})
+        )
+        assert not parse(made.write(RUNS[:1])).all("ul", "pairs")
+    finally:
+        path.write_text(before)
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+import pandas as pd
+from lookalike.report.results import Results, Scores
+from lookalike.report.differences import differences
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+folder, protocol = Path(sys.argv[1]), {"bootstrap": 0, "bootstrap_unit": "query", "seed": 0}
+keys = ["mAP@10", "mean_rank"]
+scores = Scores({"settings": protocol}, folder)
+for count in (2, 20):
+    # Each of two recipes has half of the seeds; all read the same file, each for itself.
+    runs = [
+        Results("ab"[i % 2], i // 2, i, scores, scores, {}, pd.DataFrame()) for i in range(count)
+    ]
+    rows = {(run.name, state): dict.fromkeys(keys, 0.5) for run in runs
+            for state in ("trained", "untrained")}
+    differences(runs, rows, "mAP@10", keys)
+    print(peak())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_the_tables_of_one_pair_of_runs_are_in_memory_at_a_time(tmp_path: Path) -> None:
+    n = 20_000
+    names = [f"some/folder/of/queries/{number:08d}.jpg" for number in range(n)]
+    columns = {f"metric {number}": np.random.default_rng(number).random(n) for number in range(20)}
+    frame = pd.DataFrame({"query_id": names, "label": "a", "scored": True} | columns)
+    frame = frame.assign(**{"mAP@10": columns["metric 0"], "mean_rank": columns["metric 1"]})
+    frame.to_parquet(tmp_path / "per_query.parquet")
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    few, many = map(float, done.stdout.split())
+    # Eighteen runs more, of which each pair of tables would take 8 MiB and more.
+    assert many - few < 40

@@ -1,0 +1,189 @@
+"""Where a training's pixels come from does not decide what it makes, and takes no more memory."""
+
+import hashlib
+import logging
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from lookalike.data.manifest_table import read_manifest
+from lookalike.errors import LookalikeError
+from lookalike.images.pixel_store import DecodedRows, training_pixels
+from lookalike.images.resizing import ImageSettings
+from lookalike.models.table import build_model
+from lookalike.steps.pixels import write_pixels
+from lookalike.steps.train import train_run
+from lookalike.storage.cache import forget
+from lookalike.storage.files import read_json
+from lookalike.storage.row_store import Store
+from lookalike.storage.rows import RowSource, Selected
+from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.loop import TrainingData, train
+from support.training import ALONE, CLASSES, EACH, IMAGE, Data, job, recipe
+
+
+def source(made: Data, cache: Path, gb: float) -> RowSource:
+    table = read_manifest(made.manifest)
+    return training_pixels(table, made.folder, IMAGE, cache, threads=2, pixel_store_gb=gb)
+
+
+@pytest.mark.parametrize("gb", [1.0, 0.0])
+def test_any_rows_are_those_of_the_array(made: Data, tmp_path: Path, gb: float) -> None:
+    rows = source(made, tmp_path, gb)
+    assert isinstance(rows, DecodedRows) == (gb == 0)
+    n = CLASSES * EACH
+    assert len(rows) == n
+    assert rows.shape == made.pixels.shape
+    rng = np.random.default_rng(0)
+    mask = rng.random(n) < 0.3
+    order = rng.permutation(n)
+    for asked in (slice(3, 9), slice(40, 99), slice(5, 5), np.array([7, 0, 7]), mask, order):
+        assert np.array_equal(rows[asked], made.pixels[asked])
+        assert rows[asked].dtype == np.uint8
+        few = Selected(rows, order[:20])
+        some = asked if isinstance(asked, slice) else np.flatnonzero(mask[:20])
+        assert np.array_equal(few[some], made.pixels[order[:20]][some])
+    assert few.shape == (20, 16, 16, 3)
+
+
+def run(made: Data, here: Path, gb: float, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    """Run the step; returns the digest of its weights and history, and what it said."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        train_run(job(made, here, pixel_store_gb=gb))
+    history = pq.read_table(here / "history.parquet")
+    told = history.drop_columns(["seconds", "images_per_second"]).to_pylist()
+    content = (here / "trained" / "model.safetensors").read_bytes() + repr(told).encode()
+    return hashlib.sha256(content).hexdigest(), caplog.text
+
+
+def test_weights_do_not_depend_on_where_the_pixels_are(
+    made: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored, said = run(made, tmp_path / "stored", 1.0, caplog)
+    assert "pixel_store_gb" not in said
+    again, said = run(made, tmp_path / "decoded", 0.0, caplog)
+    assert again == stored
+    assert said.count("image.pixel_store_gb (0)") == 1
+    assert not list((tmp_path / "decoded" / "cache").rglob("*.arrow"))
+    # In one array, without the step.
+    settings = recipe(validation={"classes": 0.25})
+    labels = np.repeat(np.arange(CLASSES), EACH)
+    states: list[dict[str, torch.Tensor]] = []
+    for pixels in (made.pixels, source(made, tmp_path / "stored" / "cache", 1.0)):
+        torch.manual_seed(0)
+        model = build_model(settings["model"], IMAGE.size)
+        data = TrainingData(pixels, labels, IMAGE)
+        train(model, data, settings, 0, ALONE, Checkpoint(tmp_path / str(len(states)), "run"))
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_outputs_lost_after_the_end_are_written_again_at_once(
+    made: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = run(made, tmp_path, 1.0, caplog)
+    # As Snakemake does where a kill came before it had noted the end.
+    shutil.rmtree(tmp_path / "trained")
+    again, said = run(made, tmp_path, 1.0, caplog)
+    assert again == first
+    assert "going on after epoch" in said
+    assert ", loss" not in said  # no epoch was done
+    states = tmp_path / "cache" / "training"
+    assert len(list(states.iterdir())) == 1
+    # The state of another model stays.
+    forget(states, "0" * 32)
+    assert len(list(states.iterdir())) == 1
+    forget(states, read_json(tmp_path / "trained" / "model.json")["digest"])
+    assert list(states.iterdir()) == []
+
+
+def test_an_image_that_changed_stops_the_training(made: Data, tmp_path: Path) -> None:
+    rows = source(made, tmp_path, 0.0)
+    assert isinstance(rows, DecodedRows)
+    wrong = [(key[::-1], path) for key, path in rows.files]
+    data = TrainingData(
+        DecodedRows(wrong, IMAGE, threads=2), np.repeat(np.arange(CLASSES), EACH), IMAGE
+    )
+    model = build_model(recipe()["model"], IMAGE.size)
+    with pytest.raises(LookalikeError, match="changed since the manifest was made"):
+        train(model, data, recipe(), 0, ALONE, Checkpoint(tmp_path, "run"))
+
+
+def test_the_limit_is_the_store_and_no_less(
+    made: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exact = (CLASSES * EACH - 1) * 16 * 16 * 3 / 1e9  # one image is a copy
+
+    def index(gb: float) -> pa.Table:
+        write_pixels(
+            made.manifest,
+            made.folder,
+            tmp_path / "index.parquet",
+            image=IMAGE.to_dict(),
+            cache=tmp_path / "cache",
+            pixel_store_gb=gb,
+            threads=1,
+        )
+        return pq.read_table(tmp_path / "index.parquet")
+
+    with caplog.at_level(logging.INFO):
+        small = index(exact * 0.999)
+    assert "more than image.pixel_store_gb" in caplog.text
+    assert not (tmp_path / "cache").exists()
+    # The limit says how pixels come to training, not which: the index does not depend on it.
+    whole = index(exact)
+    assert len(whole) == CLASSES * EACH - 1
+    assert small == whole
+    assert len(list((tmp_path / "cache").rglob("*.arrow"))) == 1
+    # What is there already is used.
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        index(exact * 0.5)
+    assert "more than image.pixel_store_gb" not in caplog.text
+
+
+def peak(work: Callable[[], Any]) -> int:
+    """The most bytes that Python and numpy held while `work` ran, above what there was before."""
+    work()  # what is made once
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path) -> None:
+    settings = recipe(
+        epochs=1, batch={"name": "shuffled", "size": 16}, validation={"classes": 0.25}
+    )
+    image = ImageSettings(64, "squash", "white", IMAGE.mean, IMAGE.std, "fast")
+    peaks = []
+    for classes in (32, 128):
+        n = 4 * classes
+        store = Store(tmp_path / str(n), (64, 64, 3), np.dtype(np.uint8))
+        keys = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(n)]
+        rng = np.random.default_rng(0)
+        store.add(keys, rng.integers(0, 256, (n, 64, 64, 3), np.uint8))
+        data = TrainingData(store.rows(keys), np.repeat(np.arange(classes), 4), image)
+
+        def work(data: TrainingData = data) -> None:
+            model = build_model(settings["model"], 64)
+            train(model, data, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
+            (tmp_path / "run.safetensors").unlink()
+
+        peaks.append(peak(work))
+    # Four times the images are 4.7 MB more of pixels; a validation's batch is at most 128 of them.
+    batch = 128 * 64 * 64 * 3
+    assert peaks[1] < peaks[0] + 2.5 * batch
+    assert peaks[1] < 4.5 * batch

@@ -1,0 +1,531 @@
+import copy
+import json
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lookalike.config import read_yaml, resolve
+from lookalike.embedding.forward import embed_pixels
+from lookalike.errors import LookalikeError
+from lookalike.images.resizing import ImageSettings
+from lookalike.jobs.interruption import Interrupted
+from lookalike.models.table import build_model
+from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.checkpoints import Checkpoint, Position
+from lookalike.training.health import Watch, relative_spread
+from lookalike.training.lessons import REMEDIES, never_taught, taught_nothing
+from lookalike.training.loop import TrainingData, train
+from lookalike.training.losses import LossValue
+from lookalike.training.optimization import fabric_precision, learning_rate
+from lookalike.training.sampling import epoch_batches
+from lookalike.training.validation import leave_one_out_map
+from support.project import ROOT
+from support.training import ALONE, recipe
+
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+IMAGE = ImageSettings(16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast")
+
+
+def blobs(classes: int = 12, each: int = 4) -> TrainingData:
+    """Images whose class is a colour pattern, under heavy noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 256, (classes, 4, 4, 3))
+    labels = np.repeat(np.arange(classes), each)
+    clean = patterns[labels].repeat(4, axis=1).repeat(4, axis=2)
+    noisy = clean + rng.normal(0, 60, clean.shape)
+    return TrainingData(noisy.clip(0, 255).astype(np.uint8), labels, IMAGE)
+
+
+def run(
+    folder: Path, settings: dict[str, Any], seed: int = 0, data: TrainingData | None = None
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    torch.manual_seed(seed)
+    model = build_model(settings["model"], IMAGE.size)
+    checkpoint = Checkpoint(folder, "run")
+    history = train(model, data or blobs(), settings, seed, ALONE, checkpoint)
+    return model.state_dict(), history
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    times = {"seconds", "images_per_second"}
+    return [{key: epoch[key] for key in epoch.keys() - times} for epoch in history]
+
+
+def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> None:
+    first, history = run(tmp_path / "a", recipe())
+    # What the rest of the process does with torch's random numbers has no say in it.
+    torch.rand(7)
+    again, history_again = run(tmp_path / "b", recipe())
+    assert same(first, again)
+    assert without_times(history) == without_times(history_again)
+    other, _ = run(tmp_path / "c", recipe(), seed=1)
+    assert not same(first, other)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_training_stopped_after_each_step_ends_the_same(
+    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(optimizer={"name": optimizer})
+    whole, history = run(tmp_path / "whole", settings)
+
+    class StoppedError(Exception):
+        pass
+
+    save, kept = Checkpoint.save, list[Position]()
+
+    def save_then_stop(self: Checkpoint, *state: Any) -> None:
+        save(self, *state)
+        kept.append(copy.deepcopy(state[-1]))
+        raise StoppedError
+
+    monkeypatch.setattr(Checkpoint, "save", save_then_stop)
+    monkeypatch.setattr("lookalike.training.loop.SAVE_EVERY", -1.0)
+    steps = sum(int(epoch["steps"]) for epoch in history)
+    # The last state kept is that of the last epoch: there is nothing left to do.
+    for _ in range(steps + len(history)):
+        with pytest.raises(StoppedError):
+            run(tmp_path / "parts", settings)
+    resumed, history_of_parts = run(tmp_path / "parts", settings)
+    assert same(whole, resumed)
+    assert without_times(history_of_parts) == without_times(history)
+    places = [(len(position.history), position.step) for position in kept]
+    assert places == sorted(set(places))
+    assert len(places) == steps + len(history) > 12
+
+
+def test_the_next_epochs_batches_are_drawn_while_one_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, begun = list[int](), [threading.Event() for _ in range(6)]
+
+    def draw(*arguments: Any) -> list[np.ndarray]:
+        epoch = arguments[-1]
+        drawn.append(epoch)
+        begun[epoch].set()
+        return epoch_batches(*arguments)
+
+    see = Watch.see
+
+    def wait_for_the_next(self: Watch, *noted: Any) -> None:
+        see(self, *noted)
+        if self.epoch < 4:
+            assert begun[self.epoch + 1].wait(30)
+        # One epoch ahead and no more, however long the training.
+        assert max(drawn) <= self.epoch + 1
+
+    monkeypatch.setattr("lookalike.training.loop.epoch_batches", draw)
+    monkeypatch.setattr(Watch, "see", wait_for_the_next)
+    run(tmp_path, recipe(epochs=4))
+    assert drawn == [1, 2, 3, 4]
+
+    class StoppedError(Exception):
+        pass
+
+    def stop_in_the_third(self: Watch, *noted: Any) -> None:
+        see(self, *noted)
+        if self.epoch == 3:
+            raise StoppedError
+
+    # A training that goes on draws what is left, nothing of the epochs behind it.
+    monkeypatch.setattr(Watch, "see", stop_in_the_third)
+    with pytest.raises(StoppedError):
+        run(tmp_path / "parts", recipe(epochs=4))
+    monkeypatch.setattr(Watch, "see", see)
+    drawn.clear()
+    run(tmp_path / "parts", recipe(epochs=4))
+    assert drawn == [3, 4]
+
+
+def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """40 images of one class, 3 of each of 4, and 5 images that are alone in their class."""
+    labels = np.repeat(np.arange(10), [40, *[3] * 4, *[1] * 5])
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 3), np.uint8)
+    data, none = TrainingData(pixels, labels, IMAGE), {"classes": 0.0}
+    balanced = {"classes": 3, "images_per_class": 2}
+    with caplog.at_level("INFO", logger="lookalike.training.loop"):
+        _, history = run(tmp_path, recipe(epochs=1, batch=balanced, validation=none), data=data)
+    said = [record.getMessage() for record in caplog.records]
+    assert "training on 52 images, 1 epochs" in said
+    assert [line for line in said if "not used" in line and "5 of 57 images" in line]
+    # 20 batches for the large class, and 2 places in each for 12 images of 4 others: 80 draws.
+    assert (history[0]["steps"], history[0]["images"]) == (20, 120)
+    [line] = [line for line in said if "differ in size" in line]
+    assert "20 batches" in line
+    assert "a class of 40 is drawn 1.0 times" in line
+    assert "of a class of 3 6.7 times" in line
+
+    caplog.clear()
+    shuffled = {"name": "shuffled", "size": 19}
+    with caplog.at_level("INFO", logger="lookalike.training.loop"):
+        _, history = run(
+            tmp_path / "s", recipe(epochs=1, batch=shuffled, validation=none), data=data
+        )
+    said = [record.getMessage() for record in caplog.records]
+    assert "training on 57 images, 1 epochs" in said
+    assert not [line for line in said if "not used" in line or "differ in size" in line]
+    assert history[0]["images"] == 57
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_training_after_its_step_and_it_goes_on(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(tmp_path / "whole", recipe())
+    before = signal.getsignal(number)
+    see, seen = Watch.see, 0
+
+    def see_then_signal(self: Watch, *noted: Any) -> None:
+        nonlocal seen
+        see(self, *noted)
+        seen += 1
+        if seen == 6:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Watch, "see", see_then_signal)
+    with pytest.raises(Interrupted) as stopped:
+        run(tmp_path / "parts", recipe())
+    assert stopped.value.code == 128 + number
+    assert seen == 6
+    assert signal.getsignal(number) == before
+    resumed, history = run(tmp_path / "parts", recipe())
+    assert same(whole, resumed)
+    # The six steps were not done again.
+    assert seen == sum(int(epoch["steps"]) for epoch in history)
+
+
+def test_a_warning_keeps_the_state_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, kept = Checkpoint.save, list[tuple[int, int]]()
+
+    def note(self: Checkpoint, *state: Any) -> None:
+        save(self, *state)
+        kept.append((len(state[-1].history), state[-1].step))
+
+    see = Watch.see
+
+    def see_then_warn(self: Watch, *noted: Any) -> None:
+        see(self, *noted)
+        if (self.epoch, self.seen) == (2, 3):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(Checkpoint, "save", note)
+    monkeypatch.setattr(Watch, "see", see_then_warn)
+    run(tmp_path, recipe())
+    assert kept == [(1, 0), (1, 3), (2, 0), (3, 0)]
+
+
+def test_a_signal_in_a_validation_keeps_the_epochs_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(validation={"classes": 0.25})
+    whole, history = run(tmp_path / "whole", settings)
+    asked = 0
+
+    def interrupted(*arguments: Any) -> float | None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return leave_one_out_map(*arguments)
+
+    monkeypatch.setattr("lookalike.training.loop.leave_one_out_map", interrupted)
+    steps, see = 0, Watch.see
+
+    def count(self: Watch, *noted: Any) -> None:
+        nonlocal steps
+        steps += 1
+        see(self, *noted)
+
+    monkeypatch.setattr(Watch, "see", count)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "parts", settings)
+    resumed, history_of_parts = run(tmp_path / "parts", settings)
+    assert same(whole, resumed)
+    assert without_times(history_of_parts) == without_times(history)
+    assert steps == sum(int(epoch["steps"]) for epoch in history)
+
+
+def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: Path) -> None:
+    data = blobs(classes=40)
+    settings = recipe(epochs=12, validation={"classes": 0.0})
+    seen, unseen = data.labels < 28, data.labels >= 28
+    torch.manual_seed(0)
+    model = build_model(settings["model"], IMAGE.size)
+
+    def score() -> float:
+        vectors = embed_pixels(model, data.pixels[unseen], IMAGE)
+        value = leave_one_out_map(vectors, data.labels[unseen], "cosine", 10)
+        assert value is not None
+        return value
+
+    untrained = score()
+    part = TrainingData(data.pixels[seen], data.labels[seen], IMAGE)
+    history = train(model, part, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
+    assert score() > untrained + 0.1
+    losses = [float(row["loss"] or 0) for row in history]
+    assert losses[-1] < losses[0]
+
+
+def test_validation_is_on_held_out_classes_every_so_many_epochs(tmp_path: Path) -> None:
+    _, history = run(tmp_path, recipe(validation={"classes": 0.25, "every": 2}))
+    assert [row["validation_mAP@10"] is None for row in history] == [True, False, True]
+    # 9 of the 12 classes are left to train on, 4 images each in groups of 3.
+    assert all(row["images"] == 9 * 6 for row in history)
+    _, history = run(tmp_path / "none", recipe(validation={"classes": 0.0}))
+    assert all(row["validation_mAP@10"] is None for row in history)
+
+
+def test_leave_one_out_map_by_hand() -> None:
+    vectors = np.array([[0.0], [1.0], [1.5], [9.0]], np.float32)
+    labels = np.array([0, 0, 1, 1])
+    # Query 0: the other 0 first (1). Query 1: nearest is a 1, then the 0 (1/2).
+    # Query 2: 1.0, then 0.0, then 9.0 (1/3). Query 3: 1.5 first (1).
+    expected = (1 + 1 / 2 + 1 / 3 + 1) / 4
+    assert leave_one_out_map(vectors, labels, "euclidean", 10) == pytest.approx(expected)
+    assert leave_one_out_map(vectors, np.arange(4), "euclidean", 10) is None
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_reason(tmp_path: Path) -> None:
+    settings = recipe(
+        model={"embedding_dim": 8, "normalize": False, "batch_norm": False},
+        loss={"name": "contrastive"},
+        optimizer={"name": "sgd", "lr": 1e6, "warmup_epochs": 0},
+    )
+    with pytest.raises(LookalikeError, match=r"the loss is (nan|inf) at epoch 1, step \d+.*lr"):
+        run(tmp_path, settings)
+
+
+def test_embeddings_that_collapse_stop_with_the_reason(tmp_path: Path) -> None:
+    data = blobs()
+    one_image = TrainingData(np.repeat(data.pixels[:1], len(data.pixels), 0), data.labels, IMAGE)
+    plain = dict.fromkeys(["flip", "rotate", "aspect", "brightness", "contrast"], 0.0)
+    off = plain | {"saturation": 0.0, "grayscale": 0.0, "scale": 1.0}
+    with pytest.raises(LookalikeError, match="collapsed to one point"):
+        run(tmp_path, recipe(augment=off), data=one_image)
+
+
+def test_relative_spread_by_closed_form() -> None:
+    assert relative_spread(torch.ones(5, 3)) == 0
+    # Two opposite points: their mean is 0, so all of their length is spread.
+    assert relative_spread(torch.tensor([[3.0, 4.0], [-3.0, -4.0]])) == pytest.approx(1)
+    # Orthogonal unit vectors e1..en: 1 - 1/n of the squared length.
+    assert relative_spread(torch.eye(4)) == pytest.approx((1 - 1 / 4) ** 0.5)
+    assert torch.isfinite(relative_spread(torch.zeros(3, 2)))
+
+
+def test_learning_rate_by_closed_form() -> None:
+    settings = recipe(epochs=11, optimizer={"name": "adam", "lr": 0.4, "warmup_epochs": 1})
+    assert learning_rate(settings, 0.0) == pytest.approx(0.004)
+    assert learning_rate(settings, 0.5) == pytest.approx(0.2)
+    assert learning_rate(settings, 1.0) == pytest.approx(0.4)
+    assert learning_rate(settings, 6.0) == pytest.approx(0.2)
+    assert learning_rate(settings, 11.0) == pytest.approx(0.0)
+    constant = recipe(optimizer={"name": "adam", "warmup_epochs": 0, "schedule": "constant"})
+    assert {learning_rate(constant, done / 7) for done in range(21)} == {0.001}
+    brief = recipe(optimizer={"name": "adam", "lr": 0.4, "warmup_epochs": 0.001})
+    assert learning_rate(brief, 0.0) == pytest.approx(0.004)
+    assert learning_rate(brief, 0.0005) == pytest.approx(0.2)
+
+
+@hypothesis_settings(deadline=None, derandomize=True)
+@given(
+    warmup=st.floats(0, 20) | st.floats(0, 0.02) | st.sampled_from([5e-324, 1e-300, 1e-9, 0.01, 1]),
+    epochs=st.integers(1, 12),
+    steps=st.integers(1, 200),
+    schedule=st.sampled_from(["constant", "cosine"]),
+    lr=st.floats(1e-6, 10),
+)
+def test_the_rate_rises_to_what_is_set_and_never_above(
+    warmup: float, epochs: int, steps: int, schedule: str, lr: float
+) -> None:
+    optimizer = {"lr": lr, "warmup_epochs": warmup, "schedule": schedule}
+    set_so = {"optimizer": optimizer, "epochs": epochs}
+    places = np.arange(epochs * steps) / steps
+    rates = np.array([learning_rate(set_so, place) for place in places])
+    assert rates.min() > 0
+    assert rates.max() <= lr
+    rising = places < min(warmup, epochs)
+    assert np.all(np.diff(rates[rising]) >= 0)
+    assert np.all(np.diff(rates[~rising]) <= 0)
+    # Linear, but for the first hundredth of the way, or of an epoch.
+    shares = places[rising] / min(warmup, epochs)
+    later = shares >= 0.01 / max(1, min(warmup, epochs))
+    np.testing.assert_allclose(rates[rising][later], lr * shares[later])
+    assert schedule == "cosine" or np.all(rates[~rising] == lr)
+
+
+SHUFFLED = {"name": "shuffled", "size": 8}
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "told"),
+    [
+        # All that there is to learn is learned: the images of a class are far from the others.
+        ({"loss": {"name": "contrastive", "margin": 1e-6}}, None, None),
+        (
+            {"loss": {"name": "triplet", "margin": 1e-7, "mining": "semihard"}},
+            None,
+            "the loss was exactly 0 in every step, so nothing was learned; raise loss.margin, or "
+            "take loss.mining: all",
+        ),
+        *[
+            (
+                {"loss": {"name": name}, "batch": SHUFFLED},
+                np.arange(48),
+                "no batch held two images of one class, so nothing was learned; take batches with "
+                "batch.name: balanced",
+            )
+            for name in ("triplet", "multi_similarity", "ntxent")
+        ],
+        (
+            {"loss": {"name": "contrastive"}, "batch": SHUFFLED},
+            np.arange(48),
+            "no batch held two images of one class, so the images were only pushed apart",
+        ),
+        (
+            {"loss": {"name": "triplet"}, "batch": SHUFFLED},
+            np.zeros(48, np.int64),
+            "no batch held images of two classes, so nothing was learned",
+        ),
+        ({"loss": {"name": "triplet", "mining": "all"}}, None, None),
+    ],
+)
+def test_a_training_that_teaches_nothing_says_so(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    labels: np.ndarray | None,
+    told: str | None,
+) -> None:
+    made = blobs()
+    data = made if labels is None else TrainingData(made.pixels, labels, IMAGE)
+    with caplog.at_level(logging.WARNING):
+        _, history = run(tmp_path, recipe(**changes, validation={"classes": 0.0}), data=data)
+    said = [record.message for record in caplog.records]
+    if told is None:
+        assert said == []
+        return
+    for epoch, message in enumerate(said[:-1], 1):
+        assert message.startswith(f"warning: epoch {epoch}: {told}")
+    assert len(said) == len(history) + 1
+    assert f"in every one of its 3 epochs, {told}" in said[-1]
+    # It is of the file, for whoever reads that alone.
+    assert all((row["zero_loss"] == 1) == ("nothing" in told) for row in history)
+
+
+def test_what_a_history_says_was_taught() -> None:
+    settings_of = recipe(loss={"name": "triplet"})
+    good = {"zero_loss": 0.9, "without_positives": 0.5, "without_negatives": 0.0}
+    idle = good | {"zero_loss": 1.0}
+    assert taught_nothing(good, settings_of) is None
+    assert "(50% of the batches had no pairs to compare)" in str(taught_nothing(idle, settings_of))
+    assert never_taught([idle, good], settings_of) is None
+    assert "every one of its 2 epochs" in str(never_taught([idle, idle], settings_of))
+    names = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")["$defs"]["loss"]
+    assert REMEDIES.keys() == set(names["properties"]["name"]["enum"])
+
+
+def test_steps_of_loss_0_are_counted_across_a_stop(tmp_path: Path) -> None:
+    watch = Watch(1)
+    labels = np.array([0, 0, 1])
+    x = torch.randn(3, 2)
+    for loss in (0.0, 0.5, 0.0):
+        watch.see(LossValue(torch.tensor(loss), None), x, labels)
+    watch.see(LossValue(torch.tensor(0.0), None), x, np.arange(3))
+    watch.look()
+    again = Watch(1, watch.seen, json.loads(json.dumps(watch.sums)))
+    again.see(LossValue(torch.tensor(1.0), None), x, np.zeros(3, np.int64))
+    again.look()
+    means = again.means()
+    assert means["zero_loss"] == pytest.approx(3 / 5)
+    assert means["without_positives"] == means["without_negatives"] == pytest.approx(1 / 5)
+
+
+def test_training_is_in_float32_unless_bfloat16_is_asked_for() -> None:
+    assert fabric_precision(recipe()) == fabric_precision(recipe(precision="float32")) == "32-true"
+    assert fabric_precision(recipe(precision="bfloat16")) == "bf16-mixed"
+
+
+def one_image(times: int) -> torch.Tensor:
+    image = torch.from_numpy(blobs().pixels[:1]).permute(0, 3, 1, 2) / 255
+    return image.repeat(times, 1, 1, 1)
+
+
+def test_an_image_is_augmented_in_its_own_way_and_the_same_way_again() -> None:
+    transform = build_augmentation(recipe()["augment"], 16)
+    state = torch.get_rng_state()
+    first = augment(one_image(6), transform, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first, augment(one_image(6), transform, 5))
+    assert not torch.equal(first, augment(one_image(6), transform, 6))
+    assert first.shape == (6, 3, 16, 16)
+    assert first.min() >= 0
+    assert first.max() <= 1
+    assert len({image.numpy().tobytes() for image in first}) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("flip", 1.0),
+        ("scale", 0.5),
+        ("rotate", 90.0),
+        ("brightness", 0.5),
+        ("contrast", 0.5),
+        ("saturation", 0.9),
+        ("grayscale", 1.0),
+    ],
+)
+def test_each_change_can_be_had_alone(change: str, value: float) -> None:
+    off = dict.fromkeys(recipe()["augment"], 0.0) | {"scale": 1.0}
+    assert build_augmentation(off, 16) is None
+    image = one_image(4)
+    changed = augment(image, build_augmentation(off | {change: value}, 16), 3)
+    assert not torch.allclose(changed, image)
+    if change == "flip":
+        torch.testing.assert_close(changed, image.flip(3))
+    if change == "grayscale":
+        # ITU-R BT.601 luma, as in the libraries' grey images.
+        luma = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        torch.testing.assert_close(changed, luma.expand(-1, 3, -1, -1), atol=1e-3, rtol=0)
+    if change == "brightness":
+        # Every pixel changes by one factor, or by one step.
+        inside = (changed[0] > 0) & (changed[0] < 1) & (image[0] > 0.02)
+        moves = (changed[0] / image[0])[inside], (changed[0] - image[0])[inside]
+        assert min(move.std() for move in moves) < 1e-4
+
+
+def test_the_seeds_augmentation_is_none() -> None:
+    seed = resolve([], SCHEMA)["recipes"]["seed"]
+    assert build_augmentation(seed["augment"], 16) is None
+    images = one_image(2)
+    assert augment(images, None, 1) is images
+
+
+def test_progress_is_logged_where_there_is_no_terminal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, recipe())
+    lines = [record.message for record in caplog.records if "epoch 3/3" in record.message]
+    assert len(lines) == 1
+    assert "loss" in lines[0]
+    assert "images/s" in lines[0]
