@@ -15,7 +15,6 @@ import psutil
 VARIABLE = "LOOKALIKE_RUN"
 """Environment variable that names the run whose jobs are on its own machine."""
 _EVERY = 0.5  # seconds
-_STATE, _STARTED = 0, 19  # fields of /proc/PID/stat after the process's name: see proc(5)
 
 
 def begin() -> None:
@@ -51,25 +50,25 @@ def follow() -> None:
 
 
 def _watch(run: int, started: str) -> None:
-    while _start_of(run) == started:
+    # Looked at twice, in case the machine's clock is set in the middle of a look.
+    while started in (_start_of(run), _start_of(run)):
         time.sleep(_EVERY)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _start_of(process: int) -> str:
-    """When a process started, which tells it from another of its number; "gone" if it has ended."""
+def _start_of(number: int) -> str:
+    """When a process started, which tells it from another of its number; "gone" if it has ended.
+
+    In hundredths of a second since the machine's own start: setting the clock does not change it.
+    """
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        process = psutil.Process(number)
+        # A process that has ended is still listed until its parent has taken note.
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return "gone"
+        return str(round(100 * (process.create_time() - psutil.boot_time())))
+    except psutil.NoSuchProcess:
         return "gone"
-    except PermissionError:
-        pass  # it is there, and somebody else's
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):  # the latter while it is being read
-        return "" if not Path("/proc/self/stat").exists() else "gone"
-    # A process that has ended is still listed until its parent has taken note.
-    return "gone" if fields[_STATE] in "ZX" else fields[_STARTED]
 
 
 def _namespace() -> str:
