@@ -93,7 +93,7 @@ def begin():
         )
         if RESULTS_ARE_HERE:
             preflight.require_writable(results, "results")
-            preflight.hold(results)
+            preflight.lock_results(results)
             for path in preflight.give_present_time(sealed(results)):
                 logger.info(
                     f"{path} was dated ahead of this clock: it has the present time now."
@@ -102,5 +102,5 @@ def begin():
     age = 0 if workflow.local_exec else 24 * 60 * 60
     remove_half_written(written_in(results), time.time() - age)
     if workflow.local_exec:
-        lifeline.begin()
-        lifeline.pass_on()
+        lifeline.announce_run()
+        lifeline.forward_sigterm()

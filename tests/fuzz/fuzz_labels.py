@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fuzz.targets import LABEL_FILES, LABEL_TOKENS, atheris, fuzz, memory_folder
 
 with atheris.instrument_imports(include=["lookalike"]):
-    from lookalike.data.labels import Entry, read_labels, storable
+    from lookalike.data.labels import LabelEntry, read_labels, storable
     from lookalike.errors import LookalikeError
 
 PATH = memory_folder() / "labels.json"
@@ -51,7 +51,7 @@ def _place(name: str) -> tuple[str, ...]:
     return (*(part for part in folders if part not in {"", "."}), last)
 
 
-def _agrees_with_the_standard_reader(content: bytes, entries: tuple[Entry, ...]) -> None:
+def _agrees_with_the_standard_reader(content: bytes, entries: tuple[LabelEntry, ...]) -> None:
     try:
         plain = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):  # Python's own reader takes no integer of 5000 digits

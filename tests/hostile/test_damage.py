@@ -103,7 +103,7 @@ def test_another_run_in_the_same_results_folder_is_named(
     results = tmp_path / "shared"
     results.mkdir()
     write_settings(tmp_path, merge(QUICK, {"data": {"root": str(data)}, "results": str(results)}))
-    preflight.hold(results)
+    preflight.lock_results(results)
     assert_refused(snakemake(tmp_path), f"another run is at work here (process {os.getpid()}")
 
 

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file
 from lookalike.config import merge
 from lookalike.errors import LookalikeError
 from lookalike.jobs import preflight, seals
-from lookalike.jobs.preflight import hold
+from lookalike.jobs.preflight import lock_results
 from lookalike.storage.files import HALF_WRITTEN
 from support.drawings import write_data
 from support.snakemake_runs import QUICK, repeatable, snakemake, write_settings
@@ -321,9 +321,9 @@ def test_a_run_holds_its_folder_on_a_full_disk_too(
     monkeypatch.setattr(preflight, "_held", [])
     place = disk.new_place()
     disk.leave(0)
-    hold(place)
+    lock_results(place)
     with pytest.raises(LookalikeError, match="another run is at work here"):
-        hold(place)
+        lock_results(place)
 
 
 @pytest.mark.parametrize("damaged", [False, True])

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lookalike.config import Settings, read_yaml, resolve
-from lookalike.data.labels import Entry, read_labels
+from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
 from support.project import ROOT
 
@@ -411,5 +411,5 @@ class TestLabelFiles:
     ) -> None:
         text = mark + json.dumps(labels, ensure_ascii=ascii_only, indent=spaces)
         path.write_text(text, encoding="utf-8", newline="")
-        expected = [Entry(name, str(label), "ok", None) for name, label in labels.items()]
+        expected = [LabelEntry(name, str(label), "ok", None) for name, label in labels.items()]
         assert list(read_labels(path).entries) == expected

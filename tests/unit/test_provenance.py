@@ -74,10 +74,10 @@ def test_neutral_modules_are_there_and_each_has_a_reason() -> None:
     ("module", "keys", "carriers"),
     [
         # What looks at files, and remembers; it decides no more than which file is looked at.
-        (scan.__name__, scan.READERS, {"data.scan_memory", "storage.digests"}),
+        (scan.__name__, scan.SCAN_READERS, {"data.scan_memory", "storage.digests"}),
         (
             pixel_store.__name__,
-            pixel_store.READERS,
+            pixel_store.PIXEL_READERS,
             {"storage.files", "storage.row_store", "storage.rows"},
         ),
         (

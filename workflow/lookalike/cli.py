@@ -146,7 +146,7 @@ def _add_cache(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _cache(options: argparse.Namespace) -> None:
-    from lookalike.storage.cache import doomed, entries, foreign, prune, table_of, told_of_foreign
+    from lookalike.storage.cache import cache_table, doomed, entries, foreign, foreign_note, prune
 
     which = {"older_than_days": options.older_than, "model": options.model}
     if options.dry_run:
@@ -159,9 +159,9 @@ def _cache(options: argparse.Namespace) -> None:
     if options.older_than is not None or options.model is not None:
         files, n_bytes = prune(options.cache, **which)
         log.info("removed %d files, %.1f MB", files, n_bytes / 1e6)
-    log.info("\n%s", table_of(entries(options.cache)))
+    log.info("\n%s", cache_table(entries(options.cache)))
     if others := foreign(options.cache):
-        log.info("%s", told_of_foreign(others))
+        log.info("%s", foreign_note(others))
 
 
 def _path(text: str) -> Path:

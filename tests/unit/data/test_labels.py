@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.data.labels import Entry, read_labels
+from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
 
 UNUSABLE = [
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("labels")
 
 
-def entries_of(folder: Path, content: str | bytes) -> list[Entry]:
+def entries_of(folder: Path, content: str | bytes) -> list[LabelEntry]:
     path = folder / "labels.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return list(read_labels(path).entries)
@@ -62,7 +62,7 @@ class TestLabels:
     @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
     def test_utf8_with_and_without_byte_order_mark(self, folder: Path, mark: bytes) -> None:
         (entry,) = entries_of(folder, mark + '{"süß.jpg": "猫"}'.encode())
-        assert entry == Entry("süß.jpg", "猫", "ok", None)
+        assert entry == LabelEntry("süß.jpg", "猫", "ok", None)
 
     def test_text_is_taken_as_it_stands(self, folder: Path) -> None:
         assert entries_of(folder, '{"a": " cat "}')[0].label == " cat "
@@ -101,7 +101,9 @@ class TestRepeatedKeys:
 
     @pytest.mark.parametrize("second", ["7", '"7"'])
     def test_the_same_label_counts_once(self, folder: Path, second: str) -> None:
-        assert entries_of(folder, f'{{"a": 7, "a": {second}}}') == [Entry("a", "7", "ok", None)]
+        assert entries_of(folder, f'{{"a": 7, "a": {second}}}') == [
+            LabelEntry("a", "7", "ok", None)
+        ]
 
     def test_a_label_and_an_unusable_one_conflict(self, folder: Path) -> None:
         assert status_of(folder, '{"a": "cat", "a": null}') == "conflicting_labels"

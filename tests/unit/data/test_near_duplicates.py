@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from lookalike.data import near_duplicates as searching
-from lookalike.data.near_duplicates import BITS, Looks, look_of, nearest
+from lookalike.data.near_duplicates import BITS, Appearances, appearance_of, nearest_by_appearance
 from lookalike.jobs.progress import Progress
 from support.drawings import draw
 
@@ -25,16 +25,18 @@ def saved_again(image: Image.Image, file_format: str, **options: object) -> Imag
     return Image.open(stream).convert("RGB")
 
 
-def looks_of(images: list[Image.Image]) -> Looks:
-    looks = [look for image in images if (look := look_of(image))]
+def appearances_of(images: list[Image.Image]) -> Appearances:
+    looks = [look for image in images if (look := appearance_of(image))]
     assert len(looks) == len(images)
-    return Looks(looks, np.arange(len(looks)))
+    return Appearances(looks, np.arange(len(looks)))
 
 
 def found(images: list[Image.Image], others: list[Image.Image], bits: int = 4) -> list[int]:
     """The nearest of `others` for each image; no two have equal bytes."""
-    these, those = looks_of(images), looks_of(others)
-    places, _ = nearest(these, Looks(those.looks, those.contents + len(images)), bits)
+    these, those = appearances_of(images), appearances_of(others)
+    places, _ = nearest_by_appearance(
+        these, Appearances(those.each, those.contents + len(images)), bits
+    )
     return [int(place) for place in places]
 
 
@@ -70,18 +72,18 @@ def test_another_colour_is_another_picture() -> None:
 
 @pytest.mark.parametrize("colour", ["white", "black", "#123456"])
 def test_a_blank_picture_has_no_look(colour: str) -> None:
-    assert look_of(Image.new("RGB", (300, 200), colour)) is None
+    assert appearance_of(Image.new("RGB", (300, 200), colour)) is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (7, 3), (4000, 300)])
 def test_any_size_has_a_look_or_none(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    look = look_of(Image.fromarray(pixels))
+    look = appearance_of(Image.fromarray(pixels))
     assert look is None or len(look) == BITS // 8 + 12
 
 
 def test_the_hash_is_imagehashs_own() -> None:
-    look = look_of(PICTURES[3].resize((64, 64)))
+    look = appearance_of(PICTURES[3].resize((64, 64)))
     assert look is not None
     assert look[:8].hex() == str(imagehash.phash(PICTURES[3].resize((64, 64))))
 
@@ -92,7 +94,7 @@ def test_the_search_is_every_pair_compared(data: st.DataObject, bits: int) -> No
     # Few hashes, near one another, so that distances of all sizes occur.
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=3))
 
-    def drawn(most: int) -> Looks:
+    def drawn(most: int) -> Appearances:
         rows = data.draw(
             st.lists(
                 st.tuples(
@@ -109,14 +111,14 @@ def test_the_search_is_every_pair_compared(data: st.DataObject, bits: int) -> No
             for flip in flips:
                 seed ^= 1 << flip
             looks.append(seed.to_bytes(8, "little") + bytes([colour] * 12))
-        return Looks(looks, np.array([row[3] for row in rows], np.int64))
+        return Appearances(looks, np.array([row[3] for row in rows], np.int64))
 
     these, those = drawn(12), drawn(12)
     expected = []
-    for look, content in zip(these.looks, these.contents, strict=True):
+    for look, content in zip(these.each, these.contents, strict=True):
         best = (-1, BITS + 1)
         for place, (other, other_content) in enumerate(
-            zip(those.looks, those.contents, strict=True)
+            zip(those.each, those.contents, strict=True)
         ):
             distance = bin(
                 int.from_bytes(look[:8], "little") ^ int.from_bytes(other[:8], "little")
@@ -125,12 +127,12 @@ def test_the_search_is_every_pair_compared(data: st.DataObject, bits: int) -> No
             if content != other_content and distance <= bits and alike and distance < best[1]:
                 best = (place, distance)
         expected.append(best)
-    places, far = nearest(these, those, bits)
+    places, far = nearest_by_appearance(these, those, bits)
     assert list(zip(places.tolist(), far.tolist(), strict=True)) == expected
 
 
-def alike(count: int, seed: int) -> Looks:
-    """Looks of pictures that are all alike: a few bits of one hash flipped, two colours."""
+def alike(count: int, seed: int) -> Appearances:
+    """Appearances of pictures that are all alike: a few bits of one hash flipped, two colours."""
     rng = np.random.default_rng(seed)
     hashes = np.full(count, 0x0123456789ABCDEF, np.uint64)
     for _ in range(6):
@@ -138,7 +140,7 @@ def alike(count: int, seed: int) -> Looks:
         hashes ^= flips << bits
     colours = [bytes([100 + 30 * colour] * 12) for colour in rng.integers(0, 2, count).tolist()]
     looks = [int(h).to_bytes(8, "little") + c for h, c in zip(hashes, colours, strict=True)]
-    return Looks(looks, rng.integers(0, count, count))
+    return Appearances(looks, rng.integers(0, count, count))
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -148,16 +150,16 @@ def test_many_alike_are_compared_in_parts_side_by_side(
 ) -> None:
     images, others = alike(400, 1), alike(300, 2)
     hashes, other_hashes = (
-        np.array([int.from_bytes(look[:8], "little") for look in looks.looks], np.uint64)
+        np.array([int.from_bytes(look[:8], "little") for look in looks.each], np.uint64)
         for looks in (images, others)
     )
     distance = np.bitwise_count(hashes[:, None] ^ other_hashes[None]).astype(np.int64)
-    colours, other_colours = (np.array([look[8] for look in x.looks]) for x in (images, others))
+    colours, other_colours = (np.array([look[8] for look in x.each]) for x in (images, others))
     distance[(distance > bits) | (colours[:, None] != other_colours[None])] = 65
     distance[images.contents[:, None] == others.contents[None]] = 65
     expected = np.where(distance.min(1) <= 64, distance.argmin(1), -1)
     monkeypatch.setattr(searching, "_PAIRS_AT_ONCE", 1000)
-    places, far = nearest(images, others, bits, threads=threads)
+    places, far = nearest_by_appearance(images, others, bits, threads=threads)
     assert np.array_equal(places, expected)
     assert np.array_equal(far, distance.min(1))
     assert (places >= 0).any()
@@ -176,13 +178,13 @@ def test_work_that_takes_long_is_told_before_and_while_it_lasts(
 
     monkeypatch.setattr(searching, "Progress", Counted)
     images, others = alike(2000, 1), alike(2000, 2)
-    nearest(images, others, 4, what="query and train")
+    nearest_by_appearance(images, others, 4, what="query and train")
     assert not caplog.records
     few = sum(done)
     monkeypatch.setattr(searching, "_MANY_PAIRS", few - 1)
     monkeypatch.setattr(searching, "_PAIRS_AT_ONCE", few // 10)
     done.clear()
-    nearest(images, others, 4, what="query and train")
+    nearest_by_appearance(images, others, 4, what="query and train")
     assert sum(done) == few
     assert len(done) > 10
     assert "near-duplicates of query and train" in caplog.text

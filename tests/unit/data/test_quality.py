@@ -311,7 +311,7 @@ class TestFindings:
 
 class TestNearDuplicates:
     # 8 bytes of a hash, then the colours: the second differs in 2 bits, the third in 30.
-    LOOKS = (
+    VERIFIED = (
         bytes(8) + bytes(12),
         b"\x03" + bytes(7) + bytes(12),
         b"\xff\xff\xff\x3f" + bytes(4) + bytes(12),
@@ -330,7 +330,7 @@ class TestNearDuplicates:
             "query": [Row("q1", "cow", "5")],
             "gallery": [Row("g1", "cat", "7"), Row("g2", "cow", "7"), Row("g3", "hen", "8")],
         }
-        near, far, other = self.LOOKS
+        near, far, other = self.VERIFIED
         looks: dict[str, bytes | None] = {"t1": near, "t2": far, "q1": other, "g1": near}
         looks |= {"g2": near, "g3": other}
         report = self.report(rows, looks)
@@ -358,7 +358,7 @@ class TestNearDuplicates:
 
     def test_not_looked_for_is_not_none_found(self) -> None:
         looks: dict[str, dict[str, bytes | None]] = {
-            split: {row.image_id: self.LOOKS[0] for row in CLEAN[split]} for split in SPLITS
+            split: {row.image_id: self.VERIFIED[0] for row in CLEAN[split]} for split in SPLITS
         }
         found = report_of(CLEAN, looks=looks, near_duplicates=0)
         assert found["near_duplicates"]["bits"] == 0
@@ -372,7 +372,7 @@ class TestNearDuplicates:
         rows = but("gallery", Row("g4", "cow", "1"))
         looks = dict.fromkeys([row.image_id for members in rows.values() for row in members])
         assert self.report(rows, looks)["near_duplicates"]["across"] == []
-        seen = self.report(rows, looks | {"t1": self.LOOKS[0], "g4": self.LOOKS[0]})
+        seen = self.report(rows, looks | {"t1": self.VERIFIED[0], "g4": self.VERIFIED[0]})
         assert seen["near_duplicates"]["across"] == []
 
     def test_a_placeholder_under_many_labels_is_named_shortly(self) -> None:

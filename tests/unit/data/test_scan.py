@@ -16,7 +16,7 @@ from PIL import Image
 
 from lookalike.data import scan as scanning
 from lookalike.data import scan_memory
-from lookalike.data.near_duplicates import look_of
+from lookalike.data.near_duplicates import appearance_of
 from lookalike.data.scan import Counters, Scanned, scan
 from lookalike.images.decoding import open_rgb
 
@@ -60,7 +60,7 @@ def test_says_what_a_plain_reader_finds(root: Path) -> None:
     seen, counters = scan(["1.png"], root, cache=None, threads=1)
     content = (root / "1.png").read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    look = look_of(open_rgb(content, "white"))
+    look = appearance_of(open_rgb(content, "white"))
     assert look
     assert seen == {"1.png": Scanned(sha256, len(content), 6, 4, "PNG", "ok", None, look)}
     assert counters == Counters(files=1, hashed=1, decoded=1, from_cache=0)
@@ -237,11 +237,11 @@ class TestCache:
     ) -> None:
         path, whole = root / "2.png", (root / "2.png").read_bytes()
         (root / "3.png").write_bytes(whole)  # the same content, which is whole here
-        looked_at: list[bytes] = []
+        verified_at: list[bytes] = []
 
         def cut_short_first(stream: Any, background: str) -> Any:
-            if stream.read() == whole and whole not in looked_at:
-                looked_at.append(whole)
+            if stream.read() == whole and whole not in verified_at:
+                verified_at.append(whole)
                 path.write_bytes(whole[:-30])
             stream.seek(0)
             return open_rgb(stream, background)

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.skipif(
 RUN = """
 import subprocess, sys, time
 from lookalike.jobs import lifeline
-lifeline.begin()
+lifeline.announce_run()
 job = "import time; time.sleep({late}); from lookalike.jobs import lifeline; "
-job += "lifeline.follow(); time.sleep(60)"
+job += "lifeline.end_with_run(); time.sleep(60)"
 print(subprocess.Popen([sys.executable, "-c", job], stdout=subprocess.DEVNULL).pid, flush=True)
 time.sleep(60)
 """
@@ -74,4 +74,4 @@ def test_a_run_that_cannot_be_seen_is_not_followed(
 
     monkeypatch.setenv(lifeline.VARIABLE, value)
     monkeypatch.setattr("threading.Thread", begun)
-    lifeline.follow()
+    lifeline.end_with_run()

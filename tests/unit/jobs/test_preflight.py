@@ -13,7 +13,7 @@ from lookalike.errors import LookalikeError
 from lookalike.jobs.preflight import (
     LOCK,
     give_present_time,
-    hold,
+    lock_results,
     require_folder,
     require_open,
     require_room,
@@ -24,18 +24,18 @@ from support import processes
 
 
 def hold_and_wait(results: Path) -> None:
-    hold(results)
+    lock_results(results)
     (results / "held").touch()
     time.sleep(60)
 
 
 def refused(results: Path) -> None:
     with pytest.raises(LookalikeError, match="another run is at work here"):
-        hold(results)
+        lock_results(results)
 
 
 def held_again(results: Path) -> None:
-    hold(results)
+    lock_results(results)
 
 
 def test_a_results_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_results_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
     while not (tmp_path / "held").exists():
         time.sleep(0.01)
     with pytest.raises(LookalikeError) as caught:
-        hold(tmp_path)
+        lock_results(tmp_path)
     for part in (str(tmp_path), f"process {first.pid} on", "--config results="):
         assert part in str(caught.value)
     first.kill()  # however it ends
@@ -56,9 +56,9 @@ def hold_as_nobody(results: Path, is_held: bool) -> None:
         os.setuid(65534)
     if is_held:
         with pytest.raises(LookalikeError, match="another run is at work here"):
-            hold(results)
+            lock_results(results)
     else:
-        hold(results)
+        lock_results(results)
 
 
 def test_a_lock_that_another_user_made_holds_and_can_be_held() -> None:
@@ -184,7 +184,7 @@ def test_a_file_system_without_locks_stops_nobody(
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    hold(tmp_path)
+    lock_results(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "file/inside", "loop/inside"])
@@ -202,4 +202,4 @@ def test_who_holds_a_folder_is_told_whatever_stands_there(tmp_path: Path) -> Non
     with (tmp_path / LOCK).open() as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(LookalikeError, match="another run is at work here"):
-            hold(tmp_path)
+            lock_results(tmp_path)

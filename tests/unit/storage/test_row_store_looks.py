@@ -18,7 +18,7 @@ import pytest
 
 from lookalike.storage import row_store as storing
 from lookalike.storage.cache import DAY, entries, prune
-from lookalike.storage.row_store import LOOKS, Store
+from lookalike.storage.row_store import VERIFIED, Store
 from support.processes import CONTEXT
 
 CHUNKS, ROWS = 4, 50
@@ -89,7 +89,7 @@ def test_what_a_job_wrote_is_not_hashed_by_those_who_open_it(
 
 
 def test_what_nobody_noted_is_hashed_once(folder: Path, hashed: list[str]) -> None:
-    (folder / LOOKS).unlink()
+    (folder / VERIFIED).unlink()
     opened(folder)
     assert sorted(hashed) == [path.stem for path in chunks(folder)]
     opened(folder)
@@ -117,9 +117,9 @@ def test_damage_that_no_file_system_tells_of_is_found_within_a_day(
 ) -> None:
     spoilt = chunks(folder)[1]
     flip(spoilt)
-    looks = json.loads((folder / LOOKS).read_text())
+    looks = json.loads((folder / VERIFIED).read_text())
     looks[spoilt.name][1] = spoilt.stat().st_ctime_ns
-    (folder / LOOKS).write_text(json.dumps(looks))
+    (folder / VERIFIED).write_text(json.dumps(looks))
     opened(folder)
     assert hashed == []
     now = time.time()
@@ -155,7 +155,7 @@ def test_damage_that_no_file_system_tells_of_is_found_within_a_day(
 def test_a_damaged_note_costs_hashing_and_nothing_else(
     folder: Path, hashed: list[str], spoil: Callable[[str], str]
 ) -> None:
-    (folder / LOOKS).write_text(spoil((folder / LOOKS).read_text()))
+    (folder / VERIFIED).write_text(spoil((folder / VERIFIED).read_text()))
     require_whole(opened(folder))
     assert len(hashed) == CHUNKS
     opened(folder)
@@ -196,11 +196,11 @@ def test_jobs_that_read_side_by_side_note_for_one_another(folder: Path, hashed: 
     first = opened(folder)
     for path in chunks(folder):
         before = path.stat()
-        looks = json.loads((folder / LOOKS).read_text())
+        looks = json.loads((folder / VERIFIED).read_text())
         os.utime(path, (time.time() - DAY / 2,) * 2)
         assert looks[path.name][1] == before.st_ctime_ns
         looks[path.name][1] = path.stat().st_ctime_ns
-        (folder / LOOKS).write_text(json.dumps(looks))
+        (folder / VERIFIED).write_text(json.dumps(looks))
     for chunk in range(CHUNKS - 1):
         job = CONTEXT.Process(target=mark, args=(folder, chunk))
         job.start()
@@ -222,7 +222,7 @@ def test_the_note_forgets_what_was_pruned_and_counts_as_the_caches(
     opened(folder)
     flipped.write_bytes(content)
     opened(folder)
-    looks = json.loads((folder / LOOKS).read_text())
+    looks = json.loads((folder / VERIFIED).read_text())
     assert sorted(looks) == [path.name for path in chunks(folder)]
     cache = folder.parent.parent
     assert sum(one.n_bytes for one in entries(cache)) == sum(
@@ -238,7 +238,7 @@ def test_a_note_that_cannot_be_kept_stops_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    (folder / LOOKS).unlink()
+    (folder / VERIFIED).unlink()
     monkeypatch.setattr(storing, "write_text", full)
     require_whole(opened(folder))
     assert len(hashed) == CHUNKS

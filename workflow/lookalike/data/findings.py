@@ -264,8 +264,8 @@ def _drawn(report: Report, uneven: UnevenDraws | None) -> Iterator[str]:
 
 def _times(number: float) -> str:
     """How often, to one decimal: once, 24 times, 6.7 times."""
-    told = f"{number:,.1f}".removesuffix(".0")
-    return "once" if told == "1" else f"{told} times"
+    times = f"{number:,.1f}".removesuffix(".0")
+    return "once" if times == "1" else f"{times} times"
 
 
 def _files(nearly_equal_names: Report, links: Report, tiny: Report) -> Iterator[str]:

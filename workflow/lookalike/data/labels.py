@@ -17,7 +17,7 @@ _EXPECTED = 'expected one object {"file name": label, ...}, each label a string 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 
 
-class Entry(NamedTuple):
+class LabelEntry(NamedTuple):
     """One key of a label file: its label, or why it is refused.
 
     `status` is `ok`, `unsafe_name`, `unusable_label` or `conflicting_labels`; `detail` says why in
@@ -36,7 +36,7 @@ class Labels:
     """What a label file says: one entry per distinct key, in the order of the file."""
 
     path: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[LabelEntry, ...]
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -115,21 +115,21 @@ def _parsed(path: Path, text: str) -> Any:
         raise LookalikeError(f"{path} is nested too deeply; {_EXPECTED}.") from None
 
 
-def _entry(name: str, labels: list[Any]) -> Entry:
+def _entry(name: str, labels: list[Any]) -> LabelEntry:
     usable = list(dict.fromkeys(label for label in labels if _label_fault(label) is None))
     faults = [fault for label in labels if (fault := _label_fault(label)) is not None]
     label = usable[0] if len(usable) == 1 and not faults else None
     name_fault = _name_fault(name)
     if name_fault is not None:
-        return Entry(storable(name), label, "unsafe_name", name_fault)
+        return LabelEntry(storable(name), label, "unsafe_name", name_fault)
     if not usable:
-        return Entry(name, None, "unusable_label", faults[0])
+        return LabelEntry(name, None, "unusable_label", faults[0])
     if label is None:
         given = [quoted(text, 40) for text in usable[:5]]
         given += [f"{len(usable) - 5:,} more"] * (len(usable) > 5)
         given += ["one that is unusable"] * bool(faults)
-        return Entry(name, None, "conflicting_labels", f"given as {' and '.join(given)}")
-    return Entry(name, label, "ok", None)
+        return LabelEntry(name, None, "conflicting_labels", f"given as {' and '.join(given)}")
+    return LabelEntry(name, label, "ok", None)
 
 
 def _name_fault(name: str) -> str | None:

@@ -204,17 +204,17 @@ def fingerprint(
         if path.exists():
             content.update(os.fsencode(f"{path.name}\0{place_of.folder(str(path))}\n"))
             content.update(_times(path.stat()))
-    told = time.monotonic()
+    last_noted = time.monotonic()
     no_images = folders_apart(*apart)
     for split in SPLITS if data.watch_images else ():
         content.update(os.fsencode(f"{place_of.folder(str(data.folder(split)))}\n"))
         lines = []
         for line in _stats(data.folder(split), place_of, no_images):
             lines.append(line)
-            if time.monotonic() - told >= every:
+            if time.monotonic() - last_noted >= every:
                 name = os.fsdecode(line.partition(b"\0")[0])
                 tell(f"{len(lines):,} files seen in the {split} folder, now at {shown(name)}")
-                told = time.monotonic()
+                last_noted = time.monotonic()
         for line in sorted(lines):
             content.update(line)
         content.update(b"\n\n")

@@ -1,6 +1,7 @@
 """How alike two images look: a perceptual hash of their shapes, and their colours in broad strokes.
 
-A copy that was resized, saved again or given another format keeps its look; its bytes tell nothing.
+A copy that was resized, saved again or given another format keeps its appearance; its bytes tell
+nothing.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ log = logging.getLogger(__name__)
 
 BITS = 64
 """Of a perceptual hash: two unrelated images differ in some 32 of them."""
-N_BYTES = BITS // 8 + 12
-"""Of a look."""
+APPEARANCE_BYTES = BITS // 8 + 12
+"""Of an appearance."""
 
 # Grey levels: a mean that differs by more is another colour, and a picture whose greys spread less
 # is as good as blank; its hash would be noise.
 _SAME_COLOUR, _BLANK = 20, 2.0
 
-# Pairs of looks: those that a thread compares before it says so, those that take long enough to be
+# Pairs of images: those that a thread compares before it says so, those that take long enough to be
 # told before, and what one core compares in a minute.
 _PAIRS_AT_ONCE, _MANY_PAIRS, _PAIRS_A_MINUTE = 500_000_000, 30_000_000_000, 60_000_000_000
 
 
-class Looks(NamedTuple):
-    """Looks of n images, `N_BYTES` each, and int64 [n], a number for the bytes of each image."""
+class Appearances(NamedTuple):
+    """Of n images: `APPEARANCE_BYTES` each, and int64 [n], a number for the bytes of each image."""
 
-    looks: Sequence[bytes]
+    each: Sequence[bytes]
     contents: NDArray[np.int64]
 
 
-def look_of(image: Image.Image) -> bytes | None:
-    """The look of an RGB image: its pHash and the mean colours of its quarters; None if blank.
+def appearance_of(image: Image.Image) -> bytes | None:
+    """Of an RGB image, its pHash and the mean colours of its quarters; None if it is blank.
 
     pHash: which of the 64 lowest frequencies of the cosine transform of its greys lie above their
     median (imagehash.phash). It does not know red from blue, the 12 colour values do.
@@ -57,12 +58,12 @@ def look_of(image: Image.Image) -> bytes | None:
     return shape + small.resize((2, 2), Image.Resampling.BOX).tobytes()
 
 
-def nearest(
-    images: Looks, others: Looks, bits: int, *, threads: int = 1, what: str = "two sets"
+def nearest_by_appearance(
+    images: Appearances, others: Appearances, bits: int, *, threads: int = 1, what: str = "two sets"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each image the nearest of the others that looks the same: its place, and how far it is.
 
-    The same are looks whose hashes differ in `bits` of `BITS` or fewer and whose colours are alike,
+    The same are those whose hashes differ in `bits` of `BITS` or fewer and whose colours are alike,
     of images that are not equal byte for byte. Of several as near, the first.
 
     Pairs that agree in a part of their hashes are compared one by one: of unrelated pictures few,
@@ -78,12 +79,12 @@ def nearest(
     Returns:
         int64 [n], an index into the others, -1 where there is none; int64 [n], bits that differ.
     """
-    found = np.full(len(images.looks), -1, np.int64)
-    far = np.full(len(images.looks), BITS + 1, np.int64)
-    if not len(images.looks) or not len(others.looks):
+    found = np.full(len(images.each), -1, np.int64)
+    far = np.full(len(images.each), BITS + 1, np.int64)
+    if not len(images.each) or not len(others.each):
         return found, far
-    hashes, colours = _parts(images.looks)
-    other_hashes, other_colours = _parts(others.looks)
+    hashes, colours = _parts(images.each)
+    other_hashes, other_colours = _parts(others.each)
     # Hashes that differ in no more than `bits` places agree in one of `bits` + 1 bands at least.
     edges = np.linspace(0, BITS, bits + 2).astype(np.int64)
     bands = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
@@ -130,8 +131,8 @@ def nearest(
     return found, far
 
 
-def _parts(looks: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.int16]]:
-    values = np.frombuffer(b"".join(looks), np.uint8).reshape(-1, N_BYTES)
+def _parts(each: Sequence[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.int16]]:
+    values = np.frombuffer(b"".join(each), np.uint8).reshape(-1, APPEARANCE_BYTES)
     hashes = np.ascontiguousarray(values[:, : BITS // 8]).view("<u8")[:, 0].astype(np.uint64)
     return hashes, values[:, BITS // 8 :].astype(np.int16)
 
@@ -168,7 +169,7 @@ def _search(
     found: NDArray[np.int64],
     far: NDArray[np.int64],
 ) -> None:
-    """Compare each look with order[first:last] of the others; keep the nearest in found and far.
+    """Compare each image with order[first:last] of the others; keep the nearest in found and far.
 
     other_hashes is in that order, which memory is read in; the rest is not.
     """

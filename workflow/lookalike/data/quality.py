@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lookalike.data.class_draws import uneven_draws
 from lookalike.data.findings import TINY, USUAL_BATCH, Report, findings
 from lookalike.data.manifest_table import usable
-from lookalike.data.near_duplicates import Looks, nearest
+from lookalike.data.near_duplicates import Appearances, nearest_by_appearance
 from lookalike.text import quoted, shown, visible
 
 FIRST = 5  # names given as examples
@@ -37,7 +37,7 @@ def data_report(
     unlisted: Mapping[str, Sequence[str]],
     same_files: Iterable[tuple[str, str]],
     links: Mapping[str, Sequence[str]],
-    looks: Mapping[str, Mapping[str, bytes | None]],
+    appearances: Mapping[str, Mapping[str, bytes | None]],
     near_duplicates: int | Literal[False],
     threads: int = 1,
 ) -> Report:
@@ -50,7 +50,7 @@ def data_report(
         unlisted: per split, the files that no label names.
         same_files: the pairs of a query and a gallery image that are one file met twice.
         links: per split, the images that lie outside of the folder.
-        looks: per split and image, see `lookalike.data.near_duplicates`.
+        appearances: per split and image, see `lookalike.data.near_duplicates`.
         near_duplicates: bits of a perceptual hash in which two images may differ and count as one;
             False: such pairs are not looked for.
         threads: that look for them.
@@ -79,7 +79,7 @@ def data_report(
             "bits": None if near_duplicates is False else near_duplicates,
             "across": []
             if near_duplicates is False
-            else _near(images, looks, near_duplicates, threads),
+            else _near(images, appearances, near_duplicates, threads),
         },
         "shared_classes": _counted(
             sorted(labels["train"].keys() & (labels["query"].keys() | labels["gallery"].keys()))
@@ -194,7 +194,7 @@ def _across(images: Mapping[str, list[_Image]], own: Mapping[str, set[str]]) -> 
 
 def _near(
     images: Mapping[str, list[_Image]],
-    looks: Mapping[str, Mapping[str, bytes | None]],
+    appearances: Mapping[str, Mapping[str, bytes | None]],
     bits: int,
     threads: int,
 ) -> list[Report]:
@@ -204,19 +204,19 @@ def _near(
     # Each content is looked for once: of a placeholder there may be thousands of copies.
     copies = {split: Counter(image.sha256 for image in images[split]) for split in images}
     clear = {
-        split: [x for x in _first_of_each(images[split]) if looks[split][x.image_id]]
+        split: [x for x in _first_of_each(images[split]) if appearances[split][x.image_id]]
         for split in images
     }
     looks_of = {
-        split: Looks(
-            [looks[split][image.image_id] or b"" for image in clear[split]],
+        split: Appearances(
+            [appearances[split][image.image_id] or b"" for image in clear[split]],
             np.array([contents[image.sha256] for image in clear[split]], np.int64),
         )
         for split in images
     }
     found = []
     for one, other in combinations(images, 2):
-        places, far = nearest(
+        places, far = nearest_by_appearance(
             looks_of[other], looks_of[one], bits, threads=threads, what=f"{one} and {other}"
         )
         pairs = sorted(

@@ -18,8 +18,8 @@ from typing import IO, NamedTuple
 import imagehash
 import PIL
 
-from lookalike.data.near_duplicates import look_of
-from lookalike.data.scan_memory import Decoded, Memory, Stamp
+from lookalike.data.near_duplicates import appearance_of
+from lookalike.data.scan_memory import ContentFacts, Memory, Stamp
 from lookalike.errors import BadImageError
 from lookalike.images.decoding import FORMATS, open_rgb
 from lookalike.images.limits import MAX_BYTES
@@ -29,7 +29,7 @@ from lookalike.storage.digests import digest_of
 
 log = logging.getLogger(__name__)
 
-READERS = ("images.decoding", "data.near_duplicates")
+SCAN_READERS = ("images.decoding", "data.near_duplicates")
 """The code that what is known of a file comes from."""
 
 _CHUNK = 64  # files a thread takes at a time
@@ -45,7 +45,7 @@ class Scanned(NamedTuple):
     format: str | None
     status: str
     detail: str | None
-    look: bytes | None = None
+    appearance: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -74,28 +74,28 @@ def scan(
     memory = Memory(root, cache, distinct, _readers())
     worker = _Worker(root, memory)
     chunks = [distinct[start : start + _CHUNK] for start in range(0, len(distinct), _CHUNK)]
-    looks: dict[str, _Look] = {}
+    results: dict[str, _Examined] = {}
     with (
         ThreadPoolExecutor(max(1, threads)) as pool,
         Progress("scanning images", len(distinct)) as progress,
     ):
-        for chunk, done in zip(chunks, pool.map(worker.look_at_all, chunks), strict=True):
-            looks.update(zip(chunk, done, strict=True))
+        for chunk, done in zip(chunks, pool.map(worker.examine_all, chunks), strict=True):
+            results.update(zip(chunk, done, strict=True))
             progress.update(len(chunk))
     # Left to another thread, whose file was changed while it decoded it.
-    while left := [name for name, look in looks.items() if not worker.knows(look)]:
-        looks[left[0]] = worker.look_at(left[0])
+    while left := [name for name, result in results.items() if not worker.is_complete(result)]:
+        results[left[0]] = worker.examine(left[0])
     memory.save(
-        {name: look.stamp for name, look in looks.items() if look.stamp is not None},
+        {name: result.stamp for name, result in results.items() if result.stamp is not None},
         worker.decoded,
     )
     counters = Counters(
-        files=len(looks),
-        hashed=sum(look.hashed for look in looks.values()),
+        files=len(results),
+        hashed=sum(result.hashed for result in results.values()),
         decoded=len(worker.decoded),
         from_cache=sum(
-            look.stamp is not None and not look.hashed and look.stamp.sha256 in memory.images
-            for look in looks.values()
+            result.stamp is not None and not result.hashed and result.stamp.sha256 in memory.images
+            for result in results.values()
         ),
     )
     log.info(
@@ -106,26 +106,26 @@ def scan(
         counters.from_cache,
     )
     known = {**memory.images, **worker.decoded}
-    return {name: _scanned(look, known) for name, look in looks.items()}, counters
+    return {name: _scanned(result, known) for name, result in results.items()}, counters
 
 
-class _Look(NamedTuple):
+class _Examined(NamedTuple):
     """One file looked at: its stamp, or the fault that kept it from having one."""
 
     stamp: Stamp | None
     hashed: bool
-    fault: Decoded | None
+    fault: ContentFacts | None
 
 
-def _scanned(look: _Look, images: Mapping[str, Decoded]) -> Scanned:
-    if look.stamp is None:
-        assert look.fault is not None
-        return Scanned(None, None, *look.fault)
-    return Scanned(look.stamp.sha256, look.stamp.n_bytes, *images[look.stamp.sha256])
+def _scanned(result: _Examined, images: Mapping[str, ContentFacts]) -> Scanned:
+    if result.stamp is None:
+        assert result.fault is not None
+        return Scanned(None, None, *result.fault)
+    return Scanned(result.stamp.sha256, result.stamp.n_bytes, *images[result.stamp.sha256])
 
 
-def _fault(status: str, detail: str) -> _Look:
-    return _Look(None, False, Decoded(None, None, None, status, detail))
+def _fault(status: str, detail: str) -> _Examined:
+    return _Examined(None, False, ContentFacts(None, None, None, status, detail))
 
 
 class _Worker:
@@ -133,20 +133,20 @@ class _Worker:
 
     def __init__(self, root: Path, memory: Memory) -> None:
         self.root, self.memory = root, memory
-        self.decoded: dict[str, Decoded] = {}
+        self.decoded: dict[str, ContentFacts] = {}
         self._places: dict[str, str] = {}
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
 
-    def look_at_all(self, names: list[str]) -> list[_Look]:
-        return [self.look_at(name) for name in names]
+    def examine_all(self, names: list[str]) -> list[_Examined]:
+        return [self.examine(name) for name in names]
 
-    def knows(self, look: _Look) -> bool:
-        """Whether what a look found can be told: the fault, or what its content is."""
-        stamp = look.stamp
+    def is_complete(self, result: _Examined) -> bool:
+        """Whether all is known of a file: its fault, or what its content is."""
+        stamp = result.stamp
         return stamp is None or stamp.sha256 in self.memory.images or stamp.sha256 in self.decoded
 
-    def look_at(self, name: str) -> _Look:
+    def examine(self, name: str) -> _Examined:
         path = os.path.join(self.root, name)  # noqa: PTH118 - as below
         try:
             info = os.lstat(path)  # a Path takes twice as long, for every file
@@ -162,14 +162,14 @@ class _Worker:
             if known is not None and not known.is_of(info, place):
                 known = None
             if known is not None and known.sha256 in self.memory.images:
-                return _Look(known, False, None)
+                return _Examined(known, False, None)
             with _opened(path) as stream:
                 sha256 = (
                     known.sha256 if known else hashlib.file_digest(stream, "sha256").hexdigest()
                 )
                 self._decode_once(sha256, stream, info)
             times = info.st_size, info.st_mtime_ns, info.st_ctime_ns
-            return _Look(Stamp(*times, place, sha256), known is None, None)
+            return _Examined(Stamp(*times, place, sha256), known is None, None)
         except (FileNotFoundError, NotADirectoryError):
             what = (
                 "a link to a file that is not there" if Path(path).is_symlink() else "no such file"
@@ -207,16 +207,16 @@ def _state(info: os.stat_result) -> tuple[int, ...]:
 
 
 def _opened(path: str) -> io.BufferedReader:
-    # What looks like a file may wait for ever: a pipe that took its place, or /proc/kmsg.
+    # What results like a file may wait for ever: a pipe that took its place, or /proc/kmsg.
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
-def _decoded(stream: IO[bytes]) -> Decoded:
+def _decoded(stream: IO[bytes]) -> ContentFacts:
     try:
         image = open_rgb(stream, background="white")
     except BadImageError as error:
-        return Decoded(None, None, None, error.status, error.detail)
-    return Decoded(image.width, image.height, image.format, "ok", None, look_of(image))
+        return ContentFacts(None, None, None, error.status, error.detail)
+    return ContentFacts(image.width, image.height, image.format, "ok", None, appearance_of(image))
 
 
 def _kind(mode: int) -> str:
@@ -227,5 +227,5 @@ def _kind(mode: int) -> str:
 
 def _readers() -> str:
     """A digest of what decodes images: other code may find something else in the same bytes."""
-    modules = module_digest(*READERS)
+    modules = module_digest(*SCAN_READERS)
     return digest_of([modules, PIL.__version__, list(FORMATS), imagehash.__version__])

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lookalike.data.near_duplicates import N_BYTES
+from lookalike.data.near_duplicates import APPEARANCE_BYTES
 from lookalike.errors import LookalikeError
 from lookalike.storage import files
 from lookalike.storage.digests import digest_of
@@ -61,15 +61,15 @@ class Stamp(NamedTuple):
         return (*times, place) == self[:-1]
 
 
-class Decoded(NamedTuple):
-    """What decoding some bytes gave: pixels as shown, the format; `ok` or a reason; its look."""
+class ContentFacts(NamedTuple):
+    """What decoding a content gave: its size as shown, format and appearance; `ok` or a reason."""
 
     width: int | None
     height: int | None
     format: str | None
     status: str
     detail: str | None
-    look: bytes | None = None
+    appearance: bytes | None = None
 
 
 class Memory:
@@ -94,7 +94,7 @@ class Memory:
             "format": pa.string(),
             "status": pa.string(),
             "detail": pa.string(),
-            "look": pa.binary(N_BYTES),
+            "appearance": pa.binary(APPEARANCE_BYTES),
         }
     )
 
@@ -108,7 +108,7 @@ class Memory:
         self._today = self._started_ns // 10**9 // _DAY
         self._names = pa.array(names, pa.string())
         self.files: dict[str, Stamp] = {}
-        self.images: dict[str, Decoded] = {}
+        self.images: dict[str, ContentFacts] = {}
         self._paths: tuple[Path, Path] | None = None
         if cache is not None:
             self._paths = (
@@ -128,10 +128,10 @@ class Memory:
         asked_for = pc.is_in(table["name"], self._names)
         return table.filter(asked_for if of_this_scan else pc.invert(asked_for))
 
-    def _read_images(self, path: Path) -> dict[str, Decoded]:
-        return {row[0]: Decoded(*row[1:]) for row in _rows(_read(path, self._IMAGES))}
+    def _read_images(self, path: Path) -> dict[str, ContentFacts]:
+        return {row[0]: ContentFacts(*row[1:]) for row in _rows(_read(path, self._IMAGES))}
 
-    def save(self, stamps: Mapping[str, Stamp], decoded: Mapping[str, Decoded]) -> None:
+    def save(self, stamps: Mapping[str, Stamp], decoded: Mapping[str, ContentFacts]) -> None:
         """Remember this scan's stamps in place of the last one's, and `decoded` beside the rest."""
         if self._paths is None:
             return

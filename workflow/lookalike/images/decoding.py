@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lookalike.errors import BadImageError, LookalikeError
 from lookalike.images import as_shown, limits, tiff
-from lookalike.images.file_kinds import N_BYTES, N_END_BYTES, jpeg_kind, what_it_is
+from lookalike.images.file_kinds import N_END_BYTES, SIGNATURE_BYTES, jpeg_kind, what_it_is
 from lookalike.images.mends import plain_jpeg, sound_png, with_end_mark
 
 # Pillow warns of files that it reads all the same, and cannot name them: a block of EXIF that is
@@ -250,7 +250,7 @@ def _reason(error: Exception, stream: IO[bytes]) -> BadImageError:
         return BadImageError("too_large", limits.TOO_MANY)  # its limit is ours
     said = str(error)
     stream.seek(0)
-    start = stream.read(N_BYTES)
+    start = stream.read(SIGNATURE_BYTES)
     if start.startswith(b"\xff\xd8") and "truncated" not in said.lower():
         kind = jpeg_kind(start + stream.read(limits.MAX_BEFORE_JPEG_PIXELS))
         if kind is not None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lookalike.storage.strays import pointer
 
-N_BYTES = 1024
+SIGNATURE_BYTES = 1024
 """How many of a file's first bytes are looked at."""
 N_END_BYTES = 26
 """How many of its last bytes are."""
@@ -130,7 +130,7 @@ def what_it_is(start: bytes, formats: tuple[str, ...], end: bytes = b"") -> tupl
     """Status and detail of a file that none of `formats` could open.
 
     Args:
-        start: its first N_BYTES.
+        start: its first SIGNATURE_BYTES.
         formats: Pillow's names of those that are read.
         end: its last N_END_BYTES.
     """

@@ -29,7 +29,7 @@ from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
 
-READERS = ("images.resizing",)
+PIXEL_READERS = ("images.resizing",)
 """The code that pixels come from, beside the file and the settings."""
 
 # A kill loses at most one chunk's work.
@@ -72,7 +72,7 @@ def decoded(
 def pixel_store(cache: Path, settings: ImageSettings) -> Store:
     """The store of images decoded by these settings and this code: uint8 [size, size, 3]."""
     shape = (settings.size, settings.size, 3)
-    reader = [module_digest(*READERS, step="pixels"), PIL.__version__]
+    reader = [module_digest(*PIXEL_READERS, step="pixels"), PIL.__version__]
     folder = cache / "pixels" / digest_of([settings.pixel_digest, *reader])
     return Store(folder, shape, np.dtype(np.uint8))
 

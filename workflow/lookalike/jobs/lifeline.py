@@ -17,13 +17,13 @@ VARIABLE = "LOOKALIKE_RUN"
 _EVERY = 0.5  # seconds
 
 
-def begin() -> None:
+def announce_run() -> None:
     """Let the jobs that this process starts, on this machine, end with it."""
     process = os.getpid()
     os.environ[VARIABLE] = f"{process} {_start_of(process)} {_namespace()}"
 
 
-def pass_on() -> None:
+def forward_sigterm() -> None:
     """Let SIGTERM to this process, a Snakemake, end its jobs too: by itself it waits for them.
 
     In the main thread only, as Python wants.
@@ -41,7 +41,7 @@ def pass_on() -> None:
         signal.signal(signal.SIGTERM, end)
 
 
-def follow() -> None:
+def end_with_run() -> None:
     """If a run started this job here, end like on SIGTERM as soon as that run is gone."""
     run = os.environ.get(VARIABLE, "").split(" ")
     # In a container with process ids of its own, the run cannot be seen.

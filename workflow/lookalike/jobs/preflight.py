@@ -135,7 +135,7 @@ def _cannot_write(folder: Path, why: str | None, setting: str) -> LookalikeError
     )
 
 
-def hold(results: Path) -> None:
+def lock_results(results: Path) -> None:
     """Claim the results folder for this process until it ends.
 
     Raises:

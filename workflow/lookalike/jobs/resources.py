@@ -57,7 +57,7 @@ NEEDS = {
 SNAKEMAKE_MB = 500.0
 # CUDA's context and libraries in main memory: what is commonly seen, not measured here.
 CUDA_MB = 4000.0
-MARGIN = 1.5
+SAFETY_FACTOR = 1.5
 # Starting Python and Snakemake, and a slow disk's day.
 LEAST_MINUTES = 15
 # Scores a second of metrics: a tenth of what two cores did (docs/performance.md).
@@ -102,7 +102,7 @@ def memory_mb(step: str, work: Work, attempt: int = 1) -> int:
         mb += work.gpus * CUDA_MB
     else:
         mb += need.bytes_per_pixel * work.batch * work.image_size**2 / 1e6
-    return math.ceil((SNAKEMAKE_MB + MARGIN * mb) * attempt / 100) * 100
+    return math.ceil((SNAKEMAKE_MB + SAFETY_FACTOR * mb) * attempt / 100) * 100
 
 
 def minutes(step: str, work: Work, attempt: int = 1) -> int:
@@ -118,7 +118,7 @@ def minutes(step: str, work: Work, attempt: int = 1) -> int:
     cores = work.threads + need.cores_a_gpu * work.gpus
     seconds = work.images * work.passes * larger / (need.per_second * cores)
     seconds += work.scores / SCORES_PER_SECOND
-    return math.ceil((LEAST_MINUTES + MARGIN * seconds / 60) * attempt)
+    return math.ceil((LEAST_MINUTES + SAFETY_FACTOR * seconds / 60) * attempt)
 
 
 def passes_of(epochs: int, images: int, largest_class: int, batch: Mapping[str, Any]) -> float:

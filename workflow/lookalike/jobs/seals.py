@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from lookalike.errors import LookalikeError
 from lookalike.storage.files import sha256_of_file, write_json
-from lookalike.storage.verified import Look
+from lookalike.storage.verified import Verified
 
 SUFFIX = ".seal"
 
@@ -47,7 +47,7 @@ def broken(paths: Sequence[Path], *, renew: bool = True) -> list[Path]:
 
     Args:
         paths: see `sealed`.
-        renew: let seals tell of this look; without, nothing is written.
+        renew: note in the seal that the file was verified now; without, nothing is written.
     """
     with ThreadPoolExecutor() as pool:
         sound = pool.map(lambda path: _is_sound(path, renew), paths)
@@ -75,7 +75,7 @@ def _is_sound(path: Path, renew: bool) -> bool:
         if known is None:
             return True
         before = path.stat()
-        if known.look.is_trusted(before):
+        if known.verified.is_trusted(before):
             return True
         is_sound = sha256_of_file(path) == known.sha256
         # A step may have begun to write it meanwhile: then the seal is gone, or another.
@@ -96,7 +96,7 @@ class _Seal(NamedTuple):
     """What a seal says of a file, and when it was written."""
 
     sha256: str
-    look: Look
+    verified: Verified
 
 
 def _read(path: Path) -> _Seal | None:
@@ -104,8 +104,8 @@ def _read(path: Path) -> _Seal | None:
     try:
         with seal_of(path).open(encoding="utf-8") as stream:
             known = json.load(stream)
-            looked_at = os.fstat(stream.fileno()).st_mtime
-        seal = _Seal(known.pop("sha256"), Look(**known, looked_at=looked_at))
+            verified_at = os.fstat(stream.fileno()).st_mtime
+        seal = _Seal(known.pop("sha256"), Verified(**known, verified_at=verified_at))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return seal if isinstance(seal.sha256, str) else None

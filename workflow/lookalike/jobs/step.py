@@ -55,7 +55,7 @@ def step(
     )
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # where the log cannot be written, the terminal has it
-    lifeline.follow()
+    lifeline.end_with_run()
     surroundings.put_aside(place=not add)
     outputs = list(outputs)
     started = time.monotonic()

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lookalike.data.findings import Report, named, summary
-from lookalike.data.labels import Entry, read_labels, storable
+from lookalike.data.labels import LabelEntry, read_labels, storable
 from lookalike.data.layout import (
     SPLITS,
     DataSettings,
@@ -99,9 +99,9 @@ def build_manifest(
     tables = {
         split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
     }
-    looks = {
+    appearances = {
         split: {
-            entry.name: scanned[f"{inside[split]}/{entry.name}"].look
+            entry.name: scanned[f"{inside[split]}/{entry.name}"].appearance
             for entry in entries[split]
             if entry.status == "ok"
         }
@@ -114,14 +114,14 @@ def build_manifest(
     }
     links = {split: leading_out(folders[split], located[split]) for split in SPLITS}
     pairs = same_files(located["query"], located["gallery"])
-    report = data_report(tables, unlisted, pairs, links, looks, data.near_duplicates, threads)
+    report = data_report(tables, unlisted, pairs, links, appearances, data.near_duplicates, threads)
     tables["query"] = _marked_with_same_files(tables["query"], pairs)
     return tables, report
 
 
 def _read_entries(
     data: DataSettings, folders: Mapping[str, Path], apart: Container[Identity]
-) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
+) -> tuple[dict[str, list[LabelEntry]], dict[str, list[str]]]:
     """Per split, the label entries sorted by name, and the files that no entry names."""
     require_data(data)
     train = read_labels(data.train_labels_path).entries
@@ -144,7 +144,7 @@ def _read_entries(
     return {split: sorted(rows, key=itemgetter(0)) for split, rows in entries.items()}, unlisted
 
 
-def _is_in(folder: Path) -> Callable[[Entry], bool]:
+def _is_in(folder: Path) -> Callable[[LabelEntry], bool]:
     """Tells of entries whether their file is in `folder`.
 
     A link that leads nowhere still says which split was meant, and so does a place that cannot be
@@ -157,7 +157,7 @@ def _is_in(folder: Path) -> Callable[[Entry], bool]:
         above = (folder / "/".join(parts[:count]) for count in range(1, len(parts) + 1))
         return any(place.is_symlink() and not place.exists() for place in above)
 
-    def is_in(entry: Entry) -> bool:
+    def is_in(entry: LabelEntry) -> bool:
         if entry.status == "unsafe_name":
             return False
         try:
@@ -171,7 +171,7 @@ def _is_in(folder: Path) -> Callable[[Entry], bool]:
     return is_in
 
 
-def _unlisted(folder: Path, entries: Iterable[Entry], apart: Container[Identity]) -> list[str]:
+def _unlisted(folder: Path, entries: Iterable[LabelEntry], apart: Container[Identity]) -> list[str]:
     """Files under `folder`, litter and hidden ones aside, that no entry names; sorted paths.
 
     apart: device and inode of folders that are left out.
@@ -195,7 +195,7 @@ def _loose(name: str) -> str:
 
 
 def _table(
-    entries: list[Entry], folder: str, scanned: Mapping[str, Scanned], near: Mapping[str, str]
+    entries: list[LabelEntry], folder: str, scanned: Mapping[str, Scanned], near: Mapping[str, str]
 ) -> pa.Table:
     rows = [_row(entry, scanned.get(f"{folder}/{entry.name}"), near) for entry in entries]
     columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
@@ -212,7 +212,7 @@ def _marked_with_same_files(queries: pa.Table, pairs: list[tuple[str, str]]) -> 
     return queries.replace_schema_metadata({"same_files": digest_of(pairs)}) if pairs else queries
 
 
-def _row(entry: Entry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[Any, ...]:
+def _row(entry: LabelEntry, seen: Scanned | None, near: Mapping[str, str]) -> tuple[Any, ...]:
     if entry.status != "ok" or seen is None:
         unknown = (None,) * 5
         return (entry.name, entry.label, *unknown, entry.status, entry.detail)

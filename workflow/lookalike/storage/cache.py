@@ -49,7 +49,7 @@ _OURS = re.compile(
 
 
 @dataclass(frozen=True)
-class Entry:
+class CachedFiles:
     """Files of one kind that belong together.
 
     Attributes:
@@ -82,11 +82,11 @@ class _File:
     is_half_written: bool
 
 
-def entries(cache: Path) -> list[Entry]:
+def entries(cache: Path) -> list[CachedFiles]:
     """What is in the cache, by kind and key.
 
     Raises:
-        LookalikeError: there is no such folder, or one in it that cannot be looked into.
+        LookalikeError: there is no such folder, or entry in it that cannot be looked into.
     """
     _require_folder(cache)
     found = []
@@ -96,8 +96,11 @@ def entries(cache: Path) -> list[Entry]:
             inside = file.path.relative_to(cache / kind).parts
             groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(file.status)
         for key, stats in sorted(groups.items()):
-            size, used = sum(one.st_size for one in stats), max(one.st_mtime for one in stats)
-            found.append(Entry(kind, key, len(stats), size, used))
+            size, used = (
+                sum(entry.st_size for entry in stats),
+                max(entry.st_mtime for entry in stats),
+            )
+            found.append(CachedFiles(kind, key, len(stats), size, used))
     return found
 
 
@@ -134,7 +137,11 @@ def doomed(
     now = time.time()
     kinds, limit = list(KINDS), -math.inf
     if model is not None:
-        keys = {one.key for one in known if one.kind == "embeddings" and one.key.startswith(model)}
+        keys = {
+            entry.key
+            for entry in known
+            if entry.kind == "embeddings" and entry.key.startswith(model)
+        }
         if len(keys) != 1 or not model:
             found = ", ".join(sorted(keys)) or "none"
             raise LookalikeError(
@@ -189,21 +196,21 @@ def forget(folder: Path, model_digest: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def table_of(found: Iterable[Entry]) -> str:
+def cache_table(found: Iterable[CachedFiles]) -> str:
     """The entries as a table to read."""
     now = time.time()
     lines = [f"{'kind':<12}{'key':<34}{'files':>7}{'MB':>10}{'last used':>16}"]
     total = 0
-    for one in found:
-        total += one.n_bytes
-        days = f"{(now - one.last_used) / DAY:.1f} days ago"
-        size = f"{one.n_bytes / 1e6:.1f}"
-        lines.append(f"{one.kind:<12}{one.key:<34}{one.files:>7}{size:>10}{days:>16}")
+    for entry in found:
+        total += entry.n_bytes
+        days = f"{(now - entry.last_used) / DAY:.1f} days ago"
+        size = f"{entry.n_bytes / 1e6:.1f}"
+        lines.append(f"{entry.kind:<12}{entry.key:<34}{entry.files:>7}{size:>10}{days:>16}")
     lines.append(f"{'total':<12}{'':<34}{'':>7}{total / 1e6:>10.1f}")
     return "\n".join(lines)
 
 
-def told_of_foreign(names: list[str]) -> str:
+def foreign_note(names: list[str]) -> str:
     """A sentence about what is not Lookalike's."""
     more = len(names) - 5
     return (
@@ -278,8 +285,8 @@ def _is_state(path: Path) -> bool:
         # As much as safetensors itself would read.
         head = stream.read(length) if length <= 100_000_000 else b""
     try:
-        told = json.loads(head)["__metadata__"]
-        return {"position", "sha256"} <= set(told)
+        metadata = json.loads(head)["__metadata__"]
+        return {"position", "sha256"} <= set(metadata)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
 

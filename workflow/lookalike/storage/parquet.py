@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lookalike.errors import LookalikeError
-from lookalike.storage.strays import N_BYTES, pointer
+from lookalike.storage.strays import POINTER_BYTES, pointer
 from lookalike.text import shown_path
 
 # What pyarrow raises for bytes that make no sense: its own, and what Python has for a name that is
@@ -43,7 +43,7 @@ def opened(path: str | Path) -> pq.ParquetFile:
     path = Path(path)
     try:
         with path.open("rb") as begun:
-            start = begun.read(N_BYTES)
+            start = begun.read(POINTER_BYTES)
     except (OSError, ValueError) as error:  # a name that is too long, or holds NUL, is no file's
         why = getattr(error, "strerror", None) or str(error)
         raise LookalikeError(f"{shown_path(path)}: cannot be read: {why}") from error

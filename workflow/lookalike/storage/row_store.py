@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from lookalike.errors import LookalikeError
 from lookalike.storage.files import is_marked, whole, write_text
 from lookalike.storage.rows import Rows
-from lookalike.storage.verified import Look
+from lookalike.storage.verified import Verified
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 # more than some ten thousand mappings.
 SMALL = 64 * 1024
 
-LOOKS = ".looks.json"
+VERIFIED = ".looks.json"
 """The file in a store's folder that says when each chunk's content was last looked at."""
 
 # Seconds between two times that the chunks in use are marked as such.
@@ -75,14 +75,14 @@ class Store:
     dtype: np.dtype[Any]
     _places: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _chunks: list[_Chunk] = field(default_factory=list, init=False, repr=False)
-    _looks: dict[str, Look] = field(default_factory=dict, init=False, repr=False)
-    _new_looks: dict[str, Look] = field(default_factory=dict, init=False, repr=False)
+    _verified: dict[str, Verified] = field(default_factory=dict, init=False, repr=False)
+    _newly_verified: dict[str, Verified] = field(default_factory=dict, init=False, repr=False)
     _in_use: set[int] = field(default_factory=set, init=False, repr=False)
     _marked_at: float = field(default=-math.inf, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.dtype = np.dtype(self.dtype)
-        self._looks = self._remembered()
+        self._verified = self._remembered()
         paths = sorted(self.folder.glob("*.arrow"))
         with ThreadPoolExecutor(_READERS) as pool:
             for path, opened in zip(paths, pool.map(self._opened, paths), strict=True):
@@ -129,17 +129,19 @@ class Store:
 
         Called once the store is opened or its rows are asked for; call it when all is added.
         """
-        if not self._new_looks:
+        if not self._newly_verified:
             return
         # What another process has noted meanwhile stays, what was pruned goes.
         there = {path.name for path in self.folder.glob("*.arrow")}
-        looks = self._remembered() | self._new_looks
-        text = json.dumps({name: look for name, look in sorted(looks.items()) if name in there})
+        known = self._remembered() | self._newly_verified
+        text = json.dumps(
+            {name: verified for name, verified in sorted(known.items()) if name in there}
+        )
         # Where it cannot be kept, on a full disk say, they are hashed again the next time.
         with suppress(LookalikeError, OSError):
-            write_text(self.folder / LOOKS, text)
-        self._looks |= self._new_looks
-        self._new_looks.clear()
+            write_text(self.folder / VERIFIED, text)
+        self._verified |= self._newly_verified
+        self._newly_verified.clear()
 
     def read(self, keys: Sequence[str]) -> Rows:
         """Rows of `keys`, [n, *shape]; KeyError where one is not stored."""
@@ -185,30 +187,30 @@ class Store:
         """Let the times of the chunks in use say so: pruning goes by them."""
         self._marked_at = time.monotonic()
         paths = [self._chunks[number].path for number in sorted(self._in_use)]
-        looks: dict[str, Look] | None = None
+        known: dict[str, Verified] | None = None
         for path in paths:
             # Another process may have pruned it; what was opened stays readable.
             with suppress(OSError):
                 before = path.stat()
                 if is_marked(before):
                     continue
-                if looks is None:  # another process may have looked or marked since
-                    looks = self._looks | self._remembered() | self._new_looks
+                if known is None:  # another process may have looked or marked since
+                    known = self._verified | self._remembered() | self._newly_verified
                 os.utime(path)
                 # That changed the file's state, but not its content.
-                look = looks.get(path.name)
-                if look is not None and look.tells_of(before):
+                verified = known.get(path.name)
+                if verified is not None and verified.is_unchanged(before):
                     changed_ns = path.stat().st_ctime_ns
-                    self._new_looks[path.name] = look._replace(changed_ns=changed_ns)
+                    self._newly_verified[path.name] = verified._replace(changed_ns=changed_ns)
         self.remember()
 
-    def _remembered(self) -> dict[str, Look]:
+    def _remembered(self) -> dict[str, Verified]:
         """When chunks were last looked at, by name; nothing where that cannot be read."""
         try:
-            told = json.loads((self.folder / LOOKS).read_text(encoding="utf-8"))
+            stored = json.loads((self.folder / VERIFIED).read_text(encoding="utf-8"))
             return {
-                name: Look(int(n_bytes), int(changed_ns), float(looked_at))
-                for name, (n_bytes, changed_ns, looked_at) in told.items()
+                name: Verified(int(n_bytes), int(changed_ns), float(verified_at))
+                for name, (n_bytes, changed_ns, verified_at) in stored.items()
             }
         except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return {}
@@ -216,7 +218,7 @@ class Store:
     def _note_look(self, path: Path, status: os.stat_result) -> None:
         # Small chunks are read whole anyway.
         if status.st_size > SMALL:
-            self._new_looks[path.name] = Look.now(status)
+            self._newly_verified[path.name] = Verified.now(status)
 
     def _opened(self, path: Path) -> tuple[list[str], Rows] | None:
         """The keys and rows of a chunk that lies in the folder, None where there is none to use."""
@@ -237,7 +239,7 @@ class Store:
         """
         status = path.stat()
         small = status.st_size <= SMALL
-        look = self._looks.get(path.name)
+        verified = self._verified.get(path.name)
         source = pa.BufferReader(path.read_bytes()) if small else pa.memory_map(str(path))
         file = pa.ipc.open_file(source)
         if file.schema != self._schema or file.num_record_batches != 1:
@@ -248,7 +250,7 @@ class Store:
         packed_keys, packed_rows = (column.buffers()[1] for column in batch.columns)
         packed_keys = memoryview(packed_keys)[: 32 * len(batch)]
         rows = np.frombuffer(packed_rows, self.dtype, len(batch) * math.prod(self.shape))
-        if small or look is None or not look.is_trusted(status):
+        if small or verified is None or not verified.is_trusted(status):
             if _name_of(packed_keys, rows) != name:
                 raise ValueError("its content is not what it was when it was written")
             if path.stem == name:

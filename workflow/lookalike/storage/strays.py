@@ -10,7 +10,7 @@ _POINTERS = (
     (b"version https://hawser.", "a Git LFS pointer", "run git lfs pull"),
     (b"/annex/objects/", "a git-annex pointer", "run git annex get"),
 )
-N_BYTES = 32
+POINTER_BYTES = 32
 """How many of a file's first bytes tell a pointer."""
 
 

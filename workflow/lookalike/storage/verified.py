@@ -15,28 +15,28 @@ from typing import NamedTuple
 _TRUSTED_SECONDS = 24 * 60 * 60
 
 
-class Look(NamedTuple):
+class Verified(NamedTuple):
     """What a file was when its content was last found to be what was written there.
 
     Attributes:
         n_bytes: its size.
         changed_ns: its time of change (ctime), in nanoseconds.
-        looked_at: when that was, in seconds since the epoch.
+        verified_at: when that was, in seconds since the epoch.
     """
 
     n_bytes: int
     changed_ns: int
-    looked_at: float
+    verified_at: float
 
     @classmethod
-    def now(cls, status: os.stat_result) -> Look:
+    def now(cls, status: os.stat_result) -> Verified:
         """Of a file that is looked at now; its state from before that."""
         return cls(status.st_size, status.st_ctime_ns, time.time())
 
-    def tells_of(self, status: os.stat_result) -> bool:
+    def is_unchanged(self, status: os.stat_result) -> bool:
         """Whether the file has not been changed since, as far as the file system knows."""
         return (self.n_bytes, self.changed_ns) == (status.st_size, status.st_ctime_ns)
 
     def is_trusted(self, status: os.stat_result) -> bool:
         """Whether, moreover, it is not so long ago that the content should be looked at again."""
-        return self.tells_of(status) and 0 <= time.time() - self.looked_at < _TRUSTED_SECONDS
+        return self.is_unchanged(status) and 0 <= time.time() - self.verified_at < _TRUSTED_SECONDS
