@@ -22,8 +22,8 @@ pathvars:
 
 
 wildcard_constraints:
-    run=r"[A-Za-z0-9_-]+\.\d+",
-    model=r"[A-Za-z0-9_-]+\.\d+(/untrained)?",
+    run=RUN_PATTERN,
+    model=model_pattern(),
     split="query|gallery",
     image_digest="[0-9a-f]{16}",
 
@@ -52,16 +52,9 @@ rule all:
             "<results>/manifest/{split}.parquet", split=["train", "query", "gallery"]
         ),
         expand("<results>/{run}/history.parquet", run=RUNS),
-        expand(
-            "<results>/{model}/{name}",
-            model=MODELS,
-            name=[
-                "model.safetensors",
-                "model.json",
-                "embeddings/query.parquet",
-                "embeddings/gallery.parquet",
-                "metrics.json",
-                "per_query.parquet",
-                "rankings.parquet",
-            ],
-        ),
+        [
+            expand(
+                "<results>/{model}/{name}", model=models_in(state), name=state.files
+            )
+            for state in STATES
+        ],

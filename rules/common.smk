@@ -30,6 +30,14 @@ from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
 from lookalike.storage.files import read_json
 from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
+from lookalike.report.runs import (
+    RUN_PATTERN,
+    SHOWN,
+    STATES,
+    model_name,
+    model_pattern,
+    run_name,
+)
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
 from snakemake.io import get_flag_value
@@ -93,14 +101,19 @@ LABEL_FILES = {
 RECIPES_AND_SEEDS = [
     (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
 ]
-RUNS = [f"{recipe}.{seed}" for recipe, seed in RECIPES_AND_SEEDS]
-# A model is a run, or the same network before its first step.
-MODELS = [model for run in RUNS for model in (run, f"{run}/untrained")]
+RUNS = [run_name(recipe, seed) for recipe, seed in RECIPES_AND_SEEDS]
+# A model is a run in one of its states: the trained network, or before its first step.
+MODELS = [model_name(run, state) for run in RUNS for state in SHOWN]
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
 # What the cache may hold of decoded training images. It decides no result: a param takes it aside.
 PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
+
+
+def models_in(state):
+    """Every run in one state."""
+    return [model_name(run, state) for run in RUNS]
 
 
 def recipe_of(run):

@@ -13,7 +13,7 @@ rule metrics:
         "<results>/logs/{model}/metrics.log",
     benchmark:
         "<results>/benchmarks/{model}/metrics.tsv"
-    # Half of them: a run and its untrained twin are scored side by side.
+    # Half of them: two states of a run are scored side by side.
     threads: max(1, CORES // 2)
     resources:
         mem_mb=need(memory_mb, "metrics", scoring),
@@ -32,8 +32,11 @@ rule metrics:
 
 rule compare:
     input:
-        trained=expand("<results>/{run}/metrics.json", run=RUNS),
-        untrained=expand("<results>/{run}/untrained/metrics.json", run=RUNS),
+        # Of the folder of each run, then of those of its other states.
+        metrics=expand("<results>/{run}/metrics.json", run=RUNS),
+        of_states=expand(
+            "<results>/{model}/metrics.json", model=sorted({*MODELS} - {*RUNS})
+        ),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
     output:

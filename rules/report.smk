@@ -9,7 +9,7 @@ rule report:
         per_query=expand("<results>/{model}/per_query.parquet", model=MODELS),
         rankings=expand("<results>/{model}/rankings.parquet", model=MODELS),
         history=expand("<results>/{run}/history.parquet", run=RUNS),
-        models=expand("<results>/{model}/model.json", model=MODELS),
+        models=expand("<results>/{run}/model.json", run=RUNS),
     output:
         report(
             "<results>/report.html",

@@ -9,7 +9,7 @@ with step(snakemake.log[0], snakemake.output):
         [
             (recipe, seed, Path(metrics).parent)
             for (recipe, seed), metrics in zip(
-                snakemake.params.runs, snakemake.input.trained, strict=True
+                snakemake.params.runs, snakemake.input.metrics, strict=True
             )
         ],
         Path(snakemake.output.csv),

@@ -24,7 +24,7 @@ from lookalike.report.differences import (
     scored_queries,
     seed_spreads,
 )
-from lookalike.report.results import Results, Scores
+from lookalike.report.results import Results, StateResults
 from lookalike.retrieval.statistics import resampled_units
 
 QUERY = {"bootstrap": 1000, "bootstrap_unit": "query", "seed": 0}
@@ -37,7 +37,7 @@ def state(
     columns: Mapping[str, Any],
     protocol: Mapping[str, Any] = QUERY,
     shuffle: int | None = None,
-) -> Scores:
+) -> StateResults:
     """A state of a run as its files tell it; `shuffle` seeds the order of its rows."""
     frame = pd.DataFrame(columns)
     if "query_id" not in frame:
@@ -47,10 +47,10 @@ def state(
         frame = frame.sample(frac=1, random_state=shuffle)
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(folder / "per_query.parquet")
-    return Scores({"settings": dict(protocol)}, folder)
+    return StateResults({"settings": dict(protocol)}, folder)
 
 
-def judged(one: Scores, other: Scores, key: str) -> Judged:
+def judged(one: StateResults, other: StateResults, key: str) -> Judged:
     first, second = (scored_queries(scores, [key]) for scores in (one, other))
     return judge(first, second, [key], one.summary["settings"])[key]
 
@@ -66,8 +66,8 @@ def make_runs(
     runs: list[Results] = []
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for place, ((recipe, seed), both) in enumerate(values.items()):
-        states = [
-            state(
+        states = {
+            name: state(
                 folder / f"{recipe}.{seed}" / name,
                 {"label": list(labels), key: np.asarray(column)},
                 protocol,
@@ -76,8 +76,8 @@ def make_runs(
             for number, (name, column) in enumerate(
                 zip(("trained", "untrained"), both, strict=True)
             )
-        ]
-        run = Results(recipe, seed, place, states[0], states[1], {}, pd.DataFrame())
+        }
+        run = Results(recipe, seed, place, states, {}, pd.DataFrame())
         runs.append(run)
         rows |= {
             (run.name, name): {key: float(np.mean(column))}
@@ -110,7 +110,7 @@ def test_a_verdict_follows_the_direction_of_the_metric(tmp_path: Path) -> None:
 def test_a_difference_does_not_depend_on_the_order_of_the_rows(tmp_path: Path) -> None:
     values = np.random.default_rng(1).random((2, 50))
 
-    def scores(row: int, order: int) -> Scores:
+    def scores(row: int, order: int) -> StateResults:
         return state(tmp_path / f"{row}.{order}", {"mAP": values[row]}, shuffle=order)
 
     one = judged(scores(0, 1), scores(1, 2), "mAP")

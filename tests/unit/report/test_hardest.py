@@ -37,9 +37,9 @@ def test_class_scores_against_a_count_by_hand() -> None:
         columns=["query_id", "rank", "gallery_id", "relevant"],
     )
     labels = {"a1": "a", "b1": "b", "c1": "c"}
-    worst, best = class_scores(per_query, before, rankings, labels, "mAP@10", 10)
+    worst, best = class_scores(per_query, {"before": before}, rankings, labels, "mAP@10", 10)
     assert (worst.label, worst.queries, worst.wrong) == ("a", 2, 2)
-    assert (worst.value, worst.untrained) == pytest.approx((0.3, 0.1))
+    assert (worst.value, worst.elsewhere["before"]) == pytest.approx((0.3, 0.1))
     assert (worst.mistaken_for, worst.mistakes) == ("b", 1)  # b and c once each: the first by name
     assert (best.label, best.value, best.mistaken_for, best.wrong) == ("b", 1.0, None, 0)
 
@@ -57,7 +57,7 @@ def test_of_equally_good_classes_the_one_found_later_is_the_worse() -> None:
     )
     columns = ["query_id", "rank", "gallery_id", "relevant"]
     rankings = pd.DataFrame([("q1", 1, "x", False)], columns=columns)
-    rows = class_scores(per_query, per_query, rankings, {"x": "d"}, "mAP@10", 10)
+    rows = class_scores(per_query, {}, rankings, {"x": "d"}, "mAP@10", 10)
     assert [row.label for row in rows] == ["b", "a", "c"]
 
 

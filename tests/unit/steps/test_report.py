@@ -404,7 +404,9 @@ def test_a_chart_is_a_named_picture_of_page_colours_with_real_text() -> None:
     assert "var(--series-1)" in svg
     assert not re.search(r"#0[123]0[01]\w{2}\b", svg)
     assert str(charts.curves("c1", f"Loss of {EVIL}", [line])) == svg
-    row = charts.Versus(f"{EVIL} $x$", 1, charts.Measured(0.5, 0.4, 0.6), charts.Measured(0.2), 0.1)
+    row = charts.Versus(
+        f"{EVIL} $x$", 1, [charts.Measured(0.5, 0.4, 0.6), charts.Measured(0.2)], 0.1
+    )
     root = parse(str(charts.versus("c2", "words", [row])))
     assert f"{EVIL} $x$" in root.text
 

@@ -230,7 +230,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 import pandas as pd
-from lookalike.report.results import Results, Scores
+from lookalike.report.results import Results, StateResults
 from lookalike.report.differences import differences
 
 def peak():
@@ -239,11 +239,12 @@ def peak():
 
 folder, protocol = Path(sys.argv[1]), {"bootstrap": 0, "bootstrap_unit": "query", "seed": 0}
 keys = ["mAP@10", "mean_rank"]
-scores = Scores({"settings": protocol}, folder)
+state = StateResults({"settings": protocol}, folder)
+states = {"trained": state, "untrained": state}
 for count in (2, 20):
     # Each of two recipes has half of the seeds; all read the same file, each for itself.
     runs = [
-        Results("ab"[i % 2], i // 2, i, scores, scores, {}, pd.DataFrame()) for i in range(count)
+        Results("ab"[i % 2], i // 2, i, states, {}, pd.DataFrame()) for i in range(count)
     ]
     rows = {(run.name, state): dict.fromkeys(keys, 0.5) for run in runs
             for state in ("trained", "untrained")}

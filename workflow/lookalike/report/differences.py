@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
 from lookalike.errors import LookalikeError
 from lookalike.report.numbers import number
-from lookalike.report.results import Results, Rows, Scores
-from lookalike.report.runs import TRAINED
+from lookalike.report.results import ComparisonRows, Results, StateResults
+from lookalike.report.runs import MAIN, SHOWN, State, model_name
 from lookalike.retrieval.metrics import RANK_KEYS
 from lookalike.retrieval.statistics import FEWEST_UNITS, Difference, paired_differences
 
@@ -47,20 +48,21 @@ Comparisons = Mapping[str, Mapping[str, Judged]]
 """What is compared, then the metric."""
 
 
-def require_scored_alike(runs: Sequence[Results], rows: Rows, keys: Sequence[str]) -> None:
-    """Raise LookalikeError where a run was scored without one of the metrics `keys`."""
-    for run in runs:
-        for key in keys:
-            if rows[run.name, TRAINED].get(key) is None:
-                raise LookalikeError(
-                    f"{run.name} was scored by other settings (`metrics`): it has no {key}. Score "
-                    "all runs alike: --forcerun metrics"
-                )
+def require_scored_alike(
+    runs: Sequence[Results], rows: ComparisonRows, keys: Sequence[str]
+) -> None:
+    """Raise LookalikeError where a run was scored, in some state, without one of `keys`."""
+    for run, state, key in product(runs, SHOWN, keys):
+        if rows[run.name, state.name].get(key) is None:
+            raise LookalikeError(
+                f"{model_name(run.name, state)} was scored by other settings (`metrics`): it has "
+                f"no {key}. Score all runs alike: --forcerun metrics"
+            )
 
 
-def best_run(runs: Sequence[Results], rows: Rows, key: str) -> Results:
-    """The trained run with the highest `key`; the first of equals."""
-    return max(runs, key=lambda run: rows[run.name, TRAINED][key])
+def best_run(runs: Sequence[Results], rows: ComparisonRows, key: str) -> Results:
+    """The run with the highest `key`; the first of equals."""
+    return max(runs, key=lambda run: rows[run.name, MAIN.name][key])
 
 
 def recipes_of(runs: Sequence[Results]) -> dict[str, list[Results]]:
@@ -71,46 +73,68 @@ def recipes_of(runs: Sequence[Results]) -> dict[str, list[Results]]:
     return recipes
 
 
-def leading_recipes(runs: Sequence[Results], rows: Rows, key: str) -> list[str]:
+def leading_recipes(runs: Sequence[Results], rows: ComparisonRows, key: str) -> list[str]:
     """The two recipes with the highest mean of `key` over their seeds; the only one, if it is."""
     spreads = seed_spreads(runs, rows, [key])
     return sorted(spreads, key=lambda recipe: -spreads[recipe][key].mean)[:2]
 
 
 def gain_of(run: Results) -> str:
-    """What `differences` calls the comparison of `run` with its untrained twin."""
-    return f"{run.name}: trained − untrained"
+    """What `differences` calls the comparison of `run` with its baseline."""
+    return _step(run.name, MAIN)
 
 
-def differences(runs: Sequence[Results], rows: Rows, key: str, keys: Sequence[str]) -> Comparisons:
+def differences(
+    runs: Sequence[Results], rows: ComparisonRows, key: str, keys: Sequence[str]
+) -> Comparisons:
     """Paired differences of each metric in `keys`.
 
-    Each run trained minus untrained; each recipe with several seeds likewise, by means over these;
-    then the recipe that leads by `key` minus the second, by means over their seeds. The tables
-    of one run and the means of a few are in memory at a time.
+    Each run in each state minus the state that this is measured against, trained minus untrained;
+    each recipe with several seeds likewise, by means over these; then the recipe that leads by
+    `key` minus the second, by means over their seeds. The tables of one run and the means of a few
+    are in memory at a time.
 
     Raises:
         LookalikeError: two runs have no scored query in common.
     """
-    protocol = runs[0].trained.summary["settings"]
+    protocol = runs[0].main.summary["settings"]
     leading = leading_recipes(runs, rows, key)
-    found, of_leaders = {}, {}
+    found: dict[str, dict[str, Judged]] = {}
+    of_leaders: dict[str, tuple[str, pd.DataFrame]] = {}
     for recipe, group in recipes_of(runs).items():
-        trained, untrained = QueryMeans(), QueryMeans()
+        means = {state.name: QueryMeans() for state in SHOWN}
         for run in group:
-            after, before = (scored_queries(s, keys) for s in (run.trained, run.untrained))
-            found[gain_of(run)] = judge(after, before, keys, protocol)
-            trained.add(after)
-            untrained.add(before)
+            tables = {name: scored_queries(state, keys) for name, state in run.states.items()}
+            found |= _steps(run.name, tables, keys, protocol)
+            for name, table in tables.items():
+                means[name].add(table)
         if len(group) > 1:
-            what = f"{_side(recipe, group)}: trained − untrained"
-            found[what] = judge(trained.table(), untrained.table(), keys, protocol)
+            tables = {name: added.table() for name, added in means.items()}
+            found |= _steps(_side(recipe, group), tables, keys, protocol)
         if recipe in leading:
-            of_leaders[recipe] = (_side(recipe, group), trained.table())
+            of_leaders[recipe] = (_side(recipe, group), means[MAIN.name].table())
     if len(leading) > 1:
-        (first, one), (second, other) = (of_leaders[recipe] for recipe in leading)
-        found[f"{first} − {second}"] = judge(one, other, keys, protocol)
+        (first, best), (second, next_best) = (of_leaders[recipe] for recipe in leading)
+        found[f"{first} − {second}"] = judge(best, next_best, keys, protocol)
     return found
+
+
+def _steps(
+    side: str,
+    tables: Mapping[str, pd.DataFrame],
+    keys: Sequence[str],
+    protocol: Mapping[str, Any],
+) -> dict[str, dict[str, Judged]]:
+    """Each state minus the one it is measured against, from the `scored_queries` of all states."""
+    return {
+        _step(side, state): judge(tables[state.name], tables[state.against], keys, protocol)
+        for state in SHOWN
+        if state.against is not None
+    }
+
+
+def _step(side: str, state: State) -> str:
+    return f"{side}: {state.name} − {state.against}"
 
 
 class QueryMeans:
@@ -138,9 +162,9 @@ class QueryMeans:
         return means
 
 
-def scored_queries(scores: Scores, keys: Sequence[str]) -> pd.DataFrame:
+def scored_queries(state: StateResults, keys: Sequence[str]) -> pd.DataFrame:
     """The scored queries by id, ascending: their `label`, and the metrics `keys` as float64."""
-    table = scores.per_query(["query_id", "label", "scored", *keys])
+    table = state.per_query(["query_id", "label", "scored", *keys])
     table = table[table["scored"]].drop(columns="scored")
     return table.set_index("query_id").sort_index()
 
@@ -178,14 +202,15 @@ def judge(
 
 
 def seed_spreads(
-    runs: Sequence[Results], rows: Rows, keys: Sequence[str]
+    runs: Sequence[Results], rows: ComparisonRows, keys: Sequence[str]
 ) -> dict[str, dict[str, Spread]]:
     """Mean and range of each metric over the seeds of each recipe."""
     spreads = {}
     for recipe, group in recipes_of(runs).items():
-        values = {key: [rows[run.name, TRAINED][key] for run in group] for key in keys}
+        values = {key: [rows[run.name, MAIN.name][key] for run in group] for key in keys}
         spreads[recipe] = {
-            key: Spread(sum(some) / len(some), min(some), max(some)) for key, some in values.items()
+            key: Spread(sum(of_seeds) / len(of_seeds), min(of_seeds), max(of_seeds))
+            for key, of_seeds in values.items()
         }
     return spreads
 
@@ -210,7 +235,9 @@ def why_no_interval(protocol: Mapping[str, Any], n_queries: int, n_classes: int)
     return f"{count} scored {units} {few}; it takes at least {FEWEST_UNITS}"
 
 
-def recipes_in_words(runs: Sequence[Results], rows: Rows, key: str, interval: bool) -> list[str]:
+def recipes_in_words(
+    runs: Sequence[Results], rows: ComparisonRows, key: str, interval: bool
+) -> list[str]:
     """Of what the differences tell, networks or recipes; a sentence or two for each item.
 
     `interval`: whether the differences have intervals.

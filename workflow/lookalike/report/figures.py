@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from lookalike.report import svg as charts
 from lookalike.report.numbers import number
-from lookalike.report.results import Results, Rows
-from lookalike.report.runs import TRAINED, UNTRAINED
+from lookalike.report.results import ComparisonRows, Results
+from lookalike.report.runs import MAIN, SHOWN
 from lookalike.retrieval.metrics import RANK_KEYS
 
 # Columns of history.parquet that are drawn: heading, one sentence, whether it is a share.
@@ -45,8 +45,10 @@ class Figure:
     svg: Markup
 
 
-def headline_figures(runs: Sequence[Results], rows: Rows, keys: Sequence[str]) -> list[Figure]:
-    """A chart for each metric in `keys`: every run trained, untrained and by chance."""
+def headline_figures(
+    runs: Sequence[Results], rows: ComparisonRows, keys: Sequence[str]
+) -> list[Figure]:
+    """A chart for each metric in `keys`: every run in every state and by chance."""
     return [
         Figure(
             key.replace("_", " "),
@@ -74,24 +76,25 @@ def training_figures(runs: Sequence[Results]) -> list[Figure]:
     return figures
 
 
-def _versus(run: Results, rows: Rows, key: str) -> charts.Versus:
-    trained, untrained = (
+def _versus(run: Results, rows: ComparisonRows, key: str) -> charts.Versus:
+    measured = [
         charts.Measured(
-            *(rows[run.name, state][name] for name in (key, f"{key}_low", f"{key}_high"))
+            *(rows[run.name, state.name][name] for name in (key, f"{key}_low", f"{key}_high"))
         )
-        for state in (TRAINED, UNTRAINED)
-    )
-    chance = rows[run.name, TRAINED][f"{key}_chance"]
-    return charts.Versus(run.name, run.place, trained, untrained, chance)
+        for state in SHOWN
+    ]
+    chance = rows[run.name, MAIN.name][f"{key}_chance"]
+    return charts.Versus(run.name, run.place, measured, chance)
 
 
-def _versus_in_words(key: str, runs: Sequence[Results], rows: Rows) -> str:
-    return f"{key}. " + " ".join(
-        f"{run.name}: trained {number(key, rows[run.name, TRAINED][key])}, "
-        f"untrained {number(key, rows[run.name, UNTRAINED][key])}, "
-        f"chance {number(key, rows[run.name, TRAINED][f'{key}_chance'])}."
-        for run in runs
-    )
+def _versus_in_words(key: str, runs: Sequence[Results], rows: ComparisonRows) -> str:
+    sentences = []
+    for run in runs:
+        values = [(state.name, rows[run.name, state.name][key]) for state in SHOWN]
+        values.append(("chance", rows[run.name, MAIN.name][f"{key}_chance"]))
+        in_words = ", ".join(f"{name} {number(key, value)}" for name, value in values)
+        sentences.append(f"{run.name}: {in_words}.")
+    return f"{key}. {' '.join(sentences)}"
 
 
 def _curve(run: Results, column: str) -> charts.Curve:

@@ -15,21 +15,22 @@ class ClassScore:
     """A class of queries: its mean of one metric, and the class it is most often mistaken for.
 
     `wrong` counts the wrong images in places that right ones could have filled; `mistakes` of them
-    carry the label `mistaken_for`, which is None where nothing was wrong.
+    carry the label `mistaken_for`, which is None where nothing was wrong. `elsewhere` has the mean
+    in each other state.
     """
 
     label: str
     queries: int
     value: float
-    untrained: float
+    elsewhere: Mapping[str, float]
     mistaken_for: str | None
     mistakes: int
     wrong: int
 
 
 def class_scores(
-    trained: pd.DataFrame,
-    untrained: pd.DataFrame,
+    per_query: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
     rankings: pd.DataFrame,
     gallery_labels: Mapping[str, str],
     key: str,
@@ -37,18 +38,21 @@ def class_scores(
 ) -> list[ClassScore]:
     """Every class of scored queries, the worst first by its mean of metric `key`.
 
-    `trained` and `untrained` are per_query tables, `rankings` the trained run's. Of a query with R
-    right images the first R places are looked at for wrong ones, `places` at most. Among
-    equal values the greater mean rank is the worse.
+    `per_query` and `rankings` are a run's tables, `others` has its per_query tables of other
+    states. Of a query with R right images the first R places are looked at for wrong ones, `places`
+    at most. Among equal values the greater mean rank is the worse.
     """
-    scored = trained[trained["scored"]]
+    scored = per_query[per_query["scored"]]
     means = scored.groupby("label").agg(
         value=(key, "mean"), rank=("mean_rank", "mean"), queries=("query_id", "size")
     )
     means = means.reset_index().sort_values(
         ["value", "rank", "label"], ascending=[True, False, True]
     )
-    before = untrained[untrained["scored"]].groupby("label")[key].mean()
+    elsewhere = {
+        state: table[table["scored"]].groupby("label")[key].mean()
+        for state, table in others.items()
+    }
     confusions: dict[str, Counter[str]] = {}
     ranked = rankings[rankings["rank"] <= places].merge(
         scored[["query_id", "label", "n_relevant"]], on="query_id"
@@ -62,7 +66,8 @@ def class_scores(
         # Of equally frequent labels the first in order, whatever order the rows came in.
         top = min(counts, key=lambda other: (-counts[other], other), default=None)
         mistakes = counts[top] if top is not None else 0
-        rows.append(ClassScore(label, queries, value, before[label], top, mistakes, counts.total()))
+        of_others = {state: float(values[label]) for state, values in elsewhere.items()}
+        rows.append(ClassScore(label, queries, value, of_others, top, mistakes, counts.total()))
     return rows
 
 

@@ -12,21 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lookalike.errors import LookalikeError
-from lookalike.report.runs import METRICS_KEYS, UNTRAINED, Run, run_name
+from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, Run, run_name
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path
 from lookalike.training.lessons import SHARES
 
-Rows = Mapping[tuple[str, str], Mapping[str, Any]]
-"""Rows of the comparison by run and state."""
+ComparisonRows = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Rows of the comparison by the names of run and state."""
 
 _ROWS_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True)
-class Scores:
-    """One state of a run, trained or not: its metrics.json, and the folder of its tables.
+class StateResults:
+    """A run in one state: its metrics.json, and the folder of its tables.
 
     The tables are as long as the queries are many, so they are read where they are used and not
     kept: of many runs they would not fit into memory.
@@ -54,13 +54,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class Results:
-    """What one run left: `place` counts the runs from 0, `model` is its model.json."""
+    """What one run left: `place` counts the runs from 0, `model` is its model.json.
+
+    `states` has what it left in each state, by the state's name.
+    """
 
     recipe: str
     seed: int
     place: int
-    trained: Scores
-    untrained: Scores
+    states: Mapping[str, StateResults]
     model: dict[str, Any]
     history: pd.DataFrame
 
@@ -68,6 +70,11 @@ class Results:
     def name(self) -> str:
         """The run's name, `<recipe>.<seed>`."""
         return run_name(self.recipe, self.seed)
+
+    @property
+    def main(self) -> StateResults:
+        """The state that the run stands for."""
+        return self.states[MAIN.name]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -100,8 +107,7 @@ def read_results(run: Run, place: int) -> Results:
         recipe,
         seed,
         place,
-        _read_scores(folder),
-        _read_scores(folder / UNTRAINED),
+        {state.name: _read_state(folder / state.folder) for state in SHOWN},
         read_json(folder / "model.json", {"settings": dict, "image": dict}),
         history,
     )
@@ -118,6 +124,6 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return named
 
 
-def _read_scores(folder: Path) -> Scores:
+def _read_state(folder: Path) -> StateResults:
     summary = read_json(folder / "metrics.json", METRICS_KEYS | {"ties": dict, "settings": dict})
-    return Scores(summary, folder)
+    return StateResults(summary, folder)

@@ -26,6 +26,17 @@ _SERIES = tuple(f"#0300{index:02x}" for index in range(SERIES))
 _VARIABLES = {_INK: "var(--muted)", _GRID: "var(--line)"} | {
     colour: f"var(--series-{index + 1})" for index, colour in enumerate(_SERIES)
 }
+# Name and shape of the mark of each state in the order of a row, and whether it is filled.
+_MARKS = (
+    ("disc", "o", True),
+    ("ring", "o", False),
+    ("diamond", "D", True),
+    ("open diamond", "D", False),
+    ("square", "s", True),
+    ("open square", "s", False),
+    ("triangle", "^", True),
+    ("open triangle", "^", False),
+)
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
 
 _SETTINGS: Any = {
@@ -65,12 +76,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Versus:
-    """A run's value of one metric beside the untrained network's and chance."""
+    """A run's values of one metric, in one state after the other, beside chance."""
 
     name: str
     style: int
-    trained: Measured
-    untrained: Measured
+    measured: Sequence[Measured]
     chance: float
 
 
@@ -82,6 +92,11 @@ def dash_of(style: int) -> tuple[float, ...]:
 def colour_number(style: int) -> int:
     """Number, from 1, of the page's `--series-N` colour of the run counted `style`."""
     return style % SERIES + 1
+
+
+def mark_name(state: int) -> str:
+    """What the mark of the state counted `state` in the rows of `versus` is called."""
+    return _MARKS[state % len(_MARKS)][0]
 
 
 def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -> Markup:
@@ -112,20 +127,19 @@ def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -
 
 
 def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) -> Markup:
-    """A row a run: chance as a bar, the untrained value as a ring, the trained one as a disc.
+    """A row a run: chance as a bar, the value in each state as its mark, the first one on top.
 
-    Lines through ring and disc span the 95 % intervals. `share` fixes the axis to 0 to 1.
+    Lines through the marks span the 95 % intervals. `share` fixes the axis to 0 to 1.
     """
+    states = len(rows[0].measured)
     with _own_style():
-        figure, axes = _panel(height=0.62 + 0.36 * len(rows))
+        figure, axes = _panel(height=0.62 + 0.18 * states * len(rows))
         for place, row in enumerate(rows):
             colour = _SERIES[row.style % SERIES]
             axes.plot([row.chance] * 2, [place - 0.28, place + 0.28], color=_INK, linewidth=2)
-            for measured, fill, offset in (
-                (row.untrained, "none", 0.14),
-                (row.trained, colour, -0.14),
-            ):
-                _measured(axes, measured, place + offset, colour, fill)
+            for state in reversed(range(states)):
+                offset = 0.56 * ((state + 0.5) / states - 0.5)
+                _measured(axes, row.measured[state], place + offset, colour, state)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -146,11 +160,18 @@ def _own_style() -> Iterator[None]:
         yield
 
 
-def _measured(axes: Axes, measured: Measured, place: float, colour: str, fill: str) -> None:
+def _measured(axes: Axes, measured: Measured, place: float, colour: str, state: int) -> None:
+    _, shape, filled = _MARKS[state % len(_MARKS)]
     if measured.low is not None and measured.high is not None:
         axes.plot([measured.low, measured.high], [place] * 2, color=colour, linewidth=1.6)
     axes.plot(
-        [measured.value], [place], "o", color=colour, markersize=6, markerfacecolor=fill, zorder=3
+        [measured.value],
+        [place],
+        shape,
+        color=colour,
+        markersize=6,
+        markerfacecolor=colour if filled else "none",
+        zorder=3,
     )
 
 

@@ -1,16 +1,17 @@
-"""Every run beside its untrained twin, in one table for readers, spreadsheets and programs."""
+"""Every run in every state, in one table for readers, spreadsheets and programs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from lookalike.report.numbers import number
-from lookalike.report.runs import METRICS_KEYS, TRAINED, UNTRAINED, Run, run_name
+from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, STATES, Run, run_name
 from lookalike.storage.files import read_json, whole, write_parquet
 
 TEXT_COLUMNS = ("run", "recipe", "state")
@@ -20,16 +21,19 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def compare(runs: Sequence[Run]) -> pa.Table:
-    """One row a run, followed by a row for its untrained twin, from their metrics.json.
+    """One row a run, followed by a row for each of its other states, from their metrics.json.
 
-    Columns: `run`, `recipe`, `state` (trained | untrained) as strings and `seed` as int64, then in
-    float64 the metric keys, then `<key>_low` and `<key>_high` of the 95 % interval, then
+    Columns: `run`, `recipe`, `state` (trained, untrained, ...) as strings and `seed` as int64, then
+    in float64 the metric keys, then `<key>_low` and `<key>_high` of the 95 % interval, then
     `<key>_chance`. A metric that only some runs have is null for the others.
     """
     scored = [
-        ({"run": run_name(recipe, seed), "recipe": recipe, "seed": seed, "state": state}, metrics)
+        (
+            {"run": run_name(recipe, seed), "recipe": recipe, "seed": seed, "state": state.name},
+            read_json(folder / state.folder / "metrics.json", METRICS_KEYS),
+        )
         for recipe, seed, folder in runs
-        for state, metrics in _both_states(folder)
+        for state in SHOWN
     ]
     keys = list(dict.fromkeys(key for _, metrics in scored for key in metrics["metrics"]))
     rows = [identity | _values(metrics, keys) for identity, metrics in scored]
@@ -58,7 +62,7 @@ def write_comparison(runs: Sequence[Run], csv: Path, parquet: Path) -> pa.Table:
 
 
 def headline_table(table: pa.Table) -> str:
-    """The headline metrics of `compare`'s table as aligned plain text: chance, untrained, trained.
+    """The headline metrics of `compare`'s table as aligned plain text: chance, then each state.
 
     Example:
         run        state      mAP@10                  mean_rank
@@ -67,23 +71,19 @@ def headline_table(table: pa.Table) -> str:
         default.0  trained    0.958 [0.950, 0.966]    1.2 [1.1, 1.3]
     """
     keys = [name for name in table.column_names if re.fullmatch(r"mAP@\d+|mean_rank", name)]
-    rows = table.to_pylist()
     lines = [["run", "state", *keys]]
-    for trained, untrained in zip(rows[::2], rows[1::2], strict=True):
-        name = trained["run"]
-        lines.append([name, "chance", *(number(key, trained[f"{key}_chance"]) for key in keys)])
-        for row in (untrained, trained):
-            lines.append([name, row["state"], *(_with_interval(key, row) for key in keys)])
+    for name, rows in groupby(table.to_pylist(), key=lambda row: row["run"]):
+        by_state = {row["state"]: row for row in rows}
+        chances = (by_state[MAIN.name][f"{key}_chance"] for key in keys)
+        lines.append([name, "chance", *map(number, keys, chances)])
+        for state in STATES:
+            row = by_state[state.name]
+            lines.append([name, state.name, *(_with_interval(key, row) for key in keys)])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-
-
-def _both_states(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield TRAINED, read_json(folder / "metrics.json", METRICS_KEYS)
-    yield UNTRAINED, read_json(folder / UNTRAINED / "metrics.json", METRICS_KEYS)
 
 
 def _value_columns(keys: Sequence[str]) -> list[str]:

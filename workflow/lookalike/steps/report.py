@@ -26,9 +26,9 @@ from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
 from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.numbers import number, signed
-from lookalike.report.results import Results, Rows, flat, read_results
-from lookalike.report.runs import TRAINED, UNTRAINED, Run
-from lookalike.report.svg import colour_number, dash_of
+from lookalike.report.results import ComparisonRows, Results, flat, read_results
+from lookalike.report.runs import BASELINE, MAIN, OTHERS, SHOWN, Run
+from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.files import read_json, write_text
@@ -98,10 +98,10 @@ def write_report(
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
     places = min(PLACES, max(k))
-    rankings = best.trained.rankings(places)
-    per_query = best.trained.per_query([*_QUERY_COLUMNS, key])
+    rankings = best.main.rankings(places)
+    per_query = best.main.per_query([*_QUERY_COLUMNS, key])
     n_classes = per_query.loc[per_query["scored"], "label"].nunique()
-    summary = best.trained.summary
+    summary = best.main.summary
     no_interval = why_no_interval(summary["settings"], summary["n_queries"], n_classes)
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
@@ -111,7 +111,10 @@ def write_report(
     ]
     classes = class_scores(
         per_query,
-        best.untrained.per_query(["label", "scored", key]),
+        {
+            state.name: best.states[state.name].per_query(["label", "scored", key])
+            for state in OTHERS
+        },
         rankings,
         gallery.labels,
         key,
@@ -178,8 +181,10 @@ def _environment(folder: Path) -> jinja2.Environment:
         "explain": explain,
     }
     environment.globals |= {
-        "TRAINED": TRAINED,
-        "UNTRAINED": UNTRAINED,
+        "states": SHOWN,
+        "main": MAIN,
+        "others": OTHERS,
+        "mark_name": mark_name,
         "colour_number": colour_number,
         "dash_of": dash_of,
     }
@@ -210,12 +215,12 @@ def _warnings(
         if gain.verdict is None and gain.difference.value <= 0:
             warnings.append(
                 f"Training did not raise the {key} of {run.name} on these queries: it is no higher "
-                "than the untrained one."
+                f"than the {BASELINE.name} one."
             )
         elif gain.verdict not in ("better", None):
             warnings.append(
                 f"Training is not shown to have helped {run.name}: its {key} may be no higher than "
-                "the untrained one, by their difference on these queries."
+                f"the {BASELINE.name} one, by their difference on these queries."
             )
     return warnings
 
@@ -243,7 +248,7 @@ def _unreadable(count: int) -> list[str]:
     ]
 
 
-def _without_width(rows: Rows, keys: Sequence[str]) -> bool:
+def _without_width(rows: ComparisonRows, keys: Sequence[str]) -> bool:
     """Whether an interval is but a point: all queries, or classes, scored alike."""
     bounds = [(row[f"{key}_low"], row[f"{key}_high"]) for row in rows.values() for key in keys]
     # Sums of equal numbers differ in their last bits.
