@@ -1,3 +1,17 @@
+# What the page is made of, by the names that the files include each other by. One by one, since
+# whoever imports the workflow gets those files alone that are asked for.
+SECTIONS = ["numbers", "setup", "training", "classes", "queries", "data", "all"]
+TEMPLATES = {
+    name: f"../workflow/report/{name}"
+    for name in [
+        "page.html.j2",
+        "macros.html.j2",
+        "style.css",
+        *(f"sections/{section}.html.j2" for section in SECTIONS),
+    ]
+}
+
+
 rule report:
     input:
         comparison="<results>/comparison.parquet",
@@ -29,8 +43,10 @@ rule report:
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
         folders={split: str(DATA.folder(split)) for split in SPLITS},
-        template=aside(workflow.source_path("../workflow/report/report.html.j2")),
-        code=code_of("report", "../workflow/report/report.html.j2"),
+        templates=aside(
+            {name: workflow.source_path(path) for name, path in TEMPLATES.items()}
+        ),
+        code=code_of("report", *TEMPLATES.values()),
         software=software_of("report"),
     message:
         "report: {output}"

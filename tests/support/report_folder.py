@@ -20,7 +20,12 @@ from lookalike.steps.report import write_report
 from lookalike.storage.files import sha256_of_file, write_json, write_parquet
 from support.project import ROOT
 
-TEMPLATE = ROOT / "workflow" / "report" / "report.html.j2"
+REPORT = ROOT / "workflow" / "report"
+TEMPLATES = {
+    path.relative_to(REPORT).as_posix(): path
+    for path in REPORT.rglob("*.*")
+    if path.suffix in (".j2", ".css")
+}
 K = [1, 5, 10]
 EVIL = "<script>alert(1)</script>"
 LABELS = ["cat & dog", EVIL, 'quo"te', "plain", "rare"]
@@ -42,7 +47,7 @@ class Made:
         write_comparison(folders, comparison.with_suffix(".csv"), comparison)
         output = self.root / "results" / "report.html"
         settings: dict[str, Any] = {
-            "template": TEMPLATE,
+            "templates": TEMPLATES,
             "comparison": comparison,
             "data_report": self.root / "results" / "data_report.json",
             "runs": folders,

@@ -33,7 +33,15 @@ from lookalike.steps.train import train_run
 from lookalike.storage.files import write_parquet
 from lookalike.training.job import TrainingJob
 from support import processes
-from support.report_folder import LABELS, RUNS, TEMPLATE, K, make_data_report, make_images, make_run
+from support.report_folder import (
+    LABELS,
+    RUNS,
+    TEMPLATES,
+    K,
+    make_data_report,
+    make_images,
+    make_run,
+)
 from support.training import IMAGE, recipe
 
 
@@ -136,7 +144,7 @@ def report(inputs: Path, place: Path) -> None:
     scored = inputs / "scored"
     write_report(
         place / "results/report.html",
-        template=TEMPLATE,
+        templates=TEMPLATES,
         comparison=inputs / "compare/results/comparison.parquet",
         data_report=scored / "data_report.json",
         runs=runs(inputs),

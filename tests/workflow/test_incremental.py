@@ -303,7 +303,7 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
     append("../scripts/embed.py", "# said in other words\n")
     # And with the line ends of another system.
     for path in tmp_path.rglob("*.*"):
-        if path.suffix in (".py", ".smk", ".j2", ".rst", ".yaml"):
+        if path.suffix in (".py", ".smk", ".j2", ".css", ".rst", ".yaml"):
             path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert run().jobs == {}
     page = project.folder / "results/report.html"
@@ -322,7 +322,12 @@ def test_edited_code(project: Project, tmp_path: Path) -> None:
         "embedding/tables.py": {"embed", *SCORED},
         "steps/compare.py": set(FINAL),
         "steps/report.py": {"report"},
-        "../report/report.html.j2": {"report"},
+        # A state that is added: tests/workflow/test_states.py.
+        "report/runs.py": set(FINAL),
+        "../report/page.html.j2": {"report"},
+        "../report/macros.html.j2": {"report"},
+        "../report/sections/data.html.j2": {"report"},
+        "../report/style.css": {"report"},
         # When, where and with which words.
         "jobs/progress.py": set(),
         "jobs/step.py": set(),

@@ -8,7 +8,7 @@ with step(snakemake.log[0], snakemake.output):
 
     write_report(
         Path(snakemake.output[0]),
-        template=Path(snakemake.params.template),
+        templates={name: Path(path) for name, path in snakemake.params.templates.items()},
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),
         runs=[

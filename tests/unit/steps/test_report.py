@@ -26,7 +26,7 @@ from lookalike.report.thumbnails import SIDE, Thumbnails
 from lookalike.retrieval.metrics import metric_keys
 from lookalike.storage.files import write_parquet
 from support.html_reader import Node, parse
-from support.report_folder import EVIL, LABELS, RUNS, Made, make_folder, make_run
+from support.report_folder import EVIL, LABELS, RUNS, TEMPLATES, Made, make_folder, make_run
 
 NEAR = [
     {
@@ -258,6 +258,24 @@ def test_each_distinct_image_is_embedded_once_small_and_over_the_background(
 
 def test_pages_of_equal_input_are_equal(made: Made, text: str) -> None:
     assert made.write() == text
+
+
+def test_the_pages_files_may_lie_anywhere(made: Made, text: str, tmp_path: Path) -> None:
+    """An imported workflow's are put where Snakemake likes, one by one."""
+    scattered = {}
+    for number, (name, path) in enumerate(TEMPLATES.items()):
+        scattered[name] = tmp_path / str(number) / "file"
+        scattered[name].parent.mkdir()
+        shutil.copy(path, scattered[name])
+    assert made.write(templates=scattered) == text
+
+
+def test_no_line_of_the_pages_files_is_too_long_to_read() -> None:
+    assert len(TEMPLATES) >= 10
+    for name, path in TEMPLATES.items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert max(map(len, lines)) <= 160, name
+        assert len(lines) <= 350, name
 
 
 def test_paired_differences_and_seeds_are_shown(page: Node) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from lookalike import __version__
 from lookalike.data.layout import SPLITS
@@ -58,7 +59,7 @@ _QUERY_COLUMNS = (
 def write_report(
     output: Path,
     *,
-    template: Path,
+    templates: Mapping[str, Path],
     comparison: Path,
     data_report: Path,
     runs: Sequence[Run],
@@ -72,7 +73,8 @@ def write_report(
 
     Args:
         output: the HTML file.
-        template: the page's jinja2 template; what it includes lies beside it.
+        templates: the files that the page is made of, by the names they include each other by:
+            jinja2 templates, `page.html.j2` first of all, and a style sheet.
         comparison: comparison.parquet over the same runs.
         data_report: data_report.json.
         runs: recipe, seed and results folder of each run.
@@ -122,7 +124,7 @@ def write_report(
     )
     # Empty, too, where they were not looked for, which is one of the findings.
     near = data["near_duplicates"]["across"]
-    page = _environment(template.parent).get_template(template.name)
+    page = _environment(templates).get_template("page.html.j2")
     write_text(
         output,
         page.render(
@@ -161,10 +163,16 @@ def write_report(
     )
 
 
-def _environment(folder: Path) -> jinja2.Environment:
-    """Templates in `folder`; whatever they are given is text and gets escaped."""
+def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
+    """Templates by name; whatever they are given is text and gets escaped."""
+
+    # Not by their folder: in an imported workflow each lies where Snakemake has put it.
+    def source(name: str) -> tuple[str, str, None] | None:
+        path = templates.get(name)
+        return None if path is None else (path.read_text(encoding="utf-8"), str(path), None)
+
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FunctionLoader(source),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -178,6 +186,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         "short": _short,
         "count": _count,
         "duration": _duration,
+        "prose": _prose,
         "explain": explain,
     }
     environment.globals |= {
@@ -290,6 +299,11 @@ def _short(value: float | int | None) -> str:
 def _count(value: float | None) -> str:
     """A count, or a median of counts, which may end in .5."""
     return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
+
+
+def _prose(text: Markup) -> Markup:
+    """A text that is written over several lines, in one."""
+    return Markup(" ").join(text.split())
 
 
 def _duration(seconds: float) -> str:
