@@ -150,11 +150,12 @@ use rule * from second as second_*
 rule both:
     default_target: True
     input:
-        "one/results/comparison.csv", "two/results/comparison.csv",
+        tables=["one/results/comparison.csv", "two/results/comparison.csv"],
+        page="one/results/report.html",
     output:
         "both.csv",
     shell:
-        "cat {{input}} > {{output}}"
+        "cat {{input.tables}} > {{output}}"
 """
     )
     arguments = ("--workflow-profile", PROFILE)
@@ -164,6 +165,7 @@ rule both:
     assert run.jobs == {
         **{f"first_{rule}": count for rule, count in one.items()},
         **{f"second_{rule}": count for rule, count in one.items()},
+        "first_report": 1,
         "second_embed_shard": 8,
         "both": 1,
     }
