@@ -483,8 +483,9 @@ def test_a_training_that_taught_nothing_is_warned_of(tmp_path: Path, made: Made)
     history = pq.read_table(place).to_pandas()
     history["zero_loss"] = 1.0
     write_parquet(place, pa.Table.from_pandas(history, preserve_index=False))
-    told = [line for line in Made(root).write().splitlines() if "did not do what it is for" in line]
-    assert len(told) == 1
-    assert f"The training of {recipe}.{seed} did not" in told[0]
-    assert "in every one of its 4 epochs, the loss was exactly 0 in every step" in told[0]
+    lines = Made(root).write().splitlines()
+    warned = [line for line in lines if "did not do what it is for" in line]
+    assert len(warned) == 1
+    assert f"The training of {recipe}.{seed} did not" in warned[0]
+    assert "in every one of its 4 epochs, the loss was exactly 0 in every step" in warned[0]
     assert "did not do what it is for" not in made.write()

@@ -81,7 +81,7 @@ def leading_recipes(runs: Sequence[Results], rows: ComparisonRows, key: str) -> 
 
 def gain_of(run: Results) -> str:
     """What `differences` calls the comparison of `run` with its baseline."""
-    return _step(run.name, MAIN)
+    return _name_of(run.name, MAIN)
 
 
 def differences(
@@ -99,27 +99,27 @@ def differences(
     """
     protocol = runs[0].main.summary["settings"]
     leading = leading_recipes(runs, rows, key)
-    found: dict[str, dict[str, Judged]] = {}
+    compared: dict[str, dict[str, Judged]] = {}
     of_leaders: dict[str, tuple[str, pd.DataFrame]] = {}
     for recipe, group in recipes_of(runs).items():
         means = {state.name: QueryMeans() for state in SHOWN}
         for run in group:
             tables = {name: scored_queries(state, keys) for name, state in run.states.items()}
-            found |= _steps(run.name, tables, keys, protocol)
+            compared |= _between_states(run.name, tables, keys, protocol)
             for name, table in tables.items():
                 means[name].add(table)
         if len(group) > 1:
             tables = {name: added.table() for name, added in means.items()}
-            found |= _steps(_side(recipe, group), tables, keys, protocol)
+            compared |= _between_states(_side(recipe, group), tables, keys, protocol)
         if recipe in leading:
             of_leaders[recipe] = (_side(recipe, group), means[MAIN.name].table())
     if len(leading) > 1:
         (first, best), (second, next_best) = (of_leaders[recipe] for recipe in leading)
-        found[f"{first} − {second}"] = judge(best, next_best, keys, protocol)
-    return found
+        compared[f"{first} − {second}"] = judge(best, next_best, keys, protocol)
+    return compared
 
 
-def _steps(
+def _between_states(
     side: str,
     tables: Mapping[str, pd.DataFrame],
     keys: Sequence[str],
@@ -127,13 +127,13 @@ def _steps(
 ) -> dict[str, dict[str, Judged]]:
     """Each state minus the one it is measured against, from the `scored_queries` of all states."""
     return {
-        _step(side, state): judge(tables[state.name], tables[state.against], keys, protocol)
+        _name_of(side, state): judge(tables[state.name], tables[state.against], keys, protocol)
         for state in SHOWN
         if state.against is not None
     }
 
 
-def _step(side: str, state: State) -> str:
+def _name_of(side: str, state: State) -> str:
     return f"{side}: {state.name} − {state.against}"
 
 
@@ -170,13 +170,16 @@ def scored_queries(state: StateResults, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def judge(
-    one: pd.DataFrame, other: pd.DataFrame, keys: Sequence[str], protocol: Mapping[str, Any]
+    queries: pd.DataFrame,
+    reference: pd.DataFrame,
+    keys: Sequence[str],
+    protocol: Mapping[str, Any],
 ) -> dict[str, Judged]:
-    """Mean of each metric in `one` minus that in `other`, over the queries that both hold.
+    """Mean of each metric in `queries` minus that in `reference`, over the queries that both hold.
 
     Args:
-        one: queries as from `scored_queries`.
-        other: likewise.
+        queries: as from `scored_queries`.
+        reference: likewise.
         keys: the metrics.
         protocol: the settings in metrics.json. The bootstrap draws what that of a single run's
             intervals drew, queries or whole classes; without that there is none here either.
@@ -184,21 +187,21 @@ def judge(
     Raises:
         LookalikeError: there is no such query.
     """
-    both = one.index.intersection(other.index)
+    both = queries.index.intersection(reference.index)
     if both.empty:
         raise LookalikeError(
             "two runs have no scored query in common, so they cannot be compared. Score all runs "
             "alike: --forcerun metrics"
         )
-    one, other = one.loc[both], other.loc[both]
-    found = paired_differences(
-        {key: one[key].to_numpy(float) for key in keys},
-        {key: other[key].to_numpy(float) for key in keys},
+    queries, reference = queries.loc[both], reference.loc[both]
+    paired = paired_differences(
+        {key: queries[key].to_numpy(float) for key in keys},
+        {key: reference[key].to_numpy(float) for key in keys},
         resamples=min(protocol["bootstrap"], RESAMPLES),
         seed=protocol["seed"],
-        units=one["label"].tolist() if protocol["bootstrap_unit"] == "class" else None,
+        units=queries["label"].tolist() if protocol["bootstrap_unit"] == "class" else None,
     )
-    return {key: Judged(found[key], _verdict(key, found[key])) for key in keys}
+    return {key: Judged(paired[key], _verdict(key, paired[key])) for key in keys}
 
 
 def seed_spreads(
@@ -243,7 +246,7 @@ def recipes_in_words(
     `interval`: whether the differences have intervals.
     """
     recipes, leading = recipes_of(runs), leading_recipes(runs, rows, key)
-    said = [_one_or_many_seeds([recipes[recipe] for recipe in leading])]
+    sentences = [_one_or_many_seeds([recipes[recipe] for recipe in leading])]
     several = [recipe for recipe in leading if len(recipes[recipe]) > 1]
     if several:
         spreads = seed_spreads(runs, rows, [key])
@@ -252,7 +255,7 @@ def recipes_in_words(
             f"{number(key, spreads[recipe][key].high)}"
             for recipe in several
         ]
-        said.append(
+        sentences.append(
             (
                 "The intervals hold the noise of the queries, not that of the seeds: they"
                 if interval
@@ -262,11 +265,11 @@ def recipes_in_words(
             f"{key} over the seeds: {', '.join(ranges)}."
         )
     if len(recipes) > 2:
-        said.append(
+        sentences.append(
             f"Of {len(recipes)} recipes the two with the highest {key} are compared. They were "
             "chosen by these very queries, so their numbers are too good, the first's most."
         )
-    return said
+    return sentences
 
 
 def _one_or_many_seeds(groups: Sequence[Sequence[Results]]) -> str:
@@ -287,10 +290,10 @@ def _one_or_many_seeds(groups: Sequence[Sequence[Results]]) -> str:
         )
     if single:
         (many,) = (group for group in groups if len(group) > 1)
-        (one,) = (group for group in groups if len(group) == 1)
+        (alone,) = (group for group in groups if len(group) == 1)
         return (
             f"{many[0].recipe} stands by the mean of its {len(many)} seeds, query by query, "
-            f"{one[0].recipe} by one trained network, {single[0]}: one seed tells nothing about "
+            f"{alone[0].recipe} by one trained network, {single[0]}: one seed tells nothing about "
             "a recipe."
         )
     counts = [len(group) for group in groups]

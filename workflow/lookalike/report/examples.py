@@ -40,7 +40,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class LookAlikes:
+class NearDuplicates:
     """Two images, of two splits, that look the same; `bits` of their hashes differ."""
 
     names: tuple[str, str]
@@ -105,21 +105,21 @@ def examples(
     ]
 
 
-def look_alikes(
+def near_duplicates(
     across: Sequence[Mapping[str, Any]], images: Mapping[str, Images]
-) -> list[tuple[Sequence[str], int, list[LookAlikes]]]:
+) -> list[tuple[Sequence[str], int, list[NearDuplicates]]]:
     """Near-duplicates as in data_report.json: two splits, how many images, the first pairs."""
-    found = []
-    for pair in across:
-        one, other = splits = pair["splits"]
-        shown = [
-            LookAlikes(
-                (f"{one}/{first[one]}", f"{other}/{first[other]}"),
-                (images[one].labels[first[one]], images[other].labels[first[other]]),
-                (images[one].thumbnail(first[one]), images[other].thumbnail(first[other])),
-                first["bits"],
+    listed = []
+    for overlap in across:
+        left, right = splits = overlap["splits"]
+        pairs = [
+            NearDuplicates(
+                (f"{left}/{pair[left]}", f"{right}/{pair[right]}"),
+                (images[left].labels[pair[left]], images[right].labels[pair[right]]),
+                (images[left].thumbnail(pair[left]), images[right].thumbnail(pair[right])),
+                pair["bits"],
             )
-            for first in pair["first"]
+            for pair in overlap["first"]
         ]
-        found.append((splits, pair["images"], shown))
-    return found
+        listed.append((splits, overlap["images"], pairs))
+    return listed

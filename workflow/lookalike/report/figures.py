@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from lookalike.report import svg as charts
 from lookalike.report.numbers import number
 from lookalike.report.results import ComparisonRows, Results
 from lookalike.report.runs import MAIN, SHOWN
+from lookalike.report.svg import Curve, Measured, Versus, curves, versus
 from lookalike.retrieval.metrics import RANK_KEYS
 
 # Columns of history.parquet that are drawn: heading, one sentence, whether it is a share.
@@ -53,7 +53,7 @@ def headline_figures(
         Figure(
             key.replace("_", " "),
             "Less is better." if key in RANK_KEYS else "More is better, 1 is perfect.",
-            charts.versus(
+            versus(
                 f"versus{place}",
                 _versus_in_words(key, runs, rows),
                 [_versus(run, rows, key) for run in runs],
@@ -71,20 +71,18 @@ def training_figures(runs: Sequence[Results]) -> list[Figure]:
         lines = [line for run in runs if (line := _curve(run, column)).points]
         if lines:
             label = f"{heading} by epoch. " + " ".join(_curve_in_words(line) for line in lines)
-            svg = charts.curves(f"curves-{column.partition('@')[0]}", label, lines, share)
+            svg = curves(f"curves-{column.partition('@')[0]}", label, lines, share)
             figures.append(Figure(heading, sentence, svg))
     return figures
 
 
-def _versus(run: Results, rows: ComparisonRows, key: str) -> charts.Versus:
+def _versus(run: Results, rows: ComparisonRows, key: str) -> Versus:
     measured = [
-        charts.Measured(
-            *(rows[run.name, state.name][name] for name in (key, f"{key}_low", f"{key}_high"))
-        )
+        Measured(*(rows[run.name, state.name][name] for name in (key, f"{key}_low", f"{key}_high")))
         for state in SHOWN
     ]
     chance = rows[run.name, MAIN.name][f"{key}_chance"]
-    return charts.Versus(run.name, run.place, measured, chance)
+    return Versus(run.name, run.place, measured, chance)
 
 
 def _versus_in_words(key: str, runs: Sequence[Results], rows: ComparisonRows) -> str:
@@ -97,12 +95,12 @@ def _versus_in_words(key: str, runs: Sequence[Results], rows: ComparisonRows) ->
     return f"{key}. {' '.join(sentences)}"
 
 
-def _curve(run: Results, column: str) -> charts.Curve:
+def _curve(run: Results, column: str) -> Curve:
     known = run.history[["epoch", column]].dropna()
     points = list(zip(known["epoch"].tolist(), known[column].tolist(), strict=True))
-    return charts.Curve(run.name, run.place, points)
+    return Curve(run.name, run.place, points)
 
 
-def _curve_in_words(line: charts.Curve) -> str:
+def _curve_in_words(line: Curve) -> str:
     (first, start), (last, end) = line.points[0], line.points[-1]
     return f"{line.name}: {start:.3g} in epoch {first}, {end:.3g} in epoch {last}."

@@ -22,7 +22,7 @@ from lookalike.report.differences import (
     seed_spreads,
     why_no_interval,
 )
-from lookalike.report.examples import Images, examples, look_alikes
+from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
 from lookalike.report.hardest import class_scores, hardest, sample
@@ -107,10 +107,10 @@ def write_report(
     no_interval = why_no_interval(summary["settings"], summary["n_queries"], n_classes)
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
-    shown = [
+    hard_examples, other_examples = (
         examples(names, per_query, rankings, images["query"], gallery, key, places)
         for names in (hard, others)
-    ]
+    )
     classes = class_scores(
         per_query,
         {
@@ -122,8 +122,6 @@ def write_report(
         key,
         places,
     )
-    # Empty, too, where they were not looked for, which is one of the findings.
-    near = data["near_duplicates"]["across"]
     page = _environment(templates).get_template("page.html.j2")
     write_text(
         output,
@@ -153,11 +151,12 @@ def write_report(
             n_classes=n_classes,
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
-            hardest=shown[0],
-            sampled=shown[1],
+            hardest=hard_examples,
+            sampled=other_examples,
             places=places,
             data=data,
-            look_alikes=look_alikes(near, images),
+            # Empty, too, where they were not looked for, which is one of the findings.
+            near_duplicates=near_duplicates(data["near_duplicates"]["across"], images),
             thumbnails=thumbnails.made,
         ),
     )
@@ -267,11 +266,11 @@ def _without_width(rows: ComparisonRows, keys: Sequence[str]) -> bool:
 def _ranges(numbers: Sequence[int]) -> str:
     """Ascending whole numbers in words: `2, 4 to 6`."""
     parts: list[list[int]] = []
-    for each in numbers:
-        if parts and each == parts[-1][-1] + 1:
-            parts[-1].append(each)
+    for value in numbers:
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
         else:
-            parts.append([each])
+            parts.append([value])
     return ", ".join(
         str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts
     )
