@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.evaluation import evaluate_items
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import bootstrap_intervals, paired_differences
 from lookalike.retrieval.streams import Items
 from timing import Result, alternately, once, seconds
 
 KS = (1, 10, 50)
-PROTOCOL = Protocol(k=KS, bootstrap=0)
+SETTINGS = MetricsSettings(k=KS, bootstrap=0)
 TILE = (256, 1024)  # of the product in lookalike.retrieval.scores
 
 
@@ -83,7 +84,7 @@ def against_product(what: str, classes: int, noise: float) -> Result:
 
 def measured(queries: Items, gallery: Items) -> dict[str, float]:
     """Every metric."""
-    result = evaluate(queries, gallery, score="cosine", protocol=PROTOCOL)
+    result = evaluate_items(queries, gallery, score="cosine", settings=SETTINGS)
     metrics: dict[str, float] = result.summary["metrics"]
     return metrics
 

@@ -27,6 +27,7 @@ from lookalike.images.normalisation import normalise
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.torch_devices import choose_device, repeatable
 from lookalike.models.table import build_model
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
 from lookalike.storage.files import write_json
 from lookalike.training.checkpoints import Checkpoint
@@ -208,15 +209,9 @@ def scoring(device: torch.device, sizes: Sizes, folder: Path) -> list[Result | F
     unit_table(gallery, "g", sizes.gallery, 2)
     few = folder / "few.parquet"
     unit_table(few, "q", min(500, sizes.queries), 1)
-    told: dict[str, Any] = {
-        "k": [1, 10, 50],
-        "no_relevant": "skip",
-        "exclude": "none",
-        "bootstrap": 1000,
-        "bootstrap_unit": "query",
-    }
+    settings = MetricsSettings()
     started = time.perf_counter()
-    evaluate_files(query, gallery, folder / "all", device=device, **told)
+    evaluate_files(query, gallery, folder / "all", settings, device=device)
     took = time.perf_counter() - started
 
     queries: Tensor = torch.randn(1024, DIMENSION, device=device)
@@ -229,7 +224,7 @@ def scoring(device: torch.device, sizes: Sizes, folder: Path) -> list[Result | F
 
     bare = waited(device, product, 1)
     here, there = (
-        evaluate_files(few, gallery, folder / where.type, device=where, **told)["metrics"]
+        evaluate_files(few, gallery, folder / where.type, settings, device=where)["metrics"]
         for where in (torch.device("cpu"), device)
     )
     apart = max(abs(here[key] - there[key]) for key in here if key.startswith("mAP"))

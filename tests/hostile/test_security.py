@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lookalike import provenance as code
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.embed import EmbedSettings, embed_split
 from lookalike.steps.metrics import evaluate_files
 from lookalike.steps.train import train_run
@@ -86,11 +87,7 @@ def train_embed_and_score(made: Data, folder: Path) -> None:
         table,
         table,
         folder / "scores",
-        k=[1],
-        no_relevant="skip",
-        exclude="same_content",
-        bootstrap=0,
-        bootstrap_unit="query",
+        MetricsSettings(k=[1], exclude="same_content", bootstrap=0),
     )
     assert not found, found
 

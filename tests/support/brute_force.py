@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -43,35 +43,37 @@ def bounds(scores: Sequence[float], relevant: Sequence[bool]) -> tuple[list[int]
     )
 
 
+def precision_sum(hits: Sequence[bool], k: int) -> float:
+    found, result = 0, 0.0
+    for i in range(1, min(k, len(hits)) + 1):
+        if hits[i - 1]:
+            found += 1
+            result += found / i
+    return result
+
+
+METRICS: dict[str, Callable[[Sequence[bool], int], float]] = {
+    "mAP@{k}": lambda hits, k: precision_sum(hits, k) / min(k, sum(hits)),
+    "mAP@{k}/R": lambda hits, k: precision_sum(hits, k) / sum(hits),
+    "mAP@{k}/hits": lambda hits, k: precision_sum(hits, k) / max(1, sum(hits[:k])),
+    "precision@{k}": lambda hits, k: sum(hits[:k]) / k,
+    "recall@{k}": lambda hits, k: sum(hits[:k]) / sum(hits),
+    "CMC@{k}": lambda hits, k: 1.0 if any(hits[:k]) else 0.0,
+    "mAP": lambda hits, _: precision_sum(hits, len(hits)) / sum(hits),
+    "mAP@R": lambda hits, _: precision_sum(hits, sum(hits)) / sum(hits),
+    "R-precision": lambda hits, _: sum(hits[: sum(hits)]) / sum(hits),
+    "MRR": lambda hits, _: 1 / (hits.index(True) + 1),
+    "mean_rank": lambda hits, _: float(hits.index(True) + 1),
+    "median_rank": lambda hits, _: float(hits.index(True) + 1),
+    "mean_rank_all": lambda hits, _: sum(relevant_ranks(hits)) / sum(hits),
+}
+"""Each metric of one query by its record's key, from its whole ranking and a cut-off: hits[i - 1]
+says if rank i is relevant."""
+
+
 def metrics(hits: Sequence[bool], ks: Sequence[int]) -> dict[str, float]:
-    """Every metric of one query from its whole ranking: hits[i - 1] says if rank i is relevant."""
-    total = sum(hits)
-
-    def precision_sum(k: int) -> float:
-        found, result = 0, 0.0
-        for i in range(1, min(k, len(hits)) + 1):
-            if hits[i - 1]:
-                found += 1
-                result += found / i
-        return result
-
-    values: dict[str, float] = {}
-    for k in ks:
-        found = sum(hits[:k])
-        values[f"mAP@{k}"] = precision_sum(k) / min(k, total)
-        values[f"mAP@{k}/R"] = precision_sum(k) / total
-        values[f"mAP@{k}/hits"] = precision_sum(k) / max(1, found)
-        values[f"precision@{k}"] = found / k
-        values[f"recall@{k}"] = found / total
-        values[f"CMC@{k}"] = 1.0 if found else 0.0
-    first = hits.index(True) + 1
-    values["mAP"] = precision_sum(len(hits)) / total
-    values["mAP@R"] = precision_sum(total) / total
-    values["R-precision"] = sum(hits[:total]) / total
-    values["MRR"] = 1 / first
-    values["mean_rank"] = values["median_rank"] = float(first)
-    values["mean_rank_all"] = sum(relevant_ranks(hits)) / total
-    return values
+    """Every metric of one query, at each cut-off."""
+    return {key.format(k=k): loop(hits, k) for key, loop in METRICS.items() for k in ks}
 
 
 def oml_average_precision(hits: Sequence[bool], k: int) -> float:

@@ -13,7 +13,8 @@ import pyarrow as pa
 from PIL import Image
 
 from lookalike.data.layout import SPLITS
-from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.evaluation import evaluate_items
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.report import write_report
@@ -122,11 +123,11 @@ def make_run(
     rng = np.random.default_rng(3)
     for place, spread in ((folder, noise), (folder / "untrained", 3.0)):
         items = embed(gallery, spread, rng)
-        result = evaluate(
+        result = evaluate_items(
             embed(queries, spread, rng),
             items,
             score="cosine",
-            protocol=Protocol(k=K, **protocol),
+            settings=MetricsSettings(k=K, **protocol),
         )
         write_json(place / "metrics.json", result.summary)
         write_parquet(place / "per_query.parquet", result.per_query)

@@ -22,6 +22,7 @@ import torch
 from lookalike.data.layout import SPLITS, DataSettings
 from lookalike.images import pixel_store as pixels
 from lookalike.jobs.step import step as logged
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps import embed as embedding_split
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.embed import EmbedSettings, embed_shard, embed_split
@@ -123,11 +124,7 @@ def metrics(inputs: Path, place: Path) -> None:
         table,
         table,
         place / "results",
-        k=[1, 10],
-        no_relevant="skip",
-        exclude="same_id",
-        bootstrap=1000,
-        bootstrap_unit="query",
+        MetricsSettings(k=[1, 10], exclude="same_id"),
     )
 
 

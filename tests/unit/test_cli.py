@@ -13,6 +13,7 @@ import torch
 from lookalike import __version__
 from lookalike.cli import main
 from lookalike.jobs.torch_devices import choose_device
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
 
 
@@ -44,12 +45,7 @@ def test_evaluate_writes_what_the_function_returns(
         Path(tables[0]),
         Path(tables[1]),
         tmp_path / "function",
-        k=[1, 5],
-        no_relevant="zero",
-        exclude="same_id",
-        bootstrap=1000,
-        bootstrap_unit="query",
-        seed=3,
+        MetricsSettings(k=[1, 5], no_relevant="zero", exclude="same_id", seed=3),
         score="euclidean",
     )
     assert json.loads((tmp_path / "cli" / "metrics.json").read_text()) == expected

@@ -23,7 +23,8 @@ from lookalike.jobs.interruption import Interrupted
 from lookalike.jobs.torch_devices import choose_device, repeatable
 from lookalike.models.cnn4 import ImageSimilarityModel
 from lookalike.models.table import build_model
-from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.evaluation import evaluate_items
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
@@ -212,9 +213,9 @@ def test_a_gpu_ranks_exactly_as_a_cpu_does(device: str, score: str) -> None:
         return Items.of([f"{name}{at}" for at in range(n)], labels, vectors)
 
     queries, gallery = items("q", 1500), items("g", 9000)
-    protocol = Protocol(k=[1, 10, 50])
+    settings = MetricsSettings(k=[1, 10, 50])
     here, there = (
-        evaluate(queries, gallery, score=score, protocol=protocol, device=where)
+        evaluate_items(queries, gallery, score=score, settings=settings, device=where)
         for where in (torch.device("cpu"), choose_device(device))
     )
     assert here.summary == there.summary

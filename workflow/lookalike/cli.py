@@ -87,18 +87,22 @@ def _add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParse
 def _evaluate(options: argparse.Namespace) -> None:
     # They import torch: --help should not wait for it.
     from lookalike.jobs.torch_devices import choose_device
+    from lookalike.retrieval.settings import MetricsSettings
     from lookalike.steps.metrics import evaluate_files
 
-    evaluate_files(
-        options.query,
-        options.gallery,
-        options.out,
+    settings = MetricsSettings(
         k=options.k,
         no_relevant=options.no_relevant,
         exclude=options.exclude,
         bootstrap=options.bootstrap,
         bootstrap_unit=options.bootstrap_unit,
         seed=options.seed,
+    )
+    evaluate_files(
+        options.query,
+        options.gallery,
+        options.out,
+        settings,
         score=options.score,
         device=choose_device(options.device),
     )

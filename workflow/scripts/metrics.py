@@ -5,6 +5,7 @@ from lookalike.jobs.step import step
 with step(snakemake.log[0], snakemake.output):
     import torch
 
+    from lookalike.retrieval.settings import MetricsSettings
     from lookalike.steps.metrics import evaluate_files
 
     torch.set_num_threads(snakemake.threads)
@@ -12,7 +13,7 @@ with step(snakemake.log[0], snakemake.output):
         Path(snakemake.input.query),
         Path(snakemake.input.gallery),
         Path(snakemake.output.metrics).parent,
+        MetricsSettings(**snakemake.params.metrics),
         query_folder=Path(snakemake.params.query_folder),
         gallery_folder=Path(snakemake.params.gallery_folder),
-        **snakemake.params.metrics,
     )

@@ -17,7 +17,8 @@ from lookalike.data.checks import require_scorable, require_trainable
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.data.quality import data_report
 from lookalike.errors import LookalikeError
-from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.evaluation import evaluate_items
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.training.sampling import epoch_batches, hold_out_classes
 from support.snakemake_runs import snakemake, write_settings
@@ -105,11 +106,11 @@ def test_queries_that_could_not_be_scored(data: st.DataObject, exclude: str) -> 
 
     for no_relevant in ("skip", "error"):
         would = refuses(
-            evaluate,
+            evaluate_items,
             items(queries),
             items(gallery),
             score="euclidean",
-            protocol=Protocol(exclude=exclude, no_relevant=no_relevant, bootstrap=0),
+            settings=MetricsSettings(exclude=exclude, no_relevant=no_relevant, bootstrap=0),
         )
         metrics = {"exclude": exclude, "no_relevant": no_relevant}
         assert refuses(require_scorable, report, metrics) == would

@@ -17,6 +17,7 @@ import pytest
 from lookalike.embedding.parts import parts_of
 from lookalike.embedding.tables import read_metadata, read_names, read_vectors
 from lookalike.errors import LookalikeError
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import OUTPUTS, evaluate_files
 
 N = 60
@@ -202,11 +203,7 @@ def test_results_are_those_of_the_whole_table(tmp_path: Path) -> None:
             tmp_path / "q.parquet",
             tmp_path / gallery,
             tmp_path / "out" / gallery,
-            k=[1, 5],
-            no_relevant="skip",
-            exclude="same_id",
-            bootstrap=0,
-            bootstrap_unit="query",
+            MetricsSettings(k=[1, 5], exclude="same_id", bootstrap=0),
         )
         made.append([(tmp_path / "out" / gallery / name).read_bytes() for name in OUTPUTS])
     assert made[0] == made[1]

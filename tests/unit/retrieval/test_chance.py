@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from lookalike.retrieval import chance as by_chance
-from lookalike.retrieval.chance import chance, median_first_rank
-from lookalike.retrieval.metrics import metric_keys
+from lookalike.retrieval import random_order as by_chance
+from lookalike.retrieval.chance import chance, simulated
+from lookalike.retrieval.metric_record import Metric
+from lookalike.retrieval.metrics import METRICS, metric_keys, metric_of
+from lookalike.retrieval.random_order import median_first_rank
 from support import brute_force
 
 MILLION = 1_000_000
@@ -21,14 +25,20 @@ def every_order(g: int, r: int) -> list[list[bool]]:
     return [[place in chosen for place in range(g)] for chosen in combinations(range(g), r)]
 
 
+def over_queries(key: str) -> Callable[[list[float]], Any]:
+    """What is taken over the queries, by the metric's record."""
+    found = metric_of(key)
+    assert found is not None
+    return np.median if found[0].over_queries == "median" else np.mean
+
+
 @pytest.mark.parametrize("g", range(1, 10))
 def test_expectations_equal_the_mean_over_every_order(g: int) -> None:
     ks = list(range(1, g + 3))
     for r in range(1, g + 1):
         values = [brute_force.metrics(hits, ks) for hits in every_order(g, r)]
-        expected = {key: np.mean([value[key] for value in values]) for key in values[0]}
-        expected["median_rank"] = np.median([value["median_rank"] for value in values])
-        found = chance(np.array([g]), np.array([r]), ks)
+        expected = {key: over_queries(key)([value[key] for value in values]) for key in values[0]}
+        found = chance(np.array([g]), np.array([r]), ks).values
         assert found == pytest.approx(expected, rel=1e-12), (g, r)
 
 
@@ -43,19 +53,16 @@ def test_chance_over_queries_equals_every_combination_of_orders(
     rows = []
     for g, r in zip(n_gallery, n_relevant, strict=True):
         if r == 0:
-            nothing = dict.fromkeys(metric_keys(ks), 0.0)
-            rows.append([nothing | {key: g + 1.0 for key in nothing if "rank" in key}])
+            rows.append([{key: g + 1.0 if "rank" in key else 0.0 for key in metric_keys(ks)}])
         else:
             rows.append([brute_force.metrics(hits, ks) for hits in every_order(g, r)])
-    found = chance(np.array(n_gallery), np.array(n_relevant), ks)
-    for key in metric_keys(ks):
-        if key != "median_rank":
-            expected = np.mean([np.mean([value[key] for value in row]) for row in rows])
-            assert found[key] == pytest.approx(expected, rel=1e-12), key
+    found = chance(np.array(n_gallery), np.array(n_relevant), ks).values
     # The mixture gives every query one share: repeat each query's outcomes to a common number.
     common = math.lcm(*(len(row) for row in rows))
-    mixed = [value["median_rank"] for row in rows for value in row * (common // len(row))]
-    assert found["median_rank"] == np.median(mixed)
+    mixed = [value for row in rows for value in row * (common // len(row))]
+    for key in metric_keys(ks):
+        expected = over_queries(key)([value[key] for value in mixed])
+        assert found[key] == pytest.approx(expected, rel=1e-12), key
 
 
 @pytest.mark.parametrize(("r", "k"), [(1, 10), (7, 50), (500, 50), (60_000, 10), (999_990, 50)])
@@ -126,5 +133,37 @@ def test_median_of_a_million_is_found_without_enumeration() -> None:
 
 def test_the_seed_documents_result_is_chance() -> None:
     # 15 equal classes, every query given the same constant order: mAP near 1/15 at k = 1.
-    found = chance(np.full(15, 1500), np.full(15, 100), [1])
+    found = chance(np.full(15, 1500), np.full(15, 100), [1]).values
     assert found["mAP@1"] == pytest.approx(1 / 15)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.key)
+def test_where_chance_is_not_known_it_is_estimated_with_its_error(metric: Metric) -> None:
+    """What is known exactly is estimated as well, and lies within four standard errors."""
+    n_gallery, n_relevant = np.array([30, 30, 30, 12, 9]), np.array([3, 3, 30, 1, 0])
+    exact = chance(n_gallery, n_relevant, [5]).values[metric.key.format(k=5)]
+    pairs, counts = np.unique(np.stack([n_gallery, n_relevant], axis=1), axis=0, return_counts=True)
+    value, error = simulated(metric, 5, pairs, counts)
+    if metric.over_queries == "median":  # of whole numbers: within one, and of them
+        assert abs(value - exact) <= 1
+        assert 0 <= error <= 1
+    else:
+        assert abs(value - exact) < 4 * error
+        # A tenth of a share's widest spread at the most, and more than nothing.
+        assert 0 < error < (0.1 if metric.in_ranks else 0.005)
+    assert simulated(metric, 5, pairs, counts) == (value, error)
+
+
+def test_an_estimate_of_a_certain_value_has_no_error() -> None:
+    metric = METRICS[0]
+    everything = np.array([[7, 7]]), np.array([4])
+    assert simulated(metric, 3, *everything) == (1.0, 0.0)
+
+
+def test_estimates_do_not_depend_on_how_many_ranks_are_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = np.array([[400, 90], [200, 0], [500, 5]]), np.array([1, 2, 3])
+    whole = simulated(METRICS[0], 10, *sizes)
+    monkeypatch.setattr("lookalike.retrieval.chance._RANKS_IN_MEMORY", 1000)
+    assert simulated(METRICS[0], 10, *sizes) == whole

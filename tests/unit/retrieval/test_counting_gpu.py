@@ -13,9 +13,10 @@ from scipy.spatial.distance import cdist
 
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.counting_gpu import DeviceScorer, OnDevice
-from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.relevance import Texts, tie_order
 from lookalike.retrieval.scores import prepared, rising
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from support import brute_force
 from support.devices import DEVICES
@@ -196,9 +197,9 @@ def test_the_evaluation_is_that_of_the_cpu(
         return OnDevice(device) if wanted.type == "cuda" else None
 
     monkeypatch.setattr("lookalike.retrieval.evaluation.accelerator_of", accelerator)
-    protocol = Protocol(k=[1, 10], bootstrap=0)
+    settings = MetricsSettings(k=[1, 10], bootstrap=0)
     there, here = (
-        evaluate(queries, gallery, score="euclidean", protocol=protocol, device=name)
+        evaluate_items(queries, gallery, score="euclidean", settings=settings, device=name)
         for name in ("cuda", "cpu")
     )
     assert asked == [torch.device("cuda"), torch.device("cpu")]

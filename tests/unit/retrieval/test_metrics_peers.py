@@ -11,12 +11,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from lookalike.retrieval.evaluation import Protocol, evaluate
+from lookalike.retrieval.evaluation import evaluate_items
+from lookalike.retrieval.metrics import METRICS
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from support import brute_force
 from support.ranked import RankedQuery, ranked_queries
 
 KS = [1, 10, 50]
+SETTINGS = MetricsSettings(k=KS, bootstrap=0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def make_case(
     query = Items.of(ids, query_labels, queries.astype(np.float32))
     ids = [f"g{i}" for i in range(len(gallery))]
     item = Items.of(ids, labels, gallery.astype(np.float32))
-    found = evaluate(query, item, score="euclidean", protocol=Protocol(k=KS, bootstrap=0))
+    found = evaluate_items(query, item, score="euclidean", settings=SETTINGS)
     ranked = ranked_queries(query, item, "euclidean", len(gallery))
     return Case(found.summary["metrics"], query_labels, labels, ranked)
 
@@ -258,10 +261,18 @@ def test_open_metric_learning(case: Case) -> None:
 
 def test_every_other_metric_by_a_loop(case: Case) -> None:
     rows = [brute_force.metrics(row.tolist(), KS) for row in case.hits[case.scored]]
-    expected = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-    expected["median_rank"] = float(np.median([row["median_rank"] for row in rows]))
+    expected = {}
+    for metric in METRICS:
+        for key in metric.at(KS):
+            values = [row[key] for row in rows]
+            middle = np.median(values) if metric.over_queries == "median" else np.mean(values)
+            expected[key] = float(middle)
     assert set(expected) == set(case.metrics)
     agree(case, expected)
+
+
+def test_every_metric_has_its_loop() -> None:
+    assert set(brute_force.METRICS) == {metric.key for metric in METRICS}
 
 
 def test_raw_scores_without_ties_need_no_help() -> None:
@@ -277,7 +288,7 @@ def test_raw_scores_without_ties_need_no_help() -> None:
         Items.of([str(i) for i in range(len(names))], [str(name) for name in names], vectors)
         for names, vectors in ((query_labels, queries), (labels, gallery))
     ]
-    found = evaluate(*sides, score="cosine", protocol=Protocol(k=KS, bootstrap=0)).summary
+    found = evaluate_items(*sides, score="cosine", settings=SETTINGS).summary
     assert found["ties"]["share"] == 0
     peer = AccuracyCalculator(
         include=["mean_average_precision_at_r", "r_precision", "precision_at_1"],

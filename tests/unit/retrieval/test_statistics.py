@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from lookalike.retrieval.evaluation import Protocol, evaluate, table_of
+from lookalike.retrieval.evaluation import evaluate_items, summary_text
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import (
     Difference,
     bootstrap_intervals,
@@ -130,12 +131,12 @@ def test_the_summary_of_few_queries_has_no_interval_and_its_table_says_why(
         [f"c{number % 4}" for number in range(8)],
         vectors[n_queries:],
     )
-    protocol = Protocol(k=[1, 5], bootstrap_unit=unit)
-    summary = evaluate(queries, gallery, score="cosine", protocol=protocol).summary
+    settings = MetricsSettings(k=[1, 5], bootstrap_unit=unit)
+    summary = evaluate_items(queries, gallery, score="cosine", settings=settings).summary
     assert bool(summary["ci95"]) == (why is None)
-    said = [line for line in table_of(summary).splitlines() if "no intervals" in line]
+    said = [line for line in summary_text(summary).splitlines() if "no intervals" in line]
     assert said == ([] if why is None else [why])
-    row = next(line for line in table_of(summary).splitlines() if line.startswith("mAP@5 "))
+    row = next(line for line in summary_text(summary).splitlines() if line.startswith("mAP@5 "))
     assert row.endswith("-") == (why is not None)
 
 

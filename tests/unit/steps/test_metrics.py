@@ -22,9 +22,10 @@ from lookalike.data.links import resolved_files
 from lookalike.embedding.tables import write_embeddings
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.chance import chance
-from lookalike.retrieval.evaluation import table_of
+from lookalike.retrieval.evaluation import summary_text
 from lookalike.retrieval.metrics import metric_keys
 from lookalike.retrieval.scores import normalised
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import OUTPUTS, evaluate_files
 from support import brute_force
 
@@ -77,7 +78,13 @@ def run(query: Path, gallery: Path, out: Path, **changed: Any) -> dict[str, Any]
         "bootstrap": 0,
         "bootstrap_unit": "query",
     }
-    return evaluate_files(query, gallery, out, **(settings | changed))
+    settings |= changed
+    apart = {
+        name: settings.pop(name)
+        for name in ("score", "query_folder", "gallery_folder")
+        if name in settings
+    }
+    return evaluate_files(query, gallery, out, MetricsSettings(**settings), **apart)
 
 
 def test_files_hold_what_a_loop_over_the_tables_finds(
@@ -114,9 +121,9 @@ def test_files_hold_what_a_loop_over_the_tables_finds(
     counts = gallery["label"].value_counts()
     assert per_query["n_relevant"].tolist() == counts[query["label"]].tolist()
     assert per_query["n_gallery"].tolist() == [300] * 40
-    assert summary["chance"] == chance(
-        per_query["n_gallery"].to_numpy(), per_query["n_relevant"].to_numpy(), KS
-    )
+    by_chance = chance(per_query["n_gallery"].to_numpy(), per_query["n_relevant"].to_numpy(), KS)
+    assert summary["chance"] == by_chance.values
+    assert "chance_error" not in summary  # every one is exact
     rankings = pd.read_parquet(tmp_path / "rankings.parquet")
     assert rankings.columns.tolist() == ["query_id", "rank", "gallery_id", "score", "relevant"]
     found = rankings[["query_id", "rank", "gallery_id", "relevant"]]
@@ -440,7 +447,7 @@ def test_the_table_to_read_shows_value_chance_and_interval(
     tmp_path: Path, pair: tuple[Path, Path]
 ) -> None:
     summary = run(*pair, tmp_path, bootstrap=1000)
-    lines = table_of(summary).splitlines()
+    lines = summary_text(summary).splitlines()
     row = next(line for line in lines if line.startswith("mAP@10 ")).split()
     low, high = summary["ci95"]["mAP@10"]
     assert row[1:] == [
@@ -452,7 +459,7 @@ def test_the_table_to_read_shows_value_chance_and_interval(
     ]
     assert not any("equal scores" in line for line in lines)
     summary["ties"]["share"] = 0.25
-    assert "equal scores decide 25.0% of the queries" in table_of(summary)
+    assert "equal scores decide 25.0% of the queries" in summary_text(summary)
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:

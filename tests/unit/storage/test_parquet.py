@@ -18,6 +18,7 @@ import pytest
 from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.embedding.tables import read_metadata, read_names, read_vectors, write_embeddings
 from lookalike.errors import LookalikeError
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
 from lookalike.storage.files import read_json, write_parquet
 from lookalike.storage.parquet import read_frame, read_table
@@ -155,11 +156,7 @@ def test_evaluate_names_the_file_with_a_damaged_page(tmp_path: Path, page: str) 
             tmp_path / "q.parquet",
             tmp_path / "g.parquet",
             tmp_path / "out",
-            k=[1],
-            no_relevant="skip",
-            exclude="none",
-            bootstrap=0,
-            bootstrap_unit="query",
+            MetricsSettings(k=[1], bootstrap=0),
             score="cosine",
         )
     assert not (tmp_path / "out").exists()

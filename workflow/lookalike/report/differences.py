@@ -17,7 +17,7 @@ from lookalike.errors import LookalikeError
 from lookalike.report.numbers import number
 from lookalike.report.results import ComparisonRows, Results, StateResults
 from lookalike.report.runs import MAIN, SHOWN, State, model_name
-from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.retrieval.metrics import less_is_better
 from lookalike.retrieval.statistics import FEWEST_UNITS, Difference, paired_differences
 
 RESAMPLES = 1000
@@ -313,4 +313,4 @@ def _verdict(key: str, difference: Difference) -> str | None:
         return None
     if difference.low <= 0 <= difference.high:
         return "no difference shown"
-    return "better" if (difference.high < 0) == (key in RANK_KEYS) else "worse"
+    return "better" if (difference.high < 0) == less_is_better(key) else "worse"

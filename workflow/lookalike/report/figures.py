@@ -11,7 +11,7 @@ from lookalike.report.numbers import number
 from lookalike.report.results import ComparisonRows, Results
 from lookalike.report.runs import MAIN, SHOWN
 from lookalike.report.svg import Curve, Measured, Versus, curves, versus
-from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.retrieval.metrics import in_ranks, less_is_better
 
 # Columns of history.parquet that are drawn: heading, one sentence, whether it is a share.
 _CURVES = {
@@ -52,12 +52,12 @@ def headline_figures(
     return [
         Figure(
             key.replace("_", " "),
-            "Less is better." if key in RANK_KEYS else "More is better, 1 is perfect.",
+            "Less is better." if less_is_better(key) else "More is better, 1 is perfect.",
             versus(
                 f"versus{place}",
                 _versus_in_words(key, runs, rows),
                 [_versus(run, rows, key) for run in runs],
-                share=key not in RANK_KEYS,
+                share=not in_ranks(key),
             ),
         )
         for place, key in enumerate(keys)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lookalike.retrieval.metrics import RANK_KEYS
+from lookalike.retrieval.metrics import in_ranks
 
 
 def number(key: str, value: float | None) -> str:
     """A metric's value as text: ranks with one decimal, shares with three, a dash for none."""
     if value is None:
         return "–"
-    return f"{value:,.1f}" if key in RANK_KEYS else f"{value:.3f}"
+    return f"{value:,.1f}" if in_ranks(key) else f"{value:.3f}"
 
 
 def signed(key: str, value: float) -> str:

@@ -14,74 +14,21 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
+from lookalike.jobs.torch_devices import choose_device
 from lookalike.retrieval.chance import chance
 from lookalike.retrieval.counting_gpu import accelerator_of
-from lookalike.retrieval.metrics import RANK_KEYS, headline_keys, metric_keys, per_query_metrics
+from lookalike.retrieval.metric_record import Metric
+from lookalike.retrieval.metrics import headline_keys, in_ranks, metrics_at, per_query_metrics
 from lookalike.retrieval.ranking import Ranked, rank
+from lookalike.retrieval.rankings import rankings_table
 from lookalike.retrieval.relevance import as_texts
+from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scores import SCORES
+from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import FEWEST_UNITS, bootstrap_intervals
 from lookalike.retrieval.streams import Items
+from lookalike.retrieval.tables import Source, two_tables
 from lookalike.text import quoted, shown
-
-_FEWEST_RESAMPLES, _MOST_RESAMPLES = 1000, 1_000_000
-# What every reader of JSON, and numpy, takes for the same whole number.
-_LARGEST = 2**53
-# Names of the rankings table that are gathered at once: Arrow's limit is 2 GiB of text.
-_QUERIES_AT_ONCE = 10_000
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a ranking is turned into numbers; the settings that metrics.json repeats.
-
-    Attributes:
-        k: cut-offs, from 1; kept ascending and without repeats.
-        no_relevant: what a query without a relevant item does: `skip` leaves it out of every mean,
-            `zero` gives it 0 (and G + 1 for ranks), `error` stops.
-        exclude: which gallery items a query leaves out: `none`, `same_file`, `same_content` or
-            `same_id`.
-        bootstrap: resamples for the intervals, 1,000 to 1,000,000; 0 for no intervals.
-        bootstrap_unit: what is resampled, `query` or `class`.
-        seed: seed of the resampling.
-
-    Raises:
-        LookalikeError: a value is not one of these.
-
-    """
-
-    k: Sequence[int] = (1, 10, 50)
-    no_relevant: str = "skip"
-    exclude: str = "none"
-    bootstrap: int = 1000
-    bootstrap_unit: str = "query"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "k", sorted(set(self.k)))
-        if not self.k or self.k[0] < 1 or self.k[-1] > _LARGEST:
-            raise LookalikeError(
-                f"k: {self.k} must be a list of whole numbers from 1 to {_LARGEST}"
-            )
-        if self.bootstrap != 0 and self.bootstrap < _FEWEST_RESAMPLES:
-            raise LookalikeError(
-                f"bootstrap: {self.bootstrap} resamples are too few for a 95 % interval; take "
-                f"{_FEWEST_RESAMPLES} or more, or 0 for no intervals"
-            )
-        if self.bootstrap > _MOST_RESAMPLES:
-            raise LookalikeError(
-                f"bootstrap: {self.bootstrap} resamples would take for ever and change nothing; "
-                f"take {_MOST_RESAMPLES} at most"
-            )
-        if not 0 <= self.seed <= _LARGEST:
-            raise LookalikeError(f"seed: {self.seed} must be a whole number from 0 to {_LARGEST}")
-        for name, value, allowed in (
-            ("no_relevant", self.no_relevant, ("skip", "zero", "error")),
-            ("exclude", self.exclude, ("none", "same_file", "same_content", "same_id")),
-            ("bootstrap_unit", self.bootstrap_unit, ("query", "class")),
-        ):
-            if value not in allowed:
-                raise LookalikeError(f"{name}: '{value}' is not one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -94,11 +41,62 @@ class Evaluation:
 
 
 def evaluate(
+    queries: Source,
+    gallery: Source,
+    *,
+    k: Sequence[int] = (1, 10, 50),
+    no_relevant: str = "skip",
+    exclude: str = "none",
+    bootstrap: int = 1000,
+    bootstrap_unit: str = "query",
+    seed: int = 0,
+    score: str | None = None,
+    device: torch.device | str = "cpu",
+) -> Evaluation:
+    """Rank the gallery for every query, and measure how well items of its label come first.
+
+    What `lookalike evaluate` does, but for the files that it writes: the same numbers.
+
+    Args:
+        queries: a parquet table by its path, a folder of such, or the columns themselves in a
+            mapping or a data frame: `image_id` (unique), `label` (text or whole numbers) and
+            `embedding` (n lists of d numbers, or an array [n, d]); see `tables.Source`.
+        gallery: what is searched, likewise. A file may be larger than memory.
+        k: cut-offs, see `MetricsSettings`.
+        no_relevant: `skip`, `zero` or `error`, see `MetricsSettings`.
+        exclude: `none`, `same_id`, or `same_content` by a column `sha256`.
+        bootstrap: resamples for the intervals, see `MetricsSettings`.
+        bootstrap_unit: `query` or `class`.
+        seed: seed of the resampling.
+        score: "cosine" or "euclidean"; None takes what both tables state in their metadata, else
+            cosine where all embeddings have length 1.
+        device: where scores are made and counted: "cpu", "cuda", "mps" or "auto".
+
+    Raises:
+        LookalikeError: a table or setting cannot be used; the message says which and why.
+
+    """
+    settings = MetricsSettings(
+        k=k,
+        no_relevant=no_relevant,
+        exclude=exclude,
+        bootstrap=bootstrap,
+        bootstrap_unit=bootstrap_unit,
+        seed=seed,
+    )
+    where = choose_device(device) if isinstance(device, str) else device
+    sides = two_tables(queries, gallery, exclude)
+    return evaluate_items(
+        *sides, score=choose_score(*sides, score), settings=settings, device=where
+    )
+
+
+def evaluate_items(
     queries: Items,
     gallery: Items,
     *,
     score: str,
-    protocol: Protocol,
+    settings: MetricsSettings,
     seen: Callable[[int], object] = lambda scores: None,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
@@ -108,7 +106,7 @@ def evaluate(
         queries: the Q queries.
         gallery: the N items that are searched.
         score: "cosine" or "euclidean".
-        protocol: how rankings are turned into numbers.
+        settings: how rankings are turned into numbers.
         seen: told now and then how many more of the Q x N scores have been counted.
         device: where scores are made and counted.
 
@@ -119,7 +117,7 @@ def evaluate(
     """
     if score not in SCORES:
         raise LookalikeError(f"score: '{score}' is not one of {', '.join(SCORES)}")
-    results = _Results(queries, gallery, protocol)
+    results = _Results(queries, gallery, settings)
     depth = results.places.shape[1]
     accelerator = accelerator_of(torch.device(device))
     for ranked in rank(
@@ -130,11 +128,13 @@ def evaluate(
     return Evaluation(
         summary=_summary(results, score),
         per_query=_per_query_table(results),
-        rankings=_rankings_table(results),
+        rankings=rankings_table(
+            queries.ids, gallery.ids, results.places, results.scores, results.relevant
+        ),
     )
 
 
-def table_of(summary: dict[str, Any]) -> str:
+def summary_text(summary: dict[str, Any]) -> str:
     """Return the headline of metrics.json as a small table to read: value, chance, interval."""
     lines = [
         f"{summary['n_queries']} queries scored, {summary['n_skipped_queries']} skipped; "
@@ -166,17 +166,19 @@ class _Results:
     Attributes:
         n_relevant, n_gallery, first_rank: int64 [Q]; R, G and r_1 (0 where R is 0).
         scored: bool [Q], whether the query counts.
+        metrics: the metric of every key, and its cut-off.
         values: every metric of each query, float64 [Q].
         optimistic, pessimistic: the headline metrics where relevant items win, or lose, all ties.
         places: int32 [Q, depth], -1 beyond the gallery's end; scores float32, relevant bool.
     """
 
-    def __init__(self, queries: Items, gallery: Items, protocol: Protocol) -> None:
-        self.queries, self.gallery, self.protocol = queries, gallery, protocol
-        n, depth = len(queries.ids), min(max(protocol.k), len(gallery.ids))
-        headline = headline_keys(protocol.k)
+    def __init__(self, queries: Items, gallery: Items, settings: MetricsSettings) -> None:
+        self.queries, self.gallery, self.settings = queries, gallery, settings
+        n, depth = len(queries.ids), min(max(settings.k), len(gallery.ids))
+        headline = headline_keys(settings.k)
         self.n_relevant, self.n_gallery, self.first_rank = np.zeros((3, n), np.int64)
-        self.values = {key: np.empty(n) for key in metric_keys(protocol.k)}
+        self.metrics = metrics_at(settings.k)
+        self.values = {key: np.empty(n) for key in self.metrics}
         self.optimistic = {key: np.empty(n) for key in headline}
         self.pessimistic = {key: np.empty(n) for key in headline}
         self.places = np.empty((n, depth), np.int32)
@@ -198,22 +200,27 @@ class _Results:
             (self.optimistic, best),
             (self.pessimistic, worst),
         ):
-            found = per_query_metrics(measured, ranked.n_gallery, self.protocol.k, list(kept))
+            found = per_query_metrics(measured, ranked.n_gallery, self.settings.k, list(kept))
             for key, column in found.items():
                 kept[key][at] = column
         self.places[at], self.scores[at] = ranked.places, ranked.scores
         self.relevant[at] = ranked.relevant
 
     @property
+    def medians(self) -> list[str]:
+        """The metrics that are medians over queries: of one query they are another metric."""
+        return [key for key, (metric, _) in self.metrics.items() if metric.over_queries == "median"]
+
+    @property
     def scored(self) -> NDArray[np.bool_]:
-        if self.protocol.no_relevant == "zero":
+        if self.settings.no_relevant == "zero":
             return np.ones(len(self.n_relevant), np.bool_)
         return self.n_relevant > 0
 
     def require_scored(self) -> None:
         """Raise LookalikeError where a query must not be left out, or none is left."""
         n, without = len(self.n_relevant), np.flatnonzero(self.n_relevant == 0)
-        if len(without) and self.protocol.no_relevant == "error":
+        if len(without) and self.settings.no_relevant == "error":
             names = [
                 f"{shown(str(self.queries.ids[i]))} ({quoted(str(self.queries.labels[i]))})"
                 for i in without[:5].tolist()
@@ -225,23 +232,29 @@ class _Results:
         if not self.scored.any():
             raise LookalikeError(
                 f"none of the {n} queries can be scored: for none does the gallery hold an item of "
-                f"its label (exclude: {self.protocol.exclude}). Do query and gallery write their "
+                f"its label (exclude: {self.settings.exclude}). Do query and gallery write their "
                 "labels in the same way?"
             )
 
 
 def _summary(results: _Results, score: str) -> dict[str, Any]:
     """Build the content of metrics.json."""
-    protocol, scored = results.protocol, results.scored
+    settings, scored = results.settings, results.scored
     values, optimistic, pessimistic = (
         {key: column[scored] for key, column in columns.items()}
         for columns in (results.values, results.optimistic, results.pessimistic)
     )
+
+    def over_queries(columns: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+        return {key: _over_queries(results.metrics[key][0], some) for key, some in columns.items()}
+
     undecided = np.any([optimistic[key] != pessimistic[key] for key in optimistic], axis=0)
     n_scored = int(scored.sum())
+    by_chance = chance(results.n_gallery[scored], results.n_relevant[scored], settings.k)
     return {
-        "metrics": {key: _over_queries(key, column) for key, column in values.items()},
-        "chance": chance(results.n_gallery[scored], results.n_relevant[scored], protocol.k),
+        "metrics": over_queries(values),
+        "chance": by_chance.values,
+        **({"chance_error": by_chance.errors} if by_chance.errors else {}),
         "ci95": _intervals(results, values),
         "n_queries": n_scored,
         "n_gallery": len(results.gallery.ids),
@@ -249,25 +262,25 @@ def _summary(results: _Results, score: str) -> dict[str, Any]:
         "n_queries_without_relevant": int((results.n_relevant == 0).sum()),
         "ties": {
             "share": int(undecided.sum()) / n_scored,
-            "optimistic": {key: _over_queries(key, some) for key, some in optimistic.items()},
-            "pessimistic": {key: _over_queries(key, some) for key, some in pessimistic.items()},
+            "optimistic": over_queries(optimistic),
+            "pessimistic": over_queries(pessimistic),
         },
         "score": score,
-        "settings": asdict(protocol),
+        "settings": asdict(settings),
     }
 
 
-def _over_queries(key: str, column: NDArray[np.float64]) -> float:
+def _over_queries(metric: Metric, column: NDArray[np.float64]) -> float:
     """The mean over queries, or the median. An exact sum: the order of queries cannot matter."""
-    if key == "median_rank":
+    if metric.over_queries == "median":
         return float(np.median(column))
     return math.fsum(column) / len(column)
 
 
 def _intervals(results: _Results, values: dict[str, NDArray[np.float64]]) -> dict[str, list[float]]:
     """Bootstrap over the scored queries, sorted by id: their order in the table cannot matter."""
-    protocol = results.protocol
-    if protocol.bootstrap == 0:
+    settings = results.settings
+    if settings.bootstrap == 0:
         return {}
     scored = np.flatnonzero(results.scored)
     queries = results.queries
@@ -275,10 +288,10 @@ def _intervals(results: _Results, values: dict[str, NDArray[np.float64]]) -> dic
     order = pc.array_sort_indices(ids).to_numpy()
     intervals = bootstrap_intervals(
         {key: column[order] for key, column in values.items()},
-        resamples=protocol.bootstrap,
-        seed=protocol.seed,
-        units=labels.take(order).to_pylist() if protocol.bootstrap_unit == "class" else None,
-        medians=("median_rank",),
+        resamples=settings.bootstrap,
+        seed=settings.seed,
+        units=labels.take(order).to_pylist() if settings.bootstrap_unit == "class" else None,
+        medians=results.medians,
     )
     return {key: list(interval) for key, interval in intervals.items()}
 
@@ -294,30 +307,11 @@ def _per_query_table(results: _Results) -> pa.Table:
         "first_rank": pa.array(results.first_rank, mask=results.n_relevant == 0),
     }
     for key, values in results.values.items():
-        if key != "median_rank":
+        if key not in results.medians:
             columns[key] = pa.array(values, mask=~results.scored)
     return pa.table(columns)
 
 
-def _rankings_table(results: _Results) -> pa.Table:
-    """The first max(k) places of every query, also of those that are skipped."""
-    query_ids, gallery_ids = as_texts(results.queries.ids), as_texts(results.gallery.ids)
-    tables = []
-    for start in range(0, len(results.places), _QUERIES_AT_ONCE):
-        rows = slice(start, start + _QUERIES_AT_ONCE)
-        query, place = np.nonzero(results.places[rows] >= 0)
-        at = query + start, place
-        columns = {
-            "query_id": query_ids.take(at[0]),
-            "rank": pa.array(place + 1),
-            "gallery_id": gallery_ids.take(results.places[at]),
-            "score": pa.array(results.scores[at]),
-            "relevant": pa.array(results.relevant[at]),
-        }
-        tables.append(pa.table(columns))
-    return pa.concat_tables(tables)
-
-
 def _shown(key: str, value: float) -> str:
     """Four decimals for shares, one for ranks."""
-    return f"{value:.1f}" if key in RANK_KEYS else f"{value:.4f}"
+    return f"{value:.1f}" if in_ranks(key) else f"{value:.4f}"

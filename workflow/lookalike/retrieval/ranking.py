@@ -32,7 +32,7 @@ from lookalike.retrieval.counting import (
     place,
     take,
 )
-from lookalike.retrieval.metrics import Ranks
+from lookalike.retrieval.ranks import Ranks
 from lookalike.retrieval.relevance import Relevance
 from lookalike.retrieval.scores import SCORES, Scorer, prepared
 from lookalike.retrieval.streams import Block, Gallery, Items, groups, whole_tiles

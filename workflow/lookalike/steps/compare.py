@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from lookalike.report.numbers import number
 from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, STATES, Run, run_name
+from lookalike.retrieval.metrics import is_headline
 from lookalike.storage.files import read_json, whole, write_parquet
 
 TEXT_COLUMNS = ("run", "recipe", "state")
@@ -70,7 +70,7 @@ def headline_table(table: pa.Table) -> str:
         default.0  untrained  0.846 [0.831, 0.862]    2.1 [1.9, 2.3]
         default.0  trained    0.958 [0.950, 0.966]    1.2 [1.1, 1.3]
     """
-    keys = [name for name in table.column_names if re.fullmatch(r"mAP@\d+|mean_rank", name)]
+    keys = [name for name in table.column_names if is_headline(name)]
     lines = [["run", "state", *keys]]
     for name, rows in groupby(table.to_pylist(), key=lambda row: row["run"]):
         by_state = {row["state"]: row for row in rows}
