@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,3 +257,48 @@ def test_paired_difference_of_means_is_the_interval_of_the_differences() -> None
 def test_runs_on_different_queries_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="3 and 4"):
         paired(np.ones(3), np.ones(4), 1000)
+
+
+def test_paired_columns_may_be_a_data_frame_or_any_numbers() -> None:
+    first, second = np.random.default_rng(0).integers(0, 9, (2, 40))
+    expected = paired_differences({"x": first.astype(float)}, {"x": second.astype(float)})["x"]
+    one, other = (pd.DataFrame({"x": column}) for column in (first, second))
+    assert paired_differences(one, other) == {"x": expected}
+    assert paired_differences({"x": first.tolist()}, {"x": second.tolist()}) == {"x": expected}
+    assert expected.value == pytest.approx(first.mean() - second.mean())
+    # The normal approximation of a mean of 40 paired differences.
+    error = np.std(first - second) / np.sqrt(40)
+    assert (expected.low, expected.high) == pytest.approx(
+        (expected.value - 1.96 * error, expected.value + 1.96 * error), abs=0.25 * error
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "units", "message"),
+    [
+        ({"x": [1, 2]}, {"y": [1, 2]}, None, r"not the same metrics: x, and y"),
+        ({}, {}, None, r"not the same metrics: none, and none"),
+        ({"x": [1, 2]}, {"x": [1, 2, 3]}, None, r"2 and 3 queries cannot be paired"),
+        ({"x": []}, {"x": []}, None, r"there are no queries to compare"),
+        ({"x": [1, np.nan]}, {"x": [1, 2]}, None, r"x: NaN or infinity; leave queries"),
+        ({"x": [1, 2]}, {"x": [1, np.inf]}, None, r"x: NaN or infinity"),
+        ({"x": [[1, 2]]}, {"x": [[1, 2]]}, None, r"x: one value a query is needed"),
+        (
+            {"x": [1, 2]},
+            {"x": [1, 2]},
+            ["a"],
+            r"units: the classes of 1 queries, where",
+        ),
+        (
+            pd.DataFrame({"x": [1, 2]}, index=["a", "b"]),
+            pd.DataFrame({"x": [1, 2]}, index=["b", "a"]),
+            None,
+            r"the rows of the two are not the same queries in the same order",
+        ),
+    ],
+)
+def test_what_cannot_be_paired_is_refused(
+    first: Any, second: Any, units: list[str] | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        paired_differences(first, second, units=units)

@@ -79,7 +79,7 @@ class Ranked:
     relevant: NDArray[np.bool_]
 
 
-class Scores(Protocol):
+class TileScorer(Protocol):
     """Makes scores of a tile of queries: `scores.Scorer`, or an accelerator's."""
 
     def tiles(self, gallery: torch.Tensor, n_items: int) -> Iterator[tuple[int, Any]]:
@@ -107,7 +107,7 @@ class Accelerator(Protocol):
     def height(self) -> int:
         """Queries in one product."""
 
-    def scorer(self, vectors: Float32s, height: int, score: str) -> Scores:
+    def scorer(self, vectors: Float32s, height: int, score: str) -> TileScorer:
         """See `lookalike.retrieval.scores.Scorer.of`."""
 
     def counts(self, marks: Marks, levels: Levels, n_gallery: int, depth: int) -> Counts:
@@ -166,7 +166,7 @@ class _Tile:
     """Queries whose scores are made by one product."""
 
     queries: Int64s
-    scorer: Scores
+    scorer: TileScorer
 
 
 def _rank_group(
@@ -183,7 +183,8 @@ def _rank_group(
     strips = 1 if accelerator else strips_for(len(tiles), torch.get_num_threads())
     searches = list(pool.map(_Search, tiles, repeat(relevance)))
     parts = [(search, strip) for search in searches for strip in range(strips)]
-    for block in gallery.blocks():
+    # Where nothing is relevant, in a search without labels, one pass is enough.
+    for block in gallery.blocks() if any(len(search.wanted) for search in searches) else ():
         list(each(lambda part, block=block: part[0].see(block, part[1], strips), parts))
     counts = list(
         pool.map(

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -66,43 +69,81 @@ def bootstrap_intervals(
 
 
 def paired_differences(
-    first: Mapping[str, Values],
-    second: Mapping[str, Values],
+    first: Mapping[str, ArrayLike] | pd.DataFrame,
+    second: Mapping[str, ArrayLike] | pd.DataFrame,
     *,
-    resamples: int,
-    seed: int,
+    resamples: int = 1000,
+    seed: int = 0,
     units: Sequence[str] | None = None,
     medians: Collection[str] = (),
 ) -> dict[str, Difference]:
-    """Paired bootstrap of each metric of `first` minus that of `second`, on the same queries.
+    """How far two runs differ: each metric of `first` minus that of `second`, on the same queries.
 
-    Both runs are resampled with the same draws, so what makes a query hard for both cancels out.
-    The arguments are those of `bootstrap_intervals`. There is no interval of fewer than
-    `FEWEST_UNITS` queries or classes, nor of 0 resamples.
+    The interval is that of a paired bootstrap: both runs are resampled with the same draws, so what
+    makes a query hard for both cancels out, and the difference is surer than either value. The
+    runs differ, for queries like these, where it excludes 0. (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993, chapter 13: percentile intervals.)
+
+    Args:
+        first: per metric its value for each query, numbers [Q], as in the columns of
+            per_query.parquet; a mapping, or a data frame of these columns alone.
+        second: the same metrics of the other run, for the same queries in the same order.
+        resamples: how often the queries are drawn again; 0 gives no intervals.
+        seed: equal seeds give equal intervals; the order of the queries counts.
+        units: the class of each of the Q queries, to draw whole classes with all their queries;
+            None draws single queries.
+        medians: metrics of which the median over queries is compared, not the mean.
+
+    Returns:
+        The difference for each metric, as float; its interval is None for fewer than
+        `FEWEST_UNITS` queries or classes.
 
     Raises:
-        ValueError: the two do not have the same number of queries.
+        ValueError: the two have not the same metrics, or not the same queries; there is none; a
+            value is not finite, as of a query that is not scored.
 
     """
-    sides = {("first", key): column for key, column in first.items()}
-    sides |= {("second", key): column for key, column in second.items()}
-    lengths = {len(column) for column in sides.values()}
-    if len(lengths) > 1:
-        counts = " and ".join(map(str, sorted(lengths)))
-        raise ValueError(f"{counts} queries cannot be paired")
+    columns = [_columns(side) for side in (first, second)]
+    if columns[0].keys() != columns[1].keys() or not columns[0]:
+        named = [", ".join(map(str, side)) or "none" for side in columns]
+        raise ValueError(f"not the same metrics: {named[0]}, and {named[1]}")
+    counts = {len(column) for side in columns for column in side.values()}
+    if len(counts) > 1:
+        raise ValueError(f"{' and '.join(map(str, sorted(counts)))} queries cannot be paired")
+    rows, other_rows = (getattr(side, "index", None) for side in (first, second))
+    if rows is not None and other_rows is not None and not rows.equals(other_rows):
+        raise ValueError("the rows of the two are not the same queries in the same order")
+    n_queries = counts.pop()
+    if n_queries == 0:
+        raise ValueError("there are no queries to compare")
+    if units is not None and len(units) != n_queries:
+        raise ValueError(f"units: the classes of {len(units)} queries, where there are {n_queries}")
+    one, other = columns
+    sides = {("first", key): column for key, column in one.items()}
+    sides |= {("second", key): column for key, column in other.items()}
     of_median = {(side, key) for side in ("first", "second") for key in medians}
     drawn: dict[tuple[str, str], Values] = {}
-    if resamples and _enough(first, units):
+    if resamples and _enough(one, units):
         drawn = _draws(sides, resamples, seed, units, of_median)
     differences = {}
-    for key in first:
+    for key in one:
         statistic = np.median if key in medians else np.mean
-        value = float(statistic(first[key]) - statistic(second[key]))
+        value = float(statistic(one[key]) - statistic(other[key]))
         low = high = None
         if drawn:
             low, high = percentile_interval(drawn["first", key] - drawn["second", key])
         differences[key] = Difference(value, low, high)
     return differences
+
+
+def _columns(side: Mapping[str, ArrayLike] | pd.DataFrame) -> dict[str, Values]:
+    columns = {str(key): np.asarray(column, np.float64) for key, column in side.items()}
+    for key, column in columns.items():
+        if column.ndim != 1:
+            raise ValueError(f"{key}: one value a query is needed, not an array {column.shape}")
+        if not np.isfinite(column).all():
+            raise ValueError(f"{key}: NaN or infinity; leave queries that are not scored out")
+    return columns
 
 
 def _enough(values: Mapping[str, Values], units: Sequence[str] | None) -> bool:
