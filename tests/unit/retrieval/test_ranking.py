@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from lookalike.errors import LookalikeError
-from lookalike.retrieval.ranking import distinct, rank
+from lookalike.retrieval.ranking import distinct_positions, rank
 from lookalike.retrieval.relevance import repeated, tie_order
 from lookalike.retrieval.scores import Scorer, normalised, score_matrix
 from lookalike.retrieval.streams import Items
@@ -356,7 +356,7 @@ def test_few_queries_with_many_relevant_items_keep_all_threads_busy(
 def test_distinct_is_numpys_unique(n_items: int, n_gallery: int) -> None:
     items = np.random.default_rng(0).integers(max(1, n_gallery), size=n_items).astype(np.int32)
     for found, expected in zip(
-        distinct(items, n_gallery), np.unique(items, return_inverse=True), strict=True
+        distinct_positions(items, n_gallery), np.unique(items, return_inverse=True), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.counting import Levels, Marks, Places
-from lookalike.retrieval.scores import padded, rising
+from lookalike.retrieval.scores import rising, with_zero_rows
 
 Float32s = NDArray[np.float32]
 Int32s = NDArray[np.int32]
@@ -60,7 +60,7 @@ class DeviceScorer:
             LookalikeError: the device lacks the float64 that distances need.
 
         """
-        rows = padded(vectors, height)
+        rows = with_zero_rows(vectors, height)
         if score != "euclidean":
             return cls(rows.to(device), score)
         if device.type == "mps":

@@ -20,14 +20,14 @@ from lookalike.retrieval.counting_gpu import accelerator_of
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import headline_keys, in_ranks, metrics_at, per_query_metrics
 from lookalike.retrieval.ranking import Ranked, rank
-from lookalike.retrieval.rankings import rankings_table
+from lookalike.retrieval.rankings_table import rankings_table
 from lookalike.retrieval.relevance import as_texts
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scores import SCORES
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import FEWEST_UNITS, bootstrap_intervals
 from lookalike.retrieval.streams import Items
-from lookalike.retrieval.tables import Source, two_tables
+from lookalike.retrieval.tables import TableSource, two_tables
 from lookalike.text import quoted, shown
 
 
@@ -41,8 +41,8 @@ class Evaluation:
 
 
 def evaluate(
-    queries: Source,
-    gallery: Source,
+    queries: TableSource,
+    gallery: TableSource,
     *,
     k: Sequence[int] = (1, 10, 50),
     no_relevant: str = "skip",
@@ -60,7 +60,7 @@ def evaluate(
     Args:
         queries: a parquet table by its path, a folder of such, or the columns themselves in a
             mapping or a data frame: `image_id` (unique), `label` (text or whole numbers) and
-            `embedding` (n lists of d numbers, or an array [n, d]); see `tables.Source`.
+            `embedding` (n lists of d numbers, or an array [n, d]); see `tables.TableSource`.
         gallery: what is searched, likewise. A file may be larger than memory.
         k: cut-offs, see `MetricsSettings`.
         no_relevant: `skip`, `zero` or `error`, see `MetricsSettings`.

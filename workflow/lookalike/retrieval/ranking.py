@@ -210,7 +210,7 @@ class _Search:
         self.n_gallery = relevance.n_gallery - np.diff(starts)
         if len(left_out):
             self.relevant, self.apart = _without(self.relevant, _marks(starts, left_out))
-        self.wanted, columns = distinct(self.relevant.item, relevance.n_gallery)
+        self.wanted, columns = distinct_positions(self.relevant.item, relevance.n_gallery)
         self.relevant = _marks(self.relevant.start, columns)
         self.score = np.empty(len(columns), np.float32)
 
@@ -333,7 +333,7 @@ def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
     return levels, level_item
 
 
-def distinct(items: Int32s, n_gallery: int) -> tuple[Int32s, Int64s]:
+def distinct_positions(items: Int32s, n_gallery: int) -> tuple[Int32s, Int64s]:
     """Some gallery positions each once, ascending, and where among these each of them is."""
     if len(items) < n_gallery // 16:
         return np.unique(items, return_inverse=True)

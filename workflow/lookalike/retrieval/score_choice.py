@@ -12,8 +12,8 @@ from lookalike.errors import LookalikeError
 from lookalike.retrieval.counting import lengths
 from lookalike.retrieval.rounding import REMEDY, lost_in_float32, sampled
 from lookalike.retrieval.scores import SCORES
-from lookalike.retrieval.streams import Items, require_finite
-from lookalike.retrieval.tables import Table
+from lookalike.retrieval.streams import Items, require_finite_lengths
+from lookalike.retrieval.tables import EmbeddingTable
 from lookalike.text import quoted, shown_path
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _NORM_TOLERANCE = 1e-3
 _LOST = 0.01
 
 
-def choose_score(queries: Table, gallery: Table, score: str | None) -> str:
+def choose_score(queries: EmbeddingTable, gallery: EmbeddingTable, score: str | None) -> str:
     """The score that orders the gallery; says so where embeddings are not fit for it.
 
     Args:
@@ -46,7 +46,7 @@ def choose_score(queries: Table, gallery: Table, score: str | None) -> str:
     return score
 
 
-def _stated_score(queries: Table, gallery: Table) -> str | None:
+def _stated_score(queries: EmbeddingTable, gallery: EmbeddingTable) -> str | None:
     """The score that both tables state, None where one does not; refuse tables of two models."""
     stated = [table.metadata() for table in (queries, gallery)]
     for key, meaning in (("model_digest", "model"), ("score", "score")):
@@ -110,7 +110,7 @@ def _lengths_of(items: Items) -> _Lengths:
     start = 0
     for vectors in items.vectors():
         found = lengths(vectors)
-        require_finite(found, items)
+        require_finite_lengths(found, items)
         norms[start : start + len(found)] = found
         start += len(found)
     other = np.flatnonzero(np.abs(norms - 1) > _NORM_TOLERANCE)
@@ -133,7 +133,7 @@ def _named(items: Items, rows: NDArray[np.int64]) -> str:
     return ", ".join(names) + (", ..." if len(rows) > 5 else "")
 
 
-def _warn_of_rounding(queries: Table, gallery: Table, score: str) -> None:
+def _warn_of_rounding(queries: EmbeddingTable, gallery: EmbeddingTable, score: str) -> None:
     """Say so where what tells embeddings apart is lost when they are taken as float32."""
     some_queries, some_items = (
         sampled(table.numbers(), len(table.ids), at_most)

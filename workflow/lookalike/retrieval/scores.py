@@ -44,14 +44,15 @@ class Scorer:
     @classmethod
     def of(cls, vectors: Float32s, height: int, score: str) -> Scorer:
         """Take n <= height queries, float32 [n, d], prepared for the score."""
-        rows = padded(vectors, height)
+        rows = with_zero_rows(vectors, height)
         return cls(rows.double() if score == "euclidean" else rows, score)
 
     def tiles(self, gallery: torch.Tensor, n_items: int) -> Iterator[tuple[int, Float32s]]:
         """Score gallery items, a tile at a time.
 
         Args:
-            gallery: float32 [m, d], prepared and `padded` to a multiple of GALLERY_TILE.
+            gallery: float32 [m, d], prepared, and filled up with zero rows to a multiple of
+                GALLERY_TILE.
             n_items: how many rows are items.
 
         Yields:
@@ -77,7 +78,9 @@ def score_matrix(queries: Float32s, gallery: Float32s, score: str) -> Float32s:
     if score not in SCORES:
         raise ValueError(f"score must be one of {SCORES}, not {score!r}")
     height = 64
-    items = padded(prepared(gallery, score), -(-len(gallery) // GALLERY_TILE) * GALLERY_TILE)
+    items = with_zero_rows(
+        prepared(gallery, score), -(-len(gallery) // GALLERY_TILE) * GALLERY_TILE
+    )
     scores = np.empty((len(queries), len(gallery)), np.float32)
     for first in range(0, len(queries), height):
         rows = scores[first : first + height]
@@ -101,7 +104,7 @@ def normalised(vectors: Float32s) -> Float32s:
     return out
 
 
-def padded(vectors: Float32s, height: int) -> torch.Tensor:
+def with_zero_rows(vectors: Float32s, height: int) -> torch.Tensor:
     """The rows, followed by zero rows up to `height`."""
     rows = torch.zeros(height, vectors.shape[1])
     rows[: len(vectors)] = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))

@@ -13,10 +13,16 @@ from lookalike.errors import LookalikeError
 from lookalike.jobs.torch_devices import choose_device
 from lookalike.retrieval.counting_gpu import accelerator_of
 from lookalike.retrieval.ranking import rank
-from lookalike.retrieval.rankings import rankings_table
+from lookalike.retrieval.rankings_table import rankings_table
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scores import SCORES
-from lookalike.retrieval.tables import Source, Table, open_table, require_one_width, require_rows
+from lookalike.retrieval.tables import (
+    EmbeddingTable,
+    TableSource,
+    open_table,
+    require_one_width,
+    require_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ class Neighbours:
 
 
 def search(
-    queries: Source,
-    gallery: Source,
+    queries: TableSource,
+    gallery: TableSource,
     depth: int,
     *,
     score: str | None = None,
@@ -59,7 +65,8 @@ def search(
 
     Args:
         queries: float32 [n, d] (other numbers are taken as float32), or a parquet table by its
-            path, or columns `embedding` and, if there are names, `image_id`; see `tables.Source`.
+            path, or columns `embedding` and, if there are names, `image_id`: see
+            `tables.TableSource`.
         gallery: float32 [N, d], or a table, N >= 1. A file or a `numpy.memmap` may be larger than
             memory.
         depth: how many neighbours, from 1; where the gallery has fewer items, all of them.
@@ -100,7 +107,7 @@ def search(
     return Neighbours(indices, scores, asked.ids, searched.ids)
 
 
-def _without_labels(source: Source, name: str) -> Table:
+def _without_labels(source: TableSource, name: str) -> EmbeddingTable:
     """A table in which nothing is relevant to anything: no label of one side is on the other."""
     table, _ = open_table(source, name, ())
     return replace(table, labels=pa.repeat(pa.scalar(name, pa.string()), len(table.ids)))

@@ -46,7 +46,7 @@ class Items(Names):
         return cls(ids, labels, keys, lambda: [vectors])
 
 
-def require_finite(norms: NDArray[np.float64], items: Items) -> None:
+def require_finite_lengths(norms: NDArray[np.float64], items: Items) -> None:
     """Raise a LookalikeError that names the images with NaN or infinity, if these have any.
 
     Args:
@@ -75,7 +75,7 @@ def groups(
     # As they come, joined, and in tiles, where `euclidean` needs twice the precision.
     copies = 4 if score == "euclidean" else 3
     for first, vectors in _arrays(queries):
-        require_finite(lengths(vectors), queries)
+        require_finite_lengths(lengths(vectors), queries)
         fixed = vectors.shape[1] * 4 * copies + depth * 24
         costs = fixed + _BYTES_PER_RELEVANT * apart[done : first + len(vectors)]
         # Where a group ends, counted from the first query that is in none yet.
@@ -148,7 +148,7 @@ class Gallery:
         def prepare(start: int) -> None:
             rows = slice(start, start + 4 * GALLERY_TILE)
             norms = lengths(vectors[rows])
-            require_finite(norms, self.items)
+            require_finite_lengths(norms, self.items)
             if self.score == "cosine":
                 divide(vectors[rows], norms, ready.numpy()[: len(vectors)][rows])
             else:

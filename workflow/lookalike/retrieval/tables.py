@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 32_768
 
-Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | pa.Table | NDArray[Any]"
+TableSource: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | pa.Table | NDArray[Any]"
 """A table of embeddings: the path of a parquet file or of a folder of such; its columns in a
 mapping, a data frame or an Arrow table; or the embeddings alone, an array [n, d] of numbers.
 
@@ -43,7 +43,7 @@ Folders: TypeAlias = "tuple[Path | None, Path | None]"
 
 
 @dataclass(frozen=True)
-class Table(Items):
+class EmbeddingTable(Items):
     """Items that may have been read from a file.
 
     Attributes:
@@ -61,8 +61,11 @@ class Table(Items):
 
 
 def two_tables(
-    queries: Source, gallery: Source, exclude: str = "none", folders: Folders = (None, None)
-) -> tuple[Table, Table]:
+    queries: TableSource,
+    gallery: TableSource,
+    exclude: str = "none",
+    folders: Folders = (None, None),
+) -> tuple[EmbeddingTable, EmbeddingTable]:
     """Open the queries and the gallery of an evaluation.
 
     Args:
@@ -91,16 +94,16 @@ def two_tables(
 
 
 def _evaluated(
-    source: Source, name: str, columns: Sequence[str], exclude: str, folder: Path | None
-) -> Table:
+    source: TableSource, name: str, columns: Sequence[str], exclude: str, folder: Path | None
+) -> EmbeddingTable:
     table, names = open_table(source, name, columns)
     require_rows(table, "evaluate")
     return replace(table, labels=names["label"], keys=_exclusion_keys(names, exclude, folder))
 
 
 def open_table(
-    source: Source, name: str, columns: Sequence[str]
-) -> tuple[Table, dict[str, pa.StringArray]]:
+    source: TableSource, name: str, columns: Sequence[str]
+) -> tuple[EmbeddingTable, dict[str, pa.StringArray]]:
     """Open a table: its names are read and checked, its embeddings are read when needed.
 
     Args:
@@ -134,8 +137,8 @@ def open_table(
     return table, names
 
 
-def _table_of_file(path: Path, ids: pa.StringArray) -> Table:
-    return Table(
+def _table_of_file(path: Path, ids: pa.StringArray) -> EmbeddingTable:
+    return EmbeddingTable(
         ids=ids,
         labels=pa.nulls(len(ids), pa.string()),
         vectors=lambda: read_vectors(path),
@@ -147,7 +150,7 @@ def _table_of_file(path: Path, ids: pa.StringArray) -> Table:
     )
 
 
-def _table_in_memory(name: str, ids: pa.StringArray, numbers: NDArray[Any]) -> Table:
+def _table_in_memory(name: str, ids: pa.StringArray, numbers: NDArray[Any]) -> EmbeddingTable:
     def pieces() -> Iterator[NDArray[Any]]:
         # A memory map is then read as it is used.
         yield from (
@@ -159,7 +162,7 @@ def _table_in_memory(name: str, ids: pa.StringArray, numbers: NDArray[Any]) -> T
             with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is refused
                 yield piece.astype(np.float32, copy=False)
 
-    return Table(
+    return EmbeddingTable(
         ids=ids,
         labels=pa.nulls(len(ids), pa.string()),
         vectors=vectors,
@@ -226,7 +229,7 @@ def _matrix(name: Path, values: Any) -> NDArray[Any]:
     return array
 
 
-def require_rows(table: Table, purpose: str) -> None:
+def require_rows(table: EmbeddingTable, purpose: str) -> None:
     """Raise a LookalikeError where there is no row."""
     if len(table.ids) == 0:
         raise LookalikeError(
@@ -234,7 +237,7 @@ def require_rows(table: Table, purpose: str) -> None:
         )
 
 
-def require_one_width(queries: Table, gallery: Table) -> None:
+def require_one_width(queries: EmbeddingTable, gallery: EmbeddingTable) -> None:
     """Raise a LookalikeError where the embeddings have not as many values; both have rows."""
     widths = [next(iter(side.vectors())).shape[1] for side in (queries, gallery)]
     if widths[0] != widths[1]:
