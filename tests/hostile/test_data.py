@@ -173,7 +173,7 @@ def test_what_is_no_plain_file(thing: Any, rows: dict[str, Any]) -> None:
 def look_as_nobody(folder: Path) -> None:
     if os.geteuid() == 0:
         os.setuid(65534)
-    found = scan(["t0.png"], folder, cache=None, threads=1)[0]["t0.png"]
+    found = scan(["t0.png"], folder, cache=None, threads=1)["t0.png"]
     assert found.status == "unreadable"
     assert "Permission denied" in (found.detail or "")
 

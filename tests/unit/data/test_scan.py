@@ -17,8 +17,9 @@ from PIL import Image
 from lookalike.data import scan as scanning
 from lookalike.data import scan_memory
 from lookalike.data.near_duplicates import appearance_of
-from lookalike.data.scan import Counters, Scanned, scan
+from lookalike.data.scan import Scanned
 from lookalike.images.decoding import open_rgb
+from support.scan_counts import Counters, scan
 
 LONG_AGO = 1_600_000_000_000_000_000
 

@@ -20,9 +20,9 @@ from PIL import Image
 from lookalike.data import scan as scanning
 from lookalike.data import scan_memory
 from lookalike.data.layout import SPLITS, DataSettings
-from lookalike.data.scan import scan
 from lookalike.steps.manifest import write_manifest
 from lookalike.storage import files
+from scan_counts import scan
 
 LONG_AGO = 1_600_000_000
 DAY = 24 * 60 * 60

@@ -11,7 +11,6 @@ import stat
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -48,23 +47,9 @@ class Scanned(NamedTuple):
     appearance: bytes | None = None
 
 
-@dataclass(frozen=True)
-class Counters:
-    """Work of one scan.
-
-    files: distinct names; hashed: files read; decoded: distinct contents decoded; from_cache: files
-    known without either.
-    """
-
-    files: int
-    hashed: int
-    decoded: int
-    from_cache: int
-
-
 def scan(
     names: Iterable[str], root: Path, *, cache: Path | None, threads: int
-) -> tuple[dict[str, Scanned], Counters]:
+) -> dict[str, Scanned]:
     """Look at every file `root / name` (a repeated name once) and return what is known of each.
 
     cache: the cache folder; None scans without memory. The result depends on the files alone, not
@@ -89,24 +74,18 @@ def scan(
         {name: result.stamp for name, result in results.items() if result.stamp is not None},
         worker.decoded,
     )
-    counters = Counters(
-        files=len(results),
-        hashed=sum(result.hashed for result in results.values()),
-        decoded=len(worker.decoded),
-        from_cache=sum(
+    log.info(
+        "scanned %d files: %d read and hashed, %d decoded, %d known from the cache",
+        len(results),
+        sum(result.hashed for result in results.values()),
+        len(worker.decoded),
+        sum(
             result.stamp is not None and not result.hashed and result.stamp.sha256 in memory.images
             for result in results.values()
         ),
     )
-    log.info(
-        "scanned %d files: %d read and hashed, %d decoded, %d known from the cache",
-        counters.files,
-        counters.hashed,
-        counters.decoded,
-        counters.from_cache,
-    )
     known = {**memory.images, **worker.decoded}
-    return {name: _scanned(result, known) for name, result in results.items()}, counters
+    return {name: _scanned(result, known) for name, result in results.items()}
 
 
 class _Examined(NamedTuple):

@@ -83,7 +83,7 @@ def build_manifest(
     folders = {split: data.folder(split) for split in SPLITS}
     entries, unlisted = _read_entries(data, folders, folders_apart(*apart))
     inside = {split: data.folder_name(split) for split in SPLITS}
-    scanned, _ = scan(
+    scanned = scan(
         (
             f"{inside[split]}/{entry.name}"
             for split in SPLITS
