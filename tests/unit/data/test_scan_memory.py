@@ -22,7 +22,7 @@ from lookalike.data import scan_memory
 from lookalike.data.layout import SPLITS, DataSettings
 from lookalike.steps.manifest import write_manifest
 from lookalike.storage import files
-from scan_counts import scan
+from support.scan_counts import scan
 
 LONG_AGO = 1_600_000_000
 DAY = 24 * 60 * 60

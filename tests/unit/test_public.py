@@ -22,9 +22,9 @@ import lookalike
 from lookalike import LookalikeError, evaluate
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
-from ranked import normal
+from support.ranked import normal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "config" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 HEAVY = {"numpy", "pandas", "pyarrow", "torch", "PIL", "numba", "scipy", "jinja2"}
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import brute_force
 from lookalike import LookalikeError, search
 from lookalike.embedding.tables import write_embeddings
 from lookalike.retrieval.counting_gpu import OnDevice
 from lookalike.retrieval.search import Neighbours
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
-from ranked import normal
+from support import brute_force
+from support.ranked import normal
 
 
 def save(path: Path, vectors: NDArray[Any], name: str, **metadata: str) -> Path:

@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import ndcg_score
 
-import metrics_page
 from lookalike.report.differences import judge
 from lookalike.report.glossary import explain
 from lookalike.report.numbers import number
@@ -21,7 +20,8 @@ from lookalike.retrieval import metrics, ranks
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import METRICS, metric_keys, metric_of, per_query_metrics
 from lookalike.retrieval.ranks import Ranks, Values
-from report_folder import make_folder
+from support import metrics_page
+from support.report_folder import make_folder
 
 KS = [1, 5, 10]
 
@@ -44,7 +44,7 @@ def test_every_metric_has_a_small_example(metric: Metric) -> None:
 
 def test_the_tables_of_the_docs_are_those_of_the_records() -> None:
     text = metrics_page.PAGE.read_text(encoding="utf-8")
-    assert metrics_page.page(text) == text, "run: PYTHONPATH=tests python tests/metrics_page.py"
+    assert metrics_page.page(text) == text, "run: PYTHONPATH=tests python tests/support/metrics_page.py"
 
 
 @pytest.mark.parametrize("k", [1, 10, 2**53])

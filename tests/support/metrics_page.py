@@ -1,6 +1,6 @@
 """The tables of docs/metrics.md that are made from the metrics' records.
 
-`python tests/metrics_page.py` writes them anew.
+`python tests/support/metrics_page.py` writes them anew.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lookalike.retrieval import metrics
 
-PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def metrics_table() -> str:
@@ -38,7 +38,7 @@ TABLES: dict[str, Callable[[], str]] = {"metrics": metrics_table, "chance": chan
 def page(text: str) -> str:
     """The page with its tables made anew; each stands between two comments."""
     for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: made by tests/metrics_page.py -->\n", f"\n<!-- {name}: end -->"
+        begin, end = f"<!-- {name}: made by tests/support/metrics_page.py -->\n", f"\n<!-- {name}: end -->"
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         text, times = re.subn(pattern, lambda _: begin + table() + end, text, flags=re.DOTALL)  # noqa: B023 - called at once
         assert times == 1, name
