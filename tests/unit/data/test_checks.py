@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from lookalike.data.checks import require_scorable, require_trainable
 from lookalike.data.manifest_table import SCHEMA
@@ -21,7 +19,6 @@ from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.training.sampling import epoch_batches, hold_out_classes
-from support.snakemake_runs import snakemake, write_settings
 
 BALANCED = {"name": "balanced", "classes": 4, "images_per_class": 3}
 SHUFFLED = {"name": "shuffled", "size": 8}
@@ -130,35 +127,3 @@ def test_messages_name_what_is_lacking_and_the_remedy() -> None:
         LookalikeError, match=r"recipe mine: .* 7 of 8 classes have but one: 1, 2, 3"
     ):
         require_trainable(report, "mine", BALANCED)
-
-
-def test_nothing_is_decoded_or_trained_where_nothing_can_come_of_it(tmp_path: Path) -> None:
-    labels = {
-        "train": {f"t{number}.png": number // 3 for number in range(6)},
-        "test": {f"q{number}.png": number for number in range(4)},
-    }
-    rng = np.random.default_rng(0)
-    for split, folder in (("train", "train"), ("test", "query_images")):
-        (tmp_path / "data" / folder).mkdir(parents=True)
-        for name in labels[split]:
-            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / folder / name)
-
-    def refusal(**changes: Any) -> str:
-        for split in labels:
-            (tmp_path / f"data/{split}_image_info.json").write_text(json.dumps(labels[split]))
-        write_settings(tmp_path, {"data": {"gallery": "query_images"}, **changes})
-        run = snakemake(tmp_path)
-        assert run.status == 1
-        assert "Traceback" not in run.output
-        assert not (tmp_path / "results" / "pixels").exists()
-        assert not (tmp_path / "results" / "default.0").exists()
-        return run.output
-
-    assert "none of the 4 queries has an image of its class" in refusal()
-    # Changed settings are looked at anew, though the manifest is as it was.
-    labels["test"]["q0.png"] = labels["test"]["q1.png"]
-    said = refusal(metrics={"no_relevant": "error"})
-    assert "2 of 4 queries have not an image of its class" in said
-    labels["train"] = {f"t{number}.png": max(number - 1, 0) for number in range(6)}
-    assert "balanced batches need two training classes" in refusal()

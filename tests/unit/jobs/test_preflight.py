@@ -19,7 +19,7 @@ from lookalike.jobs.preflight import (
     require_room,
     require_writable,
 )
-from lookalike.storage.files import HALF_WRITTEN, remove_half_written, whole
+from lookalike.storage.files import whole
 from support import processes
 
 
@@ -159,22 +159,6 @@ def test_room_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
     said = str(caught.value)
     for part in (f"{tmp_path}/not/there", "10 pictures", "GB left", "eat less", "cache=..."):
         assert part in said
-
-
-def test_only_what_was_half_written_goes(tmp_path: Path) -> None:
-    deep = tmp_path / "run"
-    with pytest.raises(RuntimeError), whole(deep / "result.json") as beside:
-        shutil.copy(beside, left := beside.with_name(f"{beside.name}.x{HALF_WRITTEN}"))
-        raise RuntimeError
-    others = [deep / "result.json", deep / ".result.json.seal", deep / ".holiday.mkv.part"]
-    for path in others:
-        path.touch()
-    remove_half_written([deep], older_than=time.time() - 60)
-    assert left.exists()
-    remove_half_written([tmp_path], older_than=time.time() + 1)
-    assert left.exists()  # not below: there, another run may be at work
-    remove_half_written([deep], older_than=time.time() + 1)
-    assert sorted(deep.iterdir()) == sorted(others)
 
 
 def test_a_file_system_without_locks_stops_nobody(
