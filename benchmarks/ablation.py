@@ -29,11 +29,12 @@ from lookalike.config import image_settings, merge, read_yaml, resolve
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings, load_pixels
-from lookalike.models.table import build_model, score_of
+from lookalike.models.building import build_model
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.loop import TrainingData, train
 from lookalike.training.optimization import fabric_precision
+from lookalike.training.recipe import Recipe
 from lookalike.training.sampling import hold_out_classes
 from lookalike.training.validation import leave_one_out_map
 
@@ -114,15 +115,16 @@ def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[
     logging.disable(logging.INFO)
     base, change = VARIANTS[name]
     layer = {"recipes": {"default": {"epochs": epochs}, "seed": {"epochs": epochs}}}
-    recipe = resolve([layer], read_yaml(SCHEMA))["recipes"][base]
-    recipe = resolve(
-        [{"recipes": {"variant": merge(recipe, change | {"epochs": epochs})}}], read_yaml(SCHEMA)
+    settings = resolve([layer], read_yaml(SCHEMA))["recipes"][base]
+    settings = resolve(
+        [{"recipes": {"variant": merge(settings, change | {"epochs": epochs})}}], read_yaml(SCHEMA)
     )["recipes"]["variant"]
-    recipe["validation"]["classes"] = 0.0
+    settings["validation"]["classes"] = 0.0
+    recipe = Recipe.from_dict(settings)
     data = training_images(folder, size)
     seen, unseen = hold_out_classes(data.labels, HELD_OUT.get(folder.name, 0.25), seed)
     torch.manual_seed(seed)
-    model = build_model(recipe["model"], size)
+    model = build_model(recipe.model, size)
     started = time.monotonic()
     problem = ""
     if change.get("epochs", epochs):
@@ -130,14 +132,14 @@ def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 kept = Checkpoint(Path(scratch), "run")
-                fabric = fabric_for(CPU, fabric_precision(recipe))
+                fabric = fabric_for(CPU, fabric_precision(recipe.precision))
                 train(model, part, recipe, seed, fabric, kept)
             except LookalikeError as error:
                 problem = str(error)
     vectors = embed_pixels(model, data.pixels[unseen], data.image)
     score = None
     if np.isfinite(vectors).all():
-        score = leave_one_out_map(vectors, data.labels[unseen], score_of(recipe["model"]), 10)
+        score = leave_one_out_map(vectors, data.labels[unseen], recipe.model.score, 10)
     return {
         "data": folder.name,
         "variant": name,

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,15 +25,16 @@ from lookalike.embedding.tables import write_embeddings
 from lookalike.images.normalisation import normalise
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.torch_devices import choose_device, repeatable
-from lookalike.models.table import build_model
+from lookalike.models.building import build_model
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
 from lookalike.storage.files import write_json
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.loop import TrainingData, train
-from lookalike.training.losses import build_loss
+from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import build_optimizer, fabric_precision
+from lookalike.training.recipe import Recipe
 from timing import Figure, Result, as_dict, machine, show
 
 HERE = Path(__file__).resolve().parent
@@ -59,17 +59,21 @@ FULL = Sizes(224, 128, 40, 10_000, 1_000_000, 256, 400)
 SMALL = Sizes(32, 32, 2, 300, 3_000, 32, 60)
 
 
-def original(sizes: Sizes) -> tuple[dict[str, Any], ImageSettings]:
+def original(sizes: Sizes) -> tuple[Recipe, ImageSettings]:
     """The original recipe, for one epoch, and its images at the size measured."""
     recipes = yaml.safe_load((HERE.parent / "config.yaml").read_text())["recipes"]
     recipe = recipes["seed"] | {"epochs": 1, "batch": {"name": "shuffled", "size": sizes.batch}}
-    return recipe, ImageSettings(sizes.side, "squash", "white", *MEAN_STD, "fast")
+    return Recipe.from_dict(recipe), ImageSettings(sizes.side, "squash", "white", *MEAN_STD, "fast")
 
 
-def network(recipe: dict[str, Any], image: ImageSettings) -> nn.Module:
+def network(recipe: Recipe, image: ImageSettings) -> nn.Module:
     torch.manual_seed(0)
-    made = build_model(recipe["model"], image.size)
+    made = build_model(recipe.model, image.size)
     return made.to(memory_format=torch.channels_last)
+
+
+def loss_by(recipe: Recipe) -> nn.Module:
+    return build_loss(recipe.loss, CLASSES, recipe.model.embedding_dim)
 
 
 def waited(device: torch.device, work: Callable[[], object], repeats: int = 3) -> float:
@@ -120,7 +124,7 @@ def training(device: torch.device, sizes: Sizes, folder: Path) -> list[Result | 
     n = sizes.batch * sizes.batches
     pixels = noise(n, sizes.side)
     data = TrainingData(pixels, np.arange(n) // 4, image)
-    fabric = fabric_for(device, fabric_precision(recipe))
+    fabric = fabric_for(device, fabric_precision(recipe.precision))
     runs = 0
 
     def ours() -> None:
@@ -129,7 +133,7 @@ def training(device: torch.device, sizes: Sizes, folder: Path) -> list[Result | 
         train(network(recipe, image), data, recipe, 0, fabric, Checkpoint(folder, f"run{runs}"))
 
     model = network(recipe, image).to(device)
-    optimizer, loss_of = build_optimizer(model, recipe["optimizer"]), build_loss(recipe["loss"])
+    optimizer, loss_of = build_optimizer(model, recipe.optimizer), loss_by(recipe)
     ready = normalise(torch.from_numpy(pixels[: sizes.batch]).to(device), image)
     ready = ready.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(sizes.batch, device=device) // 4
@@ -153,7 +157,7 @@ def largest_batch(device: torch.device, sizes: Sizes) -> list[Result | Figure]:
     """The largest power of two of images whose step fits into the device's memory."""
     recipe, image = original(sizes)
     model, fits = network(recipe, image).to(device), 0
-    loss_of = build_loss(recipe["loss"])
+    loss_of = loss_by(recipe)
     batch = sizes.batch
     while batch <= (2**14 if device.type == "cuda" else 2 * sizes.batch):
         try:

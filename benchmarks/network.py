@@ -24,16 +24,18 @@ from lookalike.embedding.forward import embed_batches
 from lookalike.images.normalisation import scale, standardise
 from lookalike.images.pixel_store import decoded, training_pixels
 from lookalike.images.resizing import ImageSettings
+from lookalike.models.building import build_model
 from lookalike.models.files import save_model
-from lookalike.models.table import build_model
+from lookalike.models.settings import ModelSettings
 from lookalike.steps.embed import EmbedSettings, embed_split
 from lookalike.storage.files import write_parquet
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.loop import TrainingData, train
-from lookalike.training.losses import build_loss
+from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import build_optimizer, fabric_precision
+from lookalike.training.recipe import Recipe
 from lookalike.training.sampling import epoch_batches
 from support.drawings import draw
 from timing import Figure, Result, alternately
@@ -47,7 +49,7 @@ PER_CLASS = 4
 
 
 def recipe_of(name: str, **changes: Any) -> tuple[dict[str, Any], ImageSettings]:
-    """A recipe of one epoch without validation, and its image settings."""
+    """Settings of a recipe of one epoch without validation, and its image settings."""
     changes |= {"epochs": 1, "validation": {"classes": 0.0}}
     settings = resolve([{"recipes": {name: changes}}], read_yaml(CONFIG))
     image = settings["image"] | settings["recipes"][name]["image"]
@@ -89,7 +91,8 @@ def write_model(folder: Path, size: int | None = None) -> tuple[torch.nn.Module,
     """The seed recipe's network before its first step, saved in `folder`."""
     recipe, image = recipe_of("seed", **({"image": {"size": size}} if size else {}))
     torch.manual_seed(0)
-    model = build_model(recipe["model"], image.size).to(memory_format=torch.channels_last)
+    model = build_model(ModelSettings.from_dict(recipe["model"]), image.size)
+    model = model.to(memory_format=torch.channels_last)
     weights, description = folder / "model.safetensors", folder / "model.json"
     kinds = {"settings": recipe["model"], "image": image.to_dict()}
     save_model(model, weights, description, **kinds, facts={})
@@ -137,14 +140,16 @@ def embedding(folder: Path, n_images: int) -> list[Result]:
 def training(folder: Path, size: int, n_images: int) -> list[Result]:
     """A training epoch from the pixel store, against the same steps on one batch in memory."""
     folder = folder / f"train-{size}"
-    recipe, image = recipe_of("default", image={"size": size})
+    settings, image = recipe_of("default", image={"size": size})
+    recipe = Recipe.from_dict(settings)
     data = training_data(folder, image, n_images)
-    batches = epoch_batches(data.labels, recipe["batch"], 0, 1)
+    batches = epoch_batches(data.labels, recipe.batch, 0, 1)
     keep_freed_memory()
-    model = build_model(recipe["model"], size).to(memory_format=torch.channels_last)
-    optimizer, loss_of = build_optimizer(model, recipe["optimizer"]), build_loss(recipe["loss"])
-    transform = build_augmentation(recipe["augment"], size)
-    half = fabric_precision(recipe) == "bf16-mixed"
+    model = build_model(recipe.model, size).to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(model, recipe.optimizer)
+    loss_of = build_loss(recipe.loss, int(data.labels.max()) + 1, recipe.model.embedding_dim)
+    transform = build_augmentation(recipe.augment, size)
+    half = fabric_precision(recipe.precision) == "bf16-mixed"
     pixels = torch.from_numpy(data.pixels[batches[0]])
     labels = torch.from_numpy(data.labels[batches[0]])
 
@@ -182,12 +187,12 @@ def training_data(folder: Path, image: ImageSettings, n_images: int) -> Training
     return TrainingData(pixels, labels, image)
 
 
-def train_once(folder: Path, data: TrainingData, recipe: dict[str, Any]) -> None:
+def train_once(folder: Path, data: TrainingData, recipe: Recipe) -> None:
     """Train a fresh network by a recipe, and keep nothing of it."""
     torch.manual_seed(0)
     checkpoint = Checkpoint(folder / "training", "run")
-    fabric = fabric_for(CPU, fabric_precision(recipe))
-    train(build_model(recipe["model"], data.image.size), data, recipe, 0, fabric, checkpoint)
+    fabric = fabric_for(CPU, fabric_precision(recipe.precision))
+    train(build_model(recipe.model, data.image.size), data, recipe, 0, fabric, checkpoint)
     checkpoint.path.unlink()
 
 
@@ -231,7 +236,8 @@ def embedding_peak(folder: Path, n_images: int, size: int) -> float:
 
 def training_peak(folder: Path, n_images: int, size: int) -> float:
     folder = folder / f"peak-train-{n_images}"
-    recipe, image = recipe_of("default", image={"size": size})
+    settings, image = recipe_of("default", image={"size": size})
+    recipe = Recipe.from_dict(settings)
     keep_freed_memory()
 
     def work() -> None:

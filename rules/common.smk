@@ -12,7 +12,6 @@ from lookalike.data.checks import require_scorable, require_trainable
 from lookalike.provenance import code_digest, software
 from lookalike.config import (
     image_settings,
-    nearest,
     read_yaml,
     recipe_and_seed,
     resolve,
@@ -28,6 +27,7 @@ from lookalike.data.layout import (
 from lookalike.jobs.devices import gpu_count
 from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
+from lookalike.text import did_you_mean
 from lookalike.storage.files import read_json
 from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
 from lookalike.report.runs import (
@@ -134,7 +134,7 @@ def images_of(digest):
         if digest not in IMAGES_BY_DIGEST:
             raise LookalikeError(
                 f"no recipe has the image settings {digest}"
-                f"{nearest(digest, IMAGES_BY_DIGEST)}; a plain run makes what is needed"
+                f"{did_you_mean(digest, IMAGES_BY_DIGEST)}; a plain run makes what is needed"
             )
         return IMAGES_BY_DIGEST[digest]
 

@@ -38,7 +38,10 @@ TABLES: dict[str, Callable[[], str]] = {"metrics": metrics_table, "chance": chan
 def page(text: str) -> str:
     """The page with its tables made anew; each stands between two comments."""
     for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: made by tests/support/metrics_page.py -->\n", f"\n<!-- {name}: end -->"
+        begin, end = (
+            f"<!-- {name}: made by tests/support/metrics_page.py -->\n",
+            f"\n<!-- {name}: end -->",
+        )
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         text, times = re.subn(pattern, lambda _: begin + table() + end, text, flags=re.DOTALL)  # noqa: B023 - called at once
         assert times == 1, name

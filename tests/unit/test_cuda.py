@@ -21,16 +21,18 @@ from lookalike.embedding.forward import embed_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
 from lookalike.jobs.torch_devices import choose_device, repeatable
+from lookalike.models.building import build_model
 from lookalike.models.cnn4 import ImageSimilarityModel
-from lookalike.models.table import build_model
+from lookalike.models.settings import ModelSettings
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
-from lookalike.training.health import Watch
+from lookalike.training.health import TrainingHealth
 from lookalike.training.loop import TrainingData, train
 from lookalike.training.optimization import fabric_precision
+from lookalike.training.recipe import Recipe
 from support.devices import DEVICES, GPU
 from support.project import ROOT
 
@@ -42,6 +44,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "triplet": {"margin": 0.3, "mining": "all"},
     "multi_similarity": {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
     "ntxent": {"temperature": 0.1},
+    "proxy_anchor": {"margin": 0.1, "alpha": 32.0, "proxy_lr": 0.1},
 }
 # Of an embedding's length: how far that of another device may be from it (docs/performance.md).
 TOLERANCE = 1e-4
@@ -68,10 +71,11 @@ def noisy(classes: int = 12, each: int = 3) -> TrainingData:
 
 def trained(folder: Path, settings: dict[str, Any], device: str) -> dict[str, torch.Tensor]:
     repeatable()
-    fabric = fabric_for(choose_device(device), fabric_precision(settings))
+    made = Recipe.from_dict(settings)
+    fabric = fabric_for(choose_device(device), fabric_precision(made.precision))
     torch.manual_seed(0)
-    model = build_model(settings["model"], IMAGE.size)
-    train(model, noisy(), settings, 0, fabric, Checkpoint(folder, "run"))
+    model = build_model(made.model, IMAGE.size)
+    train(model, noisy(), made, 0, fabric, Checkpoint(folder, "run"))
     return model.state_dict()
 
 
@@ -99,15 +103,15 @@ def test_a_training_stopped_twice_ends_the_same(
     class KilledError(Exception):
         pass
 
-    save, see, steps = Checkpoint.save, Watch.see, 0
+    save, record, steps = Checkpoint.save, TrainingHealth.record_step, 0
 
     def save_then_end(self: Checkpoint, *state: Any) -> None:
         save(self, *state)
         raise KilledError
 
-    def see_then_stop(self: Watch, *noted: Any) -> None:
+    def record_then_stop(self: TrainingHealth, *noted: Any) -> None:
         nonlocal steps
-        see(self, *noted)
+        record(self, *noted)
         steps += 1
         if steps == 3:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -117,15 +121,16 @@ def test_a_training_stopped_twice_ends_the_same(
         killed.setattr(Checkpoint, "save", save_then_end)
         trained(tmp_path / "parts", recipe(), device)
     with monkeypatch.context() as stopped, pytest.raises(Interrupted):
-        stopped.setattr(Watch, "see", see_then_stop)
+        stopped.setattr(TrainingHealth, "record_step", record_then_stop)
         trained(tmp_path / "parts", recipe(), device)
     assert same(whole, trained(tmp_path / "parts", recipe(), device))
 
 
 def network(size: int, **changes: bool) -> tuple[ImageSimilarityModel, ImageSettings]:
     torch.manual_seed(0)
-    settings = DEFAULT["model"] | changes
-    return build_model(settings, size), ImageSettings(size, "squash", "white", *MEAN_STD, "fast")
+    model = build_model(ModelSettings.from_dict(DEFAULT["model"] | changes), size)
+    assert isinstance(model, ImageSimilarityModel)
+    return model, ImageSettings(size, "squash", "white", *MEAN_STD, "fast")
 
 
 def pixels(n: int, size: int, seed: int = 0) -> np.ndarray:

@@ -6,11 +6,10 @@ Imports no torch: the Snakefile is parsed anew by every job on a cluster.
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ from jsonschema.protocols import Validator
 from yaml.constructor import ConstructorError
 
 from lookalike.errors import LookalikeError
-from lookalike.text import shown
+from lookalike.text import did_you_mean, shown
+from lookalike.training.losses.table import LOSSES
 
 Settings = dict[str, Any]
 
 _LARGEST_SEED = 2147483647  # as in the schema
-COSINE_LOSSES = ("multi_similarity", "ntxent")
-"""Losses that know directions alone: their constants have no meaning for distances."""
 
 # libyaml's parser, where it was built in: ten times as fast, and each start reads three files.
 _FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -191,7 +189,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
     if not mistakes:
         mistakes = [
-            f"runs: no recipe is named {run!r}{nearest(run, settings['recipes'])}"
+            f"runs: no recipe is named {run!r}{did_you_mean(run, settings['recipes'])}"
             for run in settings["runs"]
             if run not in settings["recipes"]
         ]
@@ -202,12 +200,14 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             if not _is_colour(image["background"])
         ]
     if not mistakes:
+        # What angles train has no meaning for distances.
+        of_distances = [loss.name for loss in LOSSES if not loss.angles]
         mistakes = [
             f"recipes.{name}: the loss {recipe['loss']['name']} trains the angles between "
             "embeddings, but with model.normalize: false they are compared by Euclidean distance; "
-            "set model.normalize: true, or take the loss contrastive or triplet"
+            f"set model.normalize: true, or take the loss {' or '.join(of_distances)}"
             for name, recipe in settings["recipes"].items()
-            if recipe["loss"]["name"] in COSINE_LOSSES and not recipe["model"]["normalize"]
+            if LOSSES[recipe["loss"]["name"]].angles and not recipe["model"]["normalize"]
         ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
@@ -254,18 +254,6 @@ def _at_home(place: str, folder: str) -> Path:
         ) from None
 
 
-def nearest(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
-    """The end of a message on an unknown name: the nearest known one, else all of them."""
-    names = {str(one).casefold(): str(one) for one in known}
-    # The nearest by its letters would be the CPU.
-    if name == "gpu" and "cuda" in names:
-        name = "cuda"
-    close = difflib.get_close_matches(str(name).casefold(), names, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {names[close[0]]!r}?"
-    return f"; known: {', '.join(sorted(names.values()))}" if list_known else ""
-
-
 def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
     """A line for each mistake that the error stands for."""
     place = ".".join(str(part) for part in error.absolute_path) or "(top level)"
@@ -277,7 +265,7 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         kind = f" of {value['name']}" if "name" in known and "name" in value else ""
         for key in value:
             if key not in known:
-                yield f"{place}: unknown key {key!r}{kind}{nearest(key, known)}"
+                yield f"{place}: unknown key {key!r}{kind}{did_you_mean(key, known)}"
     else:
         yield f"{place}: {_fault(error)}"
 
@@ -298,7 +286,7 @@ def _fault(error: jsonschema.ValidationError) -> str:
     if error.validator == "enum":
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)
-        return f"{value!r} is not one of {allowed}" + nearest(value, known, list_known=False)
+        return f"{value!r} is not one of {allowed}" + did_you_mean(value, known, list_known=False)
     if error.validator == "anyOf":
         none, least = schema["anyOf"]
         return f"{value!r} must be {none['const']}, or {least['minimum']} or more"
@@ -344,7 +332,9 @@ def recipe_and_seed(run: str, recipes: Mapping[str, Any]) -> tuple[str, int]:
     """
     recipe, _, seed = run.rpartition(".")
     if recipe not in recipes:
-        raise LookalikeError(f"{run}: no recipe is named {shown(recipe)}{nearest(recipe, recipes)}")
+        raise LookalikeError(
+            f"{run}: no recipe is named {shown(recipe)}{did_you_mean(recipe, recipes)}"
+        )
     if str(int(seed)) != seed or int(seed) > _LARGEST_SEED:
         raise LookalikeError(
             f"{run}: {seed} is no seed: a whole number up to {_LARGEST_SEED}, without leading zeros"

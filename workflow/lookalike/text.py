@@ -5,9 +5,12 @@ Some characters leave no mark where a text is shown, so that two texts look the 
 
 from __future__ import annotations
 
+import difflib
 import sys
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 LONGEST = 120
 """Characters shown of a name or a label."""
@@ -77,3 +80,15 @@ def visible(text: str) -> str:
     if text.isascii():
         return text
     return "".join(one for one in text if not (is_unseen(one) or one in _STYLES))
+
+
+def did_you_mean(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:
+    """The end of a message on an unknown name: the nearest known one, else all of them."""
+    names = {str(known_name).casefold(): str(known_name) for known_name in known}
+    # The nearest by its letters would be the CPU.
+    if name == "gpu" and "cuda" in names:
+        name = "cuda"
+    close = difflib.get_close_matches(str(name).casefold(), names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {names[close[0]]!r}?"
+    return f"; known: {', '.join(sorted(names.values()))}" if list_known else ""

@@ -15,6 +15,7 @@ from lookalike.data.checks import require_scorable, require_trainable
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.data.quality import data_report
 from lookalike.errors import LookalikeError
+from lookalike.records import Chosen
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
@@ -65,7 +66,7 @@ def test_a_training_that_could_make_no_batches(
     report = report_of({"train": rows}, [])
     known = np.array(labels)
     chosen, _ = hold_out_classes(known, share, seed=0)
-    would = refuses(epoch_batches, known[chosen], batch, 0, 1)
+    would = refuses(epoch_batches, known[chosen], Chosen.from_dict(batch), 0, 1)
     assert refuses(require_trainable, report, "mine", batch) == would
 
 

@@ -20,7 +20,7 @@ from lookalike.jobs.resources import (
     minutes,
     passes_of,
 )
-from lookalike.training.sampling import balanced_batches
+from lookalike.training.samplers.balanced import balanced_batches
 
 works = st.builds(
     Work,
@@ -63,7 +63,9 @@ def test_a_large_class_makes_passes_of_the_whole_as_the_batches_do(
     labels = np.repeat(np.arange(len(sizes) + 1), [*sizes, largest])
     batch = {"name": "balanced", "classes": classes, "images_per_class": images_per_class}
     passes = passes_of(3, len(labels), max(*sizes, largest), batch)
-    batches = balanced_batches(labels, classes, images_per_class, np.random.default_rng(0))
+    batches = balanced_batches(
+        labels, np.random.default_rng(0), classes=classes, images_per_class=images_per_class
+    )
     drawn = 3 * sum(map(len, batches))
     # Classes of few images in places of many are drawn more often than that, up to twice or so.
     assert passes >= 3

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,19 @@ from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.torch_devices import choose_device
+from lookalike.models.building import build_model
 from lookalike.models.cnn4 import ImageSimilarityModel
 from lookalike.models.files import load_model, save_model
-from lookalike.models.table import build_model
+from lookalike.models.settings import ModelSettings
 from support.models import IMAGE, MODEL
 
 
 def fresh(**changes: object) -> ImageSimilarityModel:
     torch.manual_seed(0)
-    return build_model(MODEL | changes, IMAGE.size)
+    settings: dict[str, Any] = MODEL | changes
+    model = build_model(ModelSettings.from_dict(settings), IMAGE.size)
+    assert isinstance(model, ImageSimilarityModel)
+    return model
 
 
 def pixels(n: int, seed: int = 0) -> np.ndarray:

@@ -33,8 +33,9 @@ from lookalike.errors import LookalikeError
 from lookalike.images.normalisation import normalise
 from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.jobs.progress import Progress
+from lookalike.models.building import build_model
 from lookalike.models.files import load_model, save_model
-from lookalike.models.table import build_model
+from lookalike.models.settings import ModelSettings
 from lookalike.steps import embed as embedding_split
 from lookalike.steps.embed import EmbedSettings, embed_files, embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest
@@ -46,7 +47,7 @@ from support.models import IMAGE, MODEL
 from support.processes import exit_code, start
 
 SIZE, DIM = 16, 8  # of the model's images and of its embeddings
-SETTINGS = MODEL | {"embedding_dim": DIM}
+SETTINGS: dict[str, Any] = MODEL | {"embedding_dim": DIM}
 ROWS = 74  # of the manifest that can be used
 
 
@@ -99,7 +100,7 @@ class Split:
 
 def write_model(folder: Path, *, size: int = SIZE, seed: int = 0, **facts: Any) -> Path:
     torch.manual_seed(seed)
-    model = build_model(SETTINGS, size)
+    model = build_model(ModelSettings.from_dict(SETTINGS), size)
     image = replace(IMAGE, size=size).to_dict()
     weights = folder / "model.safetensors"
     save_model(
@@ -377,7 +378,7 @@ def test_a_batch_is_decoded_while_the_network_has_another(
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     """Python's and numpy's, while files are embedded: two batches and a little."""
-    model = build_model(SETTINGS, 64).eval()
+    model = build_model(ModelSettings.from_dict(SETTINGS), 64).eval()
     image = replace(IMAGE, size=64)
     content = io.BytesIO()
     draw(0, 0, 64).save(content, "PNG")

@@ -18,7 +18,7 @@ from lookalike.data.manifest_table import read_manifest
 from lookalike.errors import LookalikeError
 from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings
-from lookalike.models.table import build_model
+from lookalike.models.building import build_model
 from lookalike.steps.pixels import write_pixels
 from lookalike.steps.train import train_run
 from lookalike.storage.cache import forget
@@ -27,6 +27,7 @@ from lookalike.storage.row_store import Store
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.loop import TrainingData, train
+from lookalike.training.recipe import Recipe
 from support.training import ALONE, CLASSES, EACH, IMAGE, Data, job, recipe
 
 
@@ -75,12 +76,12 @@ def test_weights_do_not_depend_on_where_the_pixels_are(
     assert said.count("image.pixel_store_gb (0)") == 1
     assert not list((tmp_path / "decoded" / "cache").rglob("*.arrow"))
     # In one array, without the step.
-    settings = recipe(validation={"classes": 0.25})
+    settings = Recipe.from_dict(recipe(validation={"classes": 0.25}))
     labels = np.repeat(np.arange(CLASSES), EACH)
     states: list[dict[str, torch.Tensor]] = []
     for pixels in (made.pixels, source(made, tmp_path / "stored" / "cache", 1.0)):
         torch.manual_seed(0)
-        model = build_model(settings["model"], IMAGE.size)
+        model = build_model(settings.model, IMAGE.size)
         data = TrainingData(pixels, labels, IMAGE)
         train(model, data, settings, 0, ALONE, Checkpoint(tmp_path / str(len(states)), "run"))
         states.append(model.state_dict())
@@ -113,9 +114,10 @@ def test_an_image_that_changed_stops_the_training(made: Data, tmp_path: Path) ->
     data = TrainingData(
         DecodedRows(wrong, IMAGE, threads=2), np.repeat(np.arange(CLASSES), EACH), IMAGE
     )
-    model = build_model(recipe()["model"], IMAGE.size)
+    settings = Recipe.from_dict(recipe())
+    model = build_model(settings.model, IMAGE.size)
     with pytest.raises(LookalikeError, match="changed since the manifest was made"):
-        train(model, data, recipe(), 0, ALONE, Checkpoint(tmp_path, "run"))
+        train(model, data, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
 
 
 def test_the_limit_is_the_store_and_no_less(
@@ -164,8 +166,8 @@ def peak(work: Callable[[], Any]) -> int:
 
 
 def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path) -> None:
-    settings = recipe(
-        epochs=1, batch={"name": "shuffled", "size": 16}, validation={"classes": 0.25}
+    settings = Recipe.from_dict(
+        recipe(epochs=1, batch={"name": "shuffled", "size": 16}, validation={"classes": 0.25})
     )
     image = ImageSettings(64, "squash", "white", IMAGE.mean, IMAGE.std, "fast")
     peaks = []
@@ -178,7 +180,7 @@ def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path
         data = TrainingData(store.rows(keys), np.repeat(np.arange(classes), 4), image)
 
         def work(data: TrainingData = data) -> None:
-            model = build_model(settings["model"], 64)
+            model = build_model(settings.model, 64)
             train(model, data, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
             (tmp_path / "run.safetensors").unlink()
 

@@ -178,7 +178,7 @@ def everything(cache: Path) -> set[str]:
     model = torch.nn.Linear(1, 1)
     for key, done in (("0" * 32, False), ("1" * 32, True)):
         state = Checkpoint(cache / "training", key)
-        state.save(model, torch.optim.SGD(model.parameters()), Position())
+        state.save(model, torch.nn.Identity(), torch.optim.SGD(model.parameters()), Position())
         if done:
             state.finish(ONE)
     large = Store(cache / "pixels" / PIXELS, (100_000,), np.dtype(np.uint8))

@@ -28,7 +28,7 @@ from lookalike.jobs.interruption import Interrupted
 from lookalike.steps.train import processes_for, train_run
 from lookalike.storage.cache import DONE
 from lookalike.training.augmentation import augment, build_augmentation
-from lookalike.training.distributed import part_of
+from lookalike.training.distributed import own_images
 from lookalike.training.job import TrainingJob
 from lookalike.training.launch import commands, launch
 from support.training import Data, job, recipe
@@ -202,7 +202,7 @@ class Place:
 @settings(derandomize=True)
 @given(st.integers(0, 200), st.integers(1, 16))
 def test_parts_are_a_partition(n: int, processes: int) -> None:
-    parts = [range(n)[part_of(n, Place(rank, processes))] for rank in range(processes)]  # type: ignore[arg-type]
+    parts = [range(n)[own_images(n, Place(rank, processes))] for rank in range(processes)]  # type: ignore[arg-type]
     assert [index for part in parts for index in part] == list(range(n))
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
@@ -226,7 +226,7 @@ def test_an_image_is_augmented_alike_in_each_part(change: dict[str, float]) -> N
     whole = augment(images, transform, 5)
     assert not torch.equal(whole, images)
     for processes in (1, 2, 3, 7, 9):
-        parts = [part_of(7, Place(rank, processes)) for rank in range(processes)]  # type: ignore[arg-type]
+        parts = [own_images(7, Place(rank, processes)) for rank in range(processes)]  # type: ignore[arg-type]
         pieces = [augment(images[part], transform, 5, part, 7) for part in parts]
         torch.testing.assert_close(torch.cat(pieces), whole, atol=1e-6, rtol=0)
 

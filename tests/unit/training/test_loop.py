@@ -19,14 +19,16 @@ from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
-from lookalike.models.table import build_model
+from lookalike.models.building import build_model
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
-from lookalike.training.health import Watch, relative_spread
-from lookalike.training.lessons import REMEDIES, never_taught, taught_nothing
+from lookalike.training.health import TrainingHealth, relative_spread
+from lookalike.training.lessons import never_taught, taught_nothing
 from lookalike.training.loop import TrainingData, train
-from lookalike.training.losses import LossValue
-from lookalike.training.optimization import fabric_precision, learning_rate
+from lookalike.training.losses.table import LOSSES
+from lookalike.training.losses.value import LossValue
+from lookalike.training.optimization import fabric_precision, share_of_rate
+from lookalike.training.recipe import OptimizerSettings, Recipe
 from lookalike.training.sampling import epoch_batches
 from lookalike.training.validation import leave_one_out_map
 from support.project import ROOT
@@ -50,9 +52,10 @@ def run(
     folder: Path, settings: dict[str, Any], seed: int = 0, data: TrainingData | None = None
 ) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     torch.manual_seed(seed)
-    model = build_model(settings["model"], IMAGE.size)
+    made = Recipe.from_dict(settings)
+    model = build_model(made.model, IMAGE.size)
     checkpoint = Checkpoint(folder, "run")
-    history = train(model, data or blobs(), settings, seed, ALONE, checkpoint)
+    history = train(model, data or blobs(), made, seed, ALONE, checkpoint)
     return model.state_dict(), history
 
 
@@ -119,33 +122,33 @@ def test_the_next_epochs_batches_are_drawn_while_one_trains(
         begun[epoch].set()
         return epoch_batches(*arguments)
 
-    see = Watch.see
+    record = TrainingHealth.record_step
 
-    def wait_for_the_next(self: Watch, *noted: Any) -> None:
-        see(self, *noted)
+    def wait_for_the_next(self: TrainingHealth, *noted: Any) -> None:
+        record(self, *noted)
         if self.epoch < 4:
             assert begun[self.epoch + 1].wait(30)
         # One epoch ahead and no more, however long the training.
         assert max(drawn) <= self.epoch + 1
 
     monkeypatch.setattr("lookalike.training.loop.epoch_batches", draw)
-    monkeypatch.setattr(Watch, "see", wait_for_the_next)
+    monkeypatch.setattr(TrainingHealth, "record_step", wait_for_the_next)
     run(tmp_path, recipe(epochs=4))
     assert drawn == [1, 2, 3, 4]
 
     class StoppedError(Exception):
         pass
 
-    def stop_in_the_third(self: Watch, *noted: Any) -> None:
-        see(self, *noted)
+    def stop_in_the_third(self: TrainingHealth, *noted: Any) -> None:
+        record(self, *noted)
         if self.epoch == 3:
             raise StoppedError
 
     # A training that goes on draws what is left, nothing of the epochs behind it.
-    monkeypatch.setattr(Watch, "see", stop_in_the_third)
+    monkeypatch.setattr(TrainingHealth, "record_step", stop_in_the_third)
     with pytest.raises(StoppedError):
         run(tmp_path / "parts", recipe(epochs=4))
-    monkeypatch.setattr(Watch, "see", see)
+    monkeypatch.setattr(TrainingHealth, "record_step", record)
     drawn.clear()
     run(tmp_path / "parts", recipe(epochs=4))
     assert drawn == [3, 4]
@@ -189,16 +192,16 @@ def test_a_signal_stops_a_training_after_its_step_and_it_goes_on(
 ) -> None:
     whole, _ = run(tmp_path / "whole", recipe())
     before = signal.getsignal(number)
-    see, seen = Watch.see, 0
+    record, seen = TrainingHealth.record_step, 0
 
-    def see_then_signal(self: Watch, *noted: Any) -> None:
+    def see_then_signal(self: TrainingHealth, *noted: Any) -> None:
         nonlocal seen
-        see(self, *noted)
+        record(self, *noted)
         seen += 1
         if seen == 6:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Watch, "see", see_then_signal)
+    monkeypatch.setattr(TrainingHealth, "record_step", see_then_signal)
     with pytest.raises(Interrupted) as stopped:
         run(tmp_path / "parts", recipe())
     assert stopped.value.code == 128 + number
@@ -219,15 +222,15 @@ def test_a_warning_keeps_the_state_and_training_goes_on(
         save(self, *state)
         kept.append((len(state[-1].history), state[-1].step))
 
-    see = Watch.see
+    record = TrainingHealth.record_step
 
-    def see_then_warn(self: Watch, *noted: Any) -> None:
-        see(self, *noted)
-        if (self.epoch, self.seen) == (2, 3):
+    def see_then_warn(self: TrainingHealth, *noted: Any) -> None:
+        record(self, *noted)
+        if (self.epoch, self.steps_done) == (2, 3):
             os.kill(os.getpid(), signal.SIGUSR1)
 
     monkeypatch.setattr(Checkpoint, "save", note)
-    monkeypatch.setattr(Watch, "see", see_then_warn)
+    monkeypatch.setattr(TrainingHealth, "record_step", see_then_warn)
     run(tmp_path, recipe())
     assert kept == [(1, 0), (1, 3), (2, 0), (3, 0)]
 
@@ -247,14 +250,14 @@ def test_a_signal_in_a_validation_keeps_the_epochs_steps(
         return leave_one_out_map(*arguments)
 
     monkeypatch.setattr("lookalike.training.loop.leave_one_out_map", interrupted)
-    steps, see = 0, Watch.see
+    steps, record = 0, TrainingHealth.record_step
 
-    def count(self: Watch, *noted: Any) -> None:
+    def count(self: TrainingHealth, *noted: Any) -> None:
         nonlocal steps
         steps += 1
-        see(self, *noted)
+        record(self, *noted)
 
-    monkeypatch.setattr(Watch, "see", count)
+    monkeypatch.setattr(TrainingHealth, "record_step", count)
     with pytest.raises(Interrupted):
         run(tmp_path / "parts", settings)
     resumed, history_of_parts = run(tmp_path / "parts", settings)
@@ -265,10 +268,10 @@ def test_a_signal_in_a_validation_keeps_the_epochs_steps(
 
 def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: Path) -> None:
     data = blobs(classes=40)
-    settings = recipe(epochs=12, validation={"classes": 0.0})
+    settings = Recipe.from_dict(recipe(epochs=12, validation={"classes": 0.0}))
     seen, unseen = data.labels < 28, data.labels >= 28
     torch.manual_seed(0)
-    model = build_model(settings["model"], IMAGE.size)
+    model = build_model(settings.model, IMAGE.size)
 
     def score() -> float:
         vectors = embed_pixels(model, data.pixels[unseen], IMAGE)
@@ -331,18 +334,23 @@ def test_relative_spread_by_closed_form() -> None:
     assert torch.isfinite(relative_spread(torch.zeros(3, 2)))
 
 
+def rate(settings: dict[str, Any], epochs_done: float) -> float:
+    made = Recipe.from_dict(settings)
+    return made.optimizer.lr * share_of_rate(made.optimizer, made.epochs, epochs_done)
+
+
 def test_learning_rate_by_closed_form() -> None:
     settings = recipe(epochs=11, optimizer={"name": "adam", "lr": 0.4, "warmup_epochs": 1})
-    assert learning_rate(settings, 0.0) == pytest.approx(0.004)
-    assert learning_rate(settings, 0.5) == pytest.approx(0.2)
-    assert learning_rate(settings, 1.0) == pytest.approx(0.4)
-    assert learning_rate(settings, 6.0) == pytest.approx(0.2)
-    assert learning_rate(settings, 11.0) == pytest.approx(0.0)
+    assert rate(settings, 0.0) == pytest.approx(0.004)
+    assert rate(settings, 0.5) == pytest.approx(0.2)
+    assert rate(settings, 1.0) == pytest.approx(0.4)
+    assert rate(settings, 6.0) == pytest.approx(0.2)
+    assert rate(settings, 11.0) == pytest.approx(0.0)
     constant = recipe(optimizer={"name": "adam", "warmup_epochs": 0, "schedule": "constant"})
-    assert {learning_rate(constant, done / 7) for done in range(21)} == {0.001}
+    assert {rate(constant, done / 7) for done in range(21)} == {0.001}
     brief = recipe(optimizer={"name": "adam", "lr": 0.4, "warmup_epochs": 0.001})
-    assert learning_rate(brief, 0.0) == pytest.approx(0.004)
-    assert learning_rate(brief, 0.0005) == pytest.approx(0.2)
+    assert rate(brief, 0.0) == pytest.approx(0.004)
+    assert rate(brief, 0.0005) == pytest.approx(0.2)
 
 
 @hypothesis_settings(deadline=None, derandomize=True)
@@ -356,10 +364,9 @@ def test_learning_rate_by_closed_form() -> None:
 def test_the_rate_rises_to_what_is_set_and_never_above(
     warmup: float, epochs: int, steps: int, schedule: str, lr: float
 ) -> None:
-    optimizer = {"lr": lr, "warmup_epochs": warmup, "schedule": schedule}
-    set_so = {"optimizer": optimizer, "epochs": epochs}
+    optimizer = OptimizerSettings("adam", lr, 0.0, warmup, schedule, {})
     places = np.arange(epochs * steps) / steps
-    rates = np.array([learning_rate(set_so, place) for place in places])
+    rates = np.array([lr * share_of_rate(optimizer, epochs, place) for place in places])
     assert rates.min() > 0
     assert rates.max() <= lr
     rising = places < min(warmup, epochs)
@@ -432,36 +439,36 @@ def test_a_training_that_teaches_nothing_says_so(
 
 
 def test_what_a_history_says_was_taught() -> None:
-    settings_of = recipe(loss={"name": "triplet"})
     good = {"zero_loss": 0.9, "without_positives": 0.5, "without_negatives": 0.0}
     idle = good | {"zero_loss": 1.0}
-    assert taught_nothing(good, settings_of) is None
-    assert "(50% of the batches had no pairs to compare)" in str(taught_nothing(idle, settings_of))
-    assert never_taught([idle, good], settings_of) is None
-    assert "every one of its 2 epochs" in str(never_taught([idle, idle], settings_of))
-    names = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")["$defs"]["loss"]
-    assert REMEDIES.keys() == set(names["properties"]["name"]["enum"])
+    assert taught_nothing(good, "triplet") is None
+    assert "(50% of the batches had no pairs to compare)" in str(taught_nothing(idle, "triplet"))
+    assert never_taught([idle, good], "triplet") is None
+    assert "every one of its 2 epochs" in str(never_taught([idle, idle], "triplet"))
+    for loss in LOSSES:
+        assert str(taught_nothing(idle, loss.name)).endswith(loss.remedy)
+        assert loss.remedy
 
 
 def test_steps_of_loss_0_are_counted_across_a_stop(tmp_path: Path) -> None:
-    watch = Watch(1)
+    health = TrainingHealth(1)
     labels = np.array([0, 0, 1])
     x = torch.randn(3, 2)
     for loss in (0.0, 0.5, 0.0):
-        watch.see(LossValue(torch.tensor(loss), None), x, labels)
-    watch.see(LossValue(torch.tensor(0.0), None), x, np.arange(3))
-    watch.look()
-    again = Watch(1, watch.seen, json.loads(json.dumps(watch.sums)))
-    again.see(LossValue(torch.tensor(1.0), None), x, np.zeros(3, np.int64))
-    again.look()
+        health.record_step(LossValue(torch.tensor(loss), None), x, labels)
+    health.record_step(LossValue(torch.tensor(0.0), None), x, np.arange(3))
+    health.check()
+    again = TrainingHealth(1, health.steps_done, json.loads(json.dumps(health.sums)))
+    again.record_step(LossValue(torch.tensor(1.0), None), x, np.zeros(3, np.int64))
+    again.check()
     means = again.means()
     assert means["zero_loss"] == pytest.approx(3 / 5)
     assert means["without_positives"] == means["without_negatives"] == pytest.approx(1 / 5)
 
 
 def test_training_is_in_float32_unless_bfloat16_is_asked_for() -> None:
-    assert fabric_precision(recipe()) == fabric_precision(recipe(precision="float32")) == "32-true"
-    assert fabric_precision(recipe(precision="bfloat16")) == "bf16-mixed"
+    assert fabric_precision("auto") == fabric_precision("float32") == "32-true"
+    assert fabric_precision("bfloat16") == "bf16-mixed"
 
 
 def one_image(times: int) -> torch.Tensor:

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lookalike.config import COSINE_LOSSES, read_yaml, resolve
+from lookalike.config import read_yaml, resolve
 from lookalike.errors import LookalikeError
-from lookalike.training.losses import (
-    BatchContrastiveLoss,
-    ContrastiveLoss,
-    build_loss,
-    squared_distances,
-)
+from lookalike.records import Chosen
+from lookalike.training.losses.building import build_loss
+from lookalike.training.losses.contrastive import BatchContrastiveLoss, ContrastiveLoss
+from lookalike.training.losses.distances import squared_distances
+from lookalike.training.losses.table import LOSSES
 from lookalike.training.validation import leave_one_out_map
 from support.project import ROOT
 
@@ -124,12 +123,11 @@ def test_share_of_active_negatives() -> None:
     assert float(value.active_negatives) == pytest.approx(1 / 3)
 
 
-def loss_settings(name: str, **changes: object) -> dict[str, Any]:
-    """The settings of a loss as a recipe gets them."""
+def loss_of(name: str, *, dimension: int = 5, **changes: Any) -> nn.Module:
+    """A loss as a recipe gets it."""
     recipe = {"loss": {"name": name, **changes}}
-    found = resolve([{"recipes": {"mine": recipe}}], SCHEMA)["recipes"]["mine"]["loss"]
-    assert isinstance(found, dict)
-    return found
+    settings = resolve([{"recipes": {"mine": recipe}}], SCHEMA)["recipes"]["mine"]["loss"]
+    return build_loss(Chosen.from_dict(settings), 12, dimension)
 
 
 # The library's, each with the distance that the score compares by.
@@ -165,10 +163,10 @@ AS_THEY_ARE = {"distance": LpDistance(normalize_embeddings=False)}
     ],
 )
 def test_the_other_losses_are_the_librarys(
-    name: str, changes: dict[str, object], peer: nn.Module, miner: nn.Module | None, n: int
+    name: str, changes: dict[str, Any], peer: nn.Module, miner: nn.Module | None, n: int
 ) -> None:
     vectors, labels = batch(7, n)
-    value = build_loss(loss_settings(name, **changes))(vectors, labels)
+    value = loss_of(name, **changes)(vectors, labels)
     assert value.active_negatives is None
     expected = peer(vectors, labels, miner and miner(vectors, labels))
     torch.testing.assert_close(value.loss, expected, rtol=1e-5, atol=1e-6)
@@ -182,7 +180,7 @@ def test_the_other_losses_are_the_librarys(
 @pytest.mark.parametrize("name", ["triplet", "multi_similarity", "ntxent"])
 def test_a_batch_without_pairs_of_both_kinds_teaches_these_nothing(name: str, classes: int) -> None:
     vectors, _ = batch(1)
-    value = build_loss(loss_settings(name))(vectors, torch.arange(12) % classes)
+    value = loss_of(name)(vectors, torch.arange(12) % classes)
     assert value.loss.item() == 0
     assert not torch.autograd.grad(value.loss, vectors)[0].any()
 
@@ -202,7 +200,7 @@ def test_squared_distances_are_exact_where_embeddings_are_near() -> None:
 def test_the_gradient_of_distances_is_the_slope(
     at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookalike.training.losses._DIFFERENCES", at_a_time)
+    monkeypatch.setattr("lookalike.training.losses.distances._DIFFERENCES", at_a_time)
     x = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(squared_distances, x)
     for mean in ("all", "separate"):
@@ -231,18 +229,16 @@ def test_memory_is_that_of_all_pairs_not_of_all_their_differences(name: str) -> 
     n, d = 256, 512
     vectors = F.normalize(torch.randn(n, d), dim=1).requires_grad_()
     with LargestTensor() as largest:  # type: ignore[no-untyped-call]
-        build_loss(loss_settings(name))(vectors, torch.arange(n) % 8).loss.backward()
+        loss_of(name)(vectors, torch.arange(n) % 8).loss.backward()
     assert n * d <= largest.values <= max(2 * n * n, 2**20) < n * n * d / 8
 
 
 # What is trained is what is scored.
 
-LOSSES = ["contrastive", "triplet", "multi_similarity", "ntxent"]
-
 
 def test_losses_of_angles_are_refused_where_distances_are_scored() -> None:
     refused = []
-    for name in LOSSES:
+    for name in LOSSES.names:
         mine = {"loss": {"name": name}, "model": {"normalize": False}}
         try:
             resolve([{"recipes": {"mine": mine}}], SCHEMA)
@@ -250,7 +246,7 @@ def test_losses_of_angles_are_refused_where_distances_are_scored() -> None:
             assert f"recipes.mine: the loss {name}" in str(error)
             assert "model.normalize: true" in str(error)
             refused.append(name)
-    assert refused == ["multi_similarity", "ntxent"] == list(COSINE_LOSSES)
+    assert refused == ["multi_similarity", "ntxent", "proxy_anchor"]
 
 
 def rotation(d: int) -> Tensor:
@@ -261,38 +257,43 @@ def rotation(d: int) -> Tensor:
 @pytest.mark.parametrize("n", [12, 60])
 @pytest.mark.parametrize(
     ("name", "normalize"),
-    [(name, True) for name in LOSSES] + [("contrastive", False), ("triplet", False)],
+    [(name, True) for name in LOSSES.names] + [("contrastive", False), ("triplet", False)],
 )
 def test_a_loss_changes_when_and_only_when_scores_do(name: str, normalize: bool, n: int) -> None:
     vectors, labels = batch(5, n)
     vectors = vectors.detach()
-    rotated = vectors @ rotation(vectors.shape[1])
+    turn = rotation(vectors.shape[1])
     longer = vectors * torch.linspace(0.5, 2, n)[:, None]
     moved = vectors + torch.tensor([3.0, -1.0, 0.5, 2.0, 0.0])
     same, other = (longer, moved) if normalize else (moved, longer)
     score = "cosine" if normalize else "euclidean"
     # A margin within the distances, so that each of them counts.
-    changes = {"margin": 4.0} if name == "contrastive" and not normalize else {}
-    loss_of = build_loss(loss_settings(name, **changes))
+    changes: dict[str, Any] = {"margin": 4.0} if name == "contrastive" and not normalize else {}
+    loss = loss_of(name, **changes)
 
     def of(raw: Tensor) -> tuple[float, NDArray[np.float32]]:
         embeddings = F.normalize(raw, dim=1) if normalize else raw
         scores = cdist(embeddings.double(), embeddings.double(), score)
-        return loss_of(embeddings, labels).loss.item(), scores
+        return loss(embeddings, labels).loss.item(), scores
 
-    loss, scores = of(vectors)
-    for equal in (rotated, same):
-        value, again = of(equal)
-        np.testing.assert_allclose(again, scores, atol=1e-5)
-        assert value == pytest.approx(loss, rel=1e-3)
+    first, scores = of(vectors)
     value, others = of(other)
     assert np.abs(others - scores).max() > 0.1
-    assert value != pytest.approx(loss, rel=1e-2)
+    assert value != pytest.approx(first, rel=1e-2)
+
+    # A proxy is turned with the embeddings that it stands for.
+    moved_with_them = [(same, torch.eye(vectors.shape[1])), (vectors @ turn, turn)]
+    for equal, turned in moved_with_them:
+        for parameter in loss.parameters():
+            parameter.data = parameter.data @ turned
+        value, again = of(equal)
+        np.testing.assert_allclose(again, scores, atol=1e-5)
+        assert value == pytest.approx(first, rel=1e-3)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_triplet_loss_is_0_where_each_image_finds_its_own_class_first(normalize: bool) -> None:
-    loss_of = build_loss(loss_settings("triplet", margin=1e-6, mining="all"))
+    loss = loss_of("triplet", margin=1e-6, mining="all")
     perfect = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -305,6 +306,6 @@ def test_a_triplet_loss_is_0_where_each_image_finds_its_own_class_first(normaliz
         x = F.normalize(x, dim=1) if normalize else x
         score = "cosine" if normalize else "euclidean"
         found = leave_one_out_map(x.numpy(), labels, score, 10)
-        assert (loss_of(x, torch.from_numpy(labels)).loss.item() == 0) == (found == 1)
+        assert (loss(x, torch.from_numpy(labels)).loss.item() == 0) == (found == 1)
         perfect += found == 1
     assert (perfect == 0) if normalize else (10 < perfect < 50)

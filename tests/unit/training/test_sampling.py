@@ -7,13 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import LookalikeError
+from lookalike.records import Chosen
+from lookalike.training.samplers.balanced import balanced_batches
+from lookalike.training.samplers.shuffled import shuffled_batches
 from lookalike.training.sampling import (
-    balanced_batches,
     epoch_batches,
     generator,
     hold_out_classes,
-    shuffled_batches,
 )
+
+
+def balanced(
+    labels: np.ndarray, classes: int, images_per_class: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    return balanced_batches(labels, rng, classes=classes, images_per_class=images_per_class)
+
 
 class_sizes = st.lists(st.integers(1, 9), min_size=2, max_size=12)
 unbalanced = st.one_of(
@@ -33,7 +41,7 @@ def assert_balanced(sizes: list[int], classes: int, per_class: int, seed: int) -
     """Hold an epoch against what is promised of it, image by image; return its batches."""
     labels = generator(7).permutation(labels_of(sizes))
     usable = {label for label, size in enumerate(sizes) if size >= 2}
-    batches = balanced_batches(labels, classes, per_class, generator(seed))
+    batches = balanced(labels, classes, per_class, generator(seed))
     dealt: dict[int, set[int]] = {label: set() for label in usable}
     draws: Counter[int] = Counter()
     for part in batches:
@@ -69,7 +77,7 @@ def test_balanced_batches(sizes: list[int], classes: int, per_class: int, seed: 
     usable = [size for size in sizes if size >= 2]
     if len(usable) < 2:
         with pytest.raises(LookalikeError, match="two training classes"):
-            balanced_batches(labels_of(sizes), classes, per_class, generator(seed))
+            balanced(labels_of(sizes), classes, per_class, generator(seed))
         return
     n_batches = assert_balanced(sizes, classes, per_class, seed)
     # No fewer full batches hold every image. Where a class more or less never makes an image come
@@ -111,7 +119,7 @@ def seconds_to_draw(sizes: np.ndarray) -> float:
     """Of this process's own time, whatever else the machine does."""
     labels = generator(1).permutation(np.repeat(np.arange(len(sizes)), sizes))
     started = time.process_time()
-    balanced_batches(labels, 8, 3, generator(0))
+    balanced(labels, 8, 3, generator(0))
     return time.process_time() - started
 
 
@@ -142,7 +150,7 @@ def test_classes_meet_in_all_company() -> None:
     met = np.zeros((41, 41))
     for epoch in range(epochs):
         labels = labels_of(sizes)
-        for part in balanced_batches(labels, classes, 2, generator(0, epoch)):
+        for part in balanced(labels, classes, 2, generator(0, epoch)):
             chosen = np.unique(labels[part])
             met[np.ix_(chosen, chosen)] += 1
     small = met[1:, 1:][np.triu_indices(40, 1)]
@@ -156,7 +164,7 @@ def test_classes_meet_in_all_company() -> None:
     # And in one epoch nobody keeps to the same company.
     part_of = [
         set(np.unique(labels_of(sizes)[part]))
-        for part in balanced_batches(labels_of(sizes), classes, 2, generator(1))
+        for part in balanced(labels_of(sizes), classes, 2, generator(1))
     ]
     company = Counter(other for chosen in part_of if 7 in chosen for other in chosen - {0, 7})
     assert len(company) > 20
@@ -165,17 +173,17 @@ def test_classes_meet_in_all_company() -> None:
 @settings(derandomize=True)
 @given(st.integers(2, 300), st.integers(2, 64), st.integers(0, 99))
 def test_shuffled_batches_hold_every_image_once(n: int, size: int, seed: int) -> None:
-    batches = shuffled_batches(n, size, generator(seed))
+    batches = shuffled_batches(np.zeros(n, np.int64), generator(seed), size=size)
     assert sorted(np.concatenate(batches)) == list(range(n))
     assert all(2 <= len(part) <= size + 1 for part in batches)
 
 
 def test_an_epoch_is_a_function_of_seed_and_epoch() -> None:
     labels = labels_of([4] * 20)
-    recipe = {"name": "balanced", "classes": 5, "images_per_class": 2}
+    batch = Chosen("balanced", {"classes": 5, "images_per_class": 2})
 
     def order(seed: int, epoch: int) -> list[int]:
-        return [int(index) for part in epoch_batches(labels, recipe, seed, epoch) for index in part]
+        return [int(index) for part in epoch_batches(labels, batch, seed, epoch) for index in part]
 
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 2)

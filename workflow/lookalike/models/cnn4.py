@@ -1,4 +1,4 @@
-"""The seed's small network: four convolutions and one fully connected layer."""
+"""The seed document's network: four convolutions and one fully connected layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHANNELS = (32, 64, 128, 256)
 
 
 class ImageSimilarityModel(nn.Module):
-    """The seed's small network: four convolutions and one fully connected layer.
+    """The seed document's network: four convolutions and one fully connected layer.
 
     Each convolution is 3x3 with padding 1, then (optionally) batch normalisation, ReLU and 2x2 max
     pooling; 32, 64, 128 and 256 channels.
@@ -68,3 +68,12 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def build(
+    image_size: int, *, embedding_dim: int, batch_norm: bool, normalize: bool
+) -> ImageSimilarityModel:
+    """See `lookalike.models.table`."""
+    return ImageSimilarityModel(
+        image_size, embedding_dim, batch_norm=batch_norm, normalize=normalize
+    )

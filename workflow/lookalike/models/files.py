@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from lookalike.errors import LookalikeError
-from lookalike.models.cnn4 import ImageSimilarityModel
-from lookalike.models.table import build_model
+from lookalike.models.building import build_model
+from lookalike.models.settings import ModelSettings
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, sha256_of_file, whole, write_json
 
@@ -58,7 +58,7 @@ def save_model(
     return digest
 
 
-def load_model(weights: Path) -> tuple[ImageSimilarityModel, dict[str, Any]]:
+def load_model(weights: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild a network from `weights` and the model.json in the same folder.
 
     Returns:
@@ -76,7 +76,7 @@ def load_model(weights: Path) -> tuple[ImageSimilarityModel, dict[str, Any]]:
             f"{weights}: does not match the digest in model.json beside it; "
             "delete the folder and train again"
         )
-    model = build_model(settings, image["size"])
+    model = build_model(ModelSettings.from_dict(settings), image["size"])
     model.load_state_dict(load_file(weights))
     return model.eval(), description
 

@@ -1,29 +1,31 @@
-"""The networks by name."""
+"""The networks by name. Imports none of them; see `lookalike.records`.
+
+A builder is given the size of an image in pixels and the record's settings by keyword, and returns
+a `torch.nn.Module` from float32 [n, 3, size, size] to float32 [n, embedding_dim], of length 1 where
+`normalize` is set. Every network has these two settings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from lookalike.records import Setting, Table, Variant
 
-from lookalike.errors import LookalikeError
-from lookalike.models.cnn4 import ImageSimilarityModel
-
-
-def build_model(settings: Mapping[str, Any], image_size: int) -> ImageSimilarityModel:
-    """Make the network that a recipe's `model` settings name, with fresh random weights.
-
-    The weights come from torch's global random state: seed it first.
-    """
-    if settings["name"] != "cnn4":
-        raise LookalikeError(f"model.name: there is no network {settings['name']!r}; known: cnn4")
-    return ImageSimilarityModel(
-        image_size,
-        settings["embedding_dim"],
-        batch_norm=settings["batch_norm"],
-        normalize=settings["normalize"],
-    )
-
-
-def score_of(settings: Mapping[str, Any]) -> str:
-    """How embeddings of a model with these `model` settings are compared."""
-    return "cosine" if settings["normalize"] else "euclidean"
+MODELS: Table[Variant] = Table(
+    "model.name",
+    "network",
+    Variant(
+        "cnn4",
+        "lookalike.models.cnn4:build",
+        "four 3x3 convolutions and one fully connected layer",
+        "the seed document",
+        (
+            Setting("embedding_dim", int, 128, "length of an embedding", minimum=2, maximum=4096),
+            Setting("batch_norm", bool, True, "batch normalisation after each convolution"),
+            Setting(
+                "normalize",
+                bool,
+                True,
+                "embeddings of length 1, compared by cosine; otherwise by Euclidean distance",
+            ),
+        ),
+    ),
+)

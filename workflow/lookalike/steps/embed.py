@@ -33,7 +33,7 @@ from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
 from lookalike.jobs.torch_devices import choose_device, is_present
 from lookalike.models.files import load_model
-from lookalike.models.table import score_of
+from lookalike.models.settings import ModelSettings
 from lookalike.provenance import module_digest
 from lookalike.storage.cache import forget
 from lookalike.storage.digests import digest_of
@@ -112,7 +112,7 @@ def embed_split(
     metadata = {
         "model_digest": description["digest"],
         "image": image.to_dict(),
-        "score": score_of(description["model"]),
+        "score": ModelSettings.from_dict(description["model"]).score,
         "version": __version__,
     }
     ids, labels = table["image_id"].to_pylist(), table["label"].to_pylist()

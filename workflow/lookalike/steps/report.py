@@ -235,7 +235,8 @@ def _warnings(
 
 def _untaught(run: Results) -> list[str]:
     """A warning of a training, or of epochs of it, that taught the network nothing, if any did."""
-    if reason := never_taught(run.history.to_dict("records"), run.model["settings"]):
+    loss = run.model["settings"]["loss"]["name"]
+    if reason := never_taught(run.history.to_dict("records"), loss):
         return [f"The training of {run.name} did not do what it is for: {reason}."]
     if epochs := run.epochs_of_loss_zero:
         return [

@@ -17,15 +17,17 @@ from lookalike.images.pixel_store import training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.torch_devices import choose_device, repeatable
+from lookalike.models.building import build_model
 from lookalike.models.files import save_model
-from lookalike.models.table import build_model
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import write_parquet
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for, leave
 from lookalike.training.job import TrainingJob
 from lookalike.training.loop import VALIDATION_K, TrainingData, train
+from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
+from lookalike.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ def train_run(job: TrainingJob) -> None:
     repeatable()
     keep_freed_memory()
     target = choose_device(job.device)
-    precision = fabric_precision(job.recipe)
+    recipe = Recipe.from_dict(job.recipe)
+    precision = fabric_precision(recipe.precision)
     fabric = fabric_for(target, precision, job.processes)
     log.info(
         "run %s, seed %d, on %s; processes: %d, threads of each: %d",
@@ -85,23 +88,29 @@ def train_run(job: TrainingJob) -> None:
     data = TrainingData(pixels, labels, image)
 
     torch.manual_seed(job.seed)
-    model = build_model(job.recipe["model"], image.size)
+    model = build_model(recipe.model, image.size)
     decides = [dict(job.recipe), image.digest, job.seed, hashes, labels.tolist()]
     works = [job.code, dict(job.software), target.type, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
-    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    weights = _n_bytes(model)
+    # A loss may have parameters for each class; some classes may be held out.
+    of_loss = _n_bytes(build_loss(recipe.loss, int(labels.max()) + 1, recipe.model.embedding_dim))
     # A state is the weights and two moments of each; the last one goes when the next one is there.
     states = 1 if checkpoint.kept else 2
-    require_room(cache, 3 * states * weights, "the state of the training", "cache")
+    require_room(cache, 3 * states * (weights + of_loss), "the state of the training", "cache")
     require_room(Path(job.trained), 2 * weights, "the weights", "results")
     if fabric.is_global_zero:
         _save(job, model, Path(job.untrained), "untrained", target)
-    epochs = train(model, data, job.recipe, job.seed, fabric, checkpoint)
+    epochs = train(model, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
         digest = _save(job, model, Path(job.trained), "trained", target)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
         checkpoint.finish(digest)
     leave()
+
+
+def _n_bytes(module: nn.Module) -> int:
+    return sum(value.numel() * value.element_size() for value in module.state_dict().values())
 
 
 def processes_for(device: str, gpus: int) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import kornia.augmentation as K
 import torch
-from kornia.augmentation.container.params import ParamItem
 from torch import Tensor, nn
 
+from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
 
-def build_augmentation(settings: Mapping[str, Any], size: int) -> nn.Module | None:
+
+def build_augmentation(settings: Mapping[str, float], size: int) -> nn.Module | None:
     """The chain of transforms that a recipe's `augment` settings ask for.
 
     Args:
@@ -23,22 +22,15 @@ def build_augmentation(settings: Mapping[str, Any], size: int) -> nn.Module | No
     Returns:
         A module over float32 [n, 3, size, size] in 0..1; None where nothing is to be changed.
     """
-    steps: list[K.AugmentationBase2D] = []
-    if settings["rotate"]:
-        # The corners that a rotation uncovers repeat the image's edge.
-        steps.append(K.RandomAffine(settings["rotate"], padding_mode="border", p=1.0))
-    if settings["scale"] < 1 or settings["aspect"]:
-        stretch = math.log1p(settings["aspect"])
-        ratio = (math.exp(-stretch), math.exp(stretch))
-        steps.append(K.RandomResizedCrop((size, size), (settings["scale"], 1.0), ratio))
-    if settings["flip"]:
-        steps.append(K.RandomHorizontalFlip(p=settings["flip"]))
-    jitter = [settings[name] for name in ("brightness", "contrast", "saturation")]
-    if any(jitter):
-        steps.append(K.ColorJitter(*jitter, hue=0.0, p=1.0))
-    if settings["grayscale"]:
-        steps.append(K.RandomGrayscale(p=settings["grayscale"]))
-    return K.AugmentationSequential(*steps) if steps else None
+    changes = [
+        change.load()(size, **change.own(settings))
+        for change in AUGMENTATIONS
+        if change.is_on(settings)
+    ]
+    if not changes:
+        return None
+    chain: nn.Module = CHAIN.load()(changes)
+    return chain
 
 
 def augment(
@@ -68,16 +60,16 @@ def augment(
     return changed.clamp(0, 1)
 
 
-def _rows(drawn: list[ParamItem], part: slice) -> list[ParamItem]:
+def _rows(drawn: list[Any], part: slice) -> list[Any]:
     """Of kornia's parameters for a batch, those of some of its images.
 
     Each tensor has a row an image, but for two: the order of ColorJitter's changes is the batch's.
     """
     whole = {"order", "forward_input_shape"}
 
-    def of_part(item: ParamItem) -> ParamItem:
+    def of_part(item: Any) -> Any:
         assert isinstance(item.data, dict)  # nothing here is a chain within the chain
         rows = {key: value if key in whole else value[part] for key, value in item.data.items()}
-        return ParamItem(item.name, rows)
+        return item._replace(data=rows)
 
     return [of_part(item) for item in drawn]

@@ -46,10 +46,10 @@ class Position:
 
 
 class Checkpoint:
-    """Weights, optimizer state and position of an unfinished training, in one safetensors file.
+    """Weights, the loss's own parameters, optimizer state and position of an unfinished training.
 
-    The file's name is a digest of everything that decides the training (recipe, seed, data, code),
-    so that no other training goes on from it.
+    All in one safetensors file. Its name is a digest of everything that decides the training
+    (recipe, seed, data, code), so that no other training goes on from it.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -63,20 +63,30 @@ class Checkpoint:
             return self.path
         return next(iter(sorted(self.folder.glob(f"{self.key}.*{DONE}"))), None)
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+    def save(
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        position: Position,
+    ) -> None:
         """Replace the state that was kept."""
-        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        tensors = {
+            f"{kind}.{name}": value
+            for kind, module in (("model", model), ("loss", loss))
+            for name, value in module.state_dict().items()
+        }
         for number, state in optimizer.state_dict()["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = torch.as_tensor(value)
         tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        told = json.dumps(asdict(position))
-        metadata = {"position": told, "sha256": _digest_of(tensors, told)}
+        place = json.dumps(asdict(position))
+        metadata = {"position": place, "sha256": _digest_of(tensors, place)}
         with whole(self.path) as beside:
             save_file(tensors, beside, metadata=metadata)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
-        """Bring model and optimizer to the state kept, if there is one.
+    def load(self, model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
+        """Bring model, loss and optimizer to the state kept, if there is one.
 
         Returns:
             How far the training had come; the beginning where nothing is kept, or what is kept
@@ -88,10 +98,10 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as stored:
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-                told, sha256 = (stored.metadata()[key] for key in ("position", "sha256"))
-                if _digest_of(tensors, told) != sha256:
+                place, sha256 = (stored.metadata()[key] for key in ("position", "sha256"))
+                if _digest_of(tensors, place) != sha256:
                     raise ValueError("its content is not what it was when it was written")
-                position = Position(**json.loads(told))
+                position = Position(**json.loads(place))
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             log.warning(
                 "warning: the state kept in %s is left aside, the training begins anew: %s",
@@ -99,15 +109,17 @@ class Checkpoint:
                 error,
             )
             return Position()
-        weights, state = {}, dict[int, dict[str, torch.Tensor]]()
+        modules: dict[str, dict[str, torch.Tensor]] = {"model": {}, "loss": {}}
+        state = dict[int, dict[str, torch.Tensor]]()
         for name, value in tensors.items():
-            part, _, rest = name.partition(".")
-            if part == "model":
-                weights[rest] = value
+            kind, _, rest = name.partition(".")
+            if kind in modules:
+                modules[kind][rest] = value
             else:
                 number, _, entry = rest.partition(".")
                 state.setdefault(int(number), {})[entry] = value
-        model.load_state_dict(weights)
+        model.load_state_dict(modules["model"])
+        loss.load_state_dict(modules["loss"])
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         log.info("going on after %s, from %s", position, path)
@@ -124,8 +136,8 @@ class Checkpoint:
             self.path.replace(self.folder / f"{self.key}.{model_digest}{DONE}")
 
 
-def _digest_of(tensors: Mapping[str, torch.Tensor], told: str) -> str:
-    content = hashlib.sha256(told.encode())
+def _digest_of(tensors: Mapping[str, torch.Tensor], place: str) -> str:
+    content = hashlib.sha256(place.encode())
     for name in sorted(tensors):
         content.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         content.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)

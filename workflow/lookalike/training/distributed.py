@@ -7,6 +7,7 @@ all have all embeddings. What they compute together is what one process would wi
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -76,12 +77,12 @@ def leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def part_of(n: int, fabric: Fabric) -> slice:
+def own_images(n: int, fabric: Fabric) -> slice:
     """Which of a batch's `n` images are this process's: all belong to exactly one."""
-    return _parts(n, fabric.world_size)[fabric.global_rank]
+    return _pieces(n, fabric.world_size)[fabric.global_rank]
 
 
-def _parts(n: int, processes: int) -> list[slice]:
+def _pieces(n: int, processes: int) -> list[slice]:
     """A batch's `n` images in as many pieces, in order, their sizes one apart at most."""
     before = [share * n // processes for share in range(processes + 1)]
     return [slice(*ends) for ends in pairwise(before)]
@@ -119,7 +120,7 @@ def gathered(embeddings: Tensor, n: int, fabric: Fabric) -> Tensor:
     same loss, and the mean of their gradients is that of one process with the whole batch.
 
     Args:
-        embeddings: float32 [own, d] of this process's `part_of` the batch.
+        embeddings: float32 [own, d] of this process's `own_images` the batch.
         n: images in the batch.
         fabric: the processes.
 
@@ -128,11 +129,24 @@ def gathered(embeddings: Tensor, n: int, fabric: Fabric) -> Tensor:
     """
     if fabric.world_size == 1:
         return embeddings
-    counts = [part.stop - part.start for part in _parts(n, fabric.world_size)]
+    counts = [part.stop - part.start for part in _pieces(n, fabric.world_size)]
     # Processes exchange tensors of one size.
     filled = F.pad(embeddings, (0, 0, 0, max(counts) - len(embeddings)))
     parts = all_gather(filled)
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+def same_gradients(parameters: Iterable[nn.Parameter], fabric: Fabric) -> None:
+    """Give all processes the first one's gradients of what is not in the network.
+
+    A loss has the embeddings of all processes, so each has its whole gradient, but for rounding:
+    where a GPU adds up in another order, parameters would drift apart.
+    """
+    if fabric.world_size == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is not None:
+            torch.distributed.broadcast(parameter.grad, src=0)
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""An eye on the training: its means over an epoch, and the two ways in which it goes wrong."""
+"""The health of a training: its means over an epoch, and the two ways in which it goes wrong."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lookalike.errors import LookalikeError
-from lookalike.training.losses import LossValue
+from lookalike.training.losses.value import LossValue
 
 # The spread of a batch's embeddings (see `relative_spread`) below which all images look the same.
 COLLAPSED = 1e-4
-# Steps between two looks at the loss: each look makes a GPU wait.
-LOOK_EVERY = 50
+# Steps between two checks of the loss: each makes a GPU wait.
+CHECK_EVERY = 50
 
 
-class Watch:
+class TrainingHealth:
     """Sums of one epoch so far.
 
     Args:
         epoch: its number, for messages.
-        seen: steps done of it before.
+        steps_done: of it, before.
         sums: of these steps, as `sums` had them.
     """
 
-    def __init__(self, epoch: int, seen: int = 0, sums: dict[str, float] | None = None) -> None:
-        self.epoch, self.seen = epoch, seen
+    def __init__(
+        self, epoch: int, steps_done: int = 0, sums: dict[str, float] | None = None
+    ) -> None:
+        self.epoch, self.steps_done = epoch, steps_done
         self.sums: dict[str, float] = dict(sums or {})
         self._since: dict[str, list[Tensor]] = {}
         self._last_loss: float | None = None
 
-    def see(self, value: LossValue, embeddings: Tensor, labels: NDArray[np.int64]) -> None:
-        """Take note of a step; every so many steps, look whether all is well.
+    def record_step(self, value: LossValue, embeddings: Tensor, labels: NDArray[np.int64]) -> None:
+        """Take note of a step; every so many steps, check whether all is well.
 
         Args:
             value: the loss of its batch.
             embeddings: float32 [n, d], of the batch.
             labels: int64 [n], likewise.
         """
-        self.seen += 1
+        self.steps_done += 1
         n_classes = len(np.unique(labels))
         for name, true in (
             ("without_positives", n_classes == len(labels)),
@@ -52,10 +54,10 @@ class Watch:
             noted["active_negatives"] = value.active_negatives.detach()
         for name, number in noted.items():
             self._since.setdefault(name, []).append(number)
-        if len(self._since["loss"]) == LOOK_EVERY:
-            self.look()
+        if len(self._since["loss"]) == CHECK_EVERY:
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Bring the sums up to date.
 
         Raises:
@@ -63,13 +65,13 @@ class Watch:
         """
         if not self._since:
             return
-        since = {name: torch.stack(some).double().cpu() for name, some in self._since.items()}
+        since = {name: torch.stack(steps).double().cpu() for name, steps in self._since.items()}
         losses = since["loss"]
         if not bool(torch.isfinite(losses).all()):
             at = int((~torch.isfinite(losses)).nonzero()[0])
             raise LookalikeError(
                 f"training stopped: the loss is {float(losses[at])} at epoch {self.epoch}, "
-                f"step {self.seen - len(losses) + at + 1}; a lower optimizer.lr or precision "
+                f"step {self.steps_done - len(losses) + at + 1}; a lower optimizer.lr or precision "
                 "float32 may help"
             )
         spread = float(since["spread"].mean())
@@ -80,15 +82,15 @@ class Watch:
                 "the network; a smaller loss.margin, a lower optimizer.lr, balanced batches or "
                 "batch_norm may help"
             )
-        for name, some in since.items():
-            # One by one: the sum is the same however often it was looked at in between.
-            for number in some.tolist():
+        for name, numbers in since.items():
+            # One by one: the sum is the same however often it was checked in between.
+            for number in numbers.tolist():
                 self.sums[name] = self.sums.get(name, 0.0) + number
         self._since = {}
         self._last_loss = float(losses[-1])
 
-    def note(self) -> str:
-        """The last loss looked at, for the progress bar."""
+    def progress_note(self) -> str:
+        """The last loss checked, for the progress bar."""
         return "" if self._last_loss is None else f"loss {self._last_loss:.4f}"
 
     def means(self) -> dict[str, float | None]:
@@ -99,7 +101,7 @@ class Watch:
         batch had no two images of one class (`without_positives`), or of one class alone
         (`without_negatives`).
         """
-        means = {name: total / self.seen for name, total in self.sums.items()}
+        means = {name: total / self.steps_done for name, total in self.sums.items()}
         return {"active_negatives": None, **means}
 
 

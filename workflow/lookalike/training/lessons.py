@@ -8,30 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lookalike.training.losses.table import LOSSES
+
 SHARES = ("zero_loss", "without_positives", "without_negatives")
 """Columns of the history: the share of steps whose loss was exactly 0, whose batch held no two
 images of one class, or none of two."""
 
-REMEDIES = {
-    "contrastive": "raise loss.margin",
-    "triplet": "raise loss.margin, or take loss.mining: all",
-    "multi_similarity": "raise loss.epsilon",
-    "ntxent": "raise loss.temperature",
-}
-"""What gives a loss more to do, where its batches hold pairs of both kinds."""
 
-
-def taught_nothing(epoch: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
+def taught_nothing(epoch: Mapping[str, Any], loss: str) -> str | None:
     """Why an epoch taught the network nothing, or half of what it should, and what to do.
 
     Args:
-        epoch: its row of the history: see `lookalike.training.health.Watch.means`.
-        recipe: the recipe's settings.
+        epoch: its row of the history: see `lookalike.training.health.TrainingHealth.means`.
+        loss: the name of the recipe's loss.
 
     Returns:
-        None where in some step the loss was not 0, and in some step there were pairs of both kinds.
+        None where in some step the loss was not 0, and in some step there were pairs of both kinds,
+        where the loss is one of pairs.
     """
     idle = epoch["zero_loss"] == 1
+    record = LOSSES[loss]
+    if not record.compares_images:
+        return _idle(record.remedy) if idle else None
     so = "so nothing was learned" if idle else "so the images were only {}"
     if epoch["without_positives"] == 1:
         return (
@@ -45,27 +43,31 @@ def taught_nothing(epoch: Mapping[str, Any], recipe: Mapping[str, Any]) -> str |
         )
     if not idle:
         return None
-    remedy = REMEDIES[recipe["loss"]["name"]]
+    remedy = record.remedy
     if epoch["without_positives"]:
         remedy = f"take batches with batch.name: balanced, or {remedy}"
     lacking = epoch["without_positives"] + epoch["without_negatives"]
     share = f"{lacking:.0%}" if lacking >= 0.01 else "under 1%"
     pairs = f" ({share} of the batches had no pairs to compare)" if lacking else ""
+    return _idle(remedy, pairs)
+
+
+def _idle(remedy: str, pairs: str = "") -> str:
     return f"the loss was exactly 0 in every step{pairs}, so nothing was learned; {remedy}"
 
 
-def never_taught(history: Sequence[Mapping[Any, Any]], recipe: Mapping[str, Any]) -> str | None:
+def never_taught(history: Sequence[Mapping[Any, Any]], loss: str) -> str | None:
     """Why a whole training taught the network nothing, or half of what it should.
 
     Args:
         history: a mapping per epoch.
-        recipe: the recipe's settings.
+        loss: the name of the recipe's loss.
 
     Returns:
         What `taught_nothing` says of the last epoch, where it says something of every one; else
         None.
     """
-    reasons = [taught_nothing(epoch, recipe) for epoch in history]
+    reasons = [taught_nothing(epoch, loss) for epoch in history]
     if not reasons or not all(reasons):
         return None
     epochs = f"every one of its {len(history)} epochs" if len(history) > 1 else "its only epoch"

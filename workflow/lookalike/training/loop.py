@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,15 +21,20 @@ from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted, Interruption
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.progress import Progress
-from lookalike.models.table import score_of
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
-from lookalike.training.distributed import gathered, part_of, with_global_batch_norm
-from lookalike.training.health import Watch
+from lookalike.training.distributed import (
+    gathered,
+    own_images,
+    same_gradients,
+    with_global_batch_norm,
+)
+from lookalike.training.health import TrainingHealth
 from lookalike.training.lessons import never_taught, taught_nothing
-from lookalike.training.losses import build_loss
-from lookalike.training.optimization import build_optimizer, learning_rate
+from lookalike.training.losses.building import build_loss, own_lr
+from lookalike.training.optimization import build_optimizer, set_learning_rates, share_of_rate
+from lookalike.training.recipe import Recipe
 from lookalike.training.sampling import epoch_batches, hold_out_classes
 from lookalike.training.validation import leave_one_out_map
 
@@ -65,7 +68,7 @@ class TrainingData:
 def train(
     model: nn.Module,
     data: TrainingData,
-    recipe: Mapping[str, Any],
+    recipe: Recipe,
     seed: int,
     fabric: Fabric,
     checkpoint: Checkpoint,
@@ -82,7 +85,7 @@ def train(
     Args:
         model: the network, on the CPU, as it is before the first step.
         data: the training images.
-        recipe: a complete recipe from the settings.
+        recipe: how.
         seed: of the run.
         fabric: device, precision and processes, from `lookalike.training.distributed.fabric_for`.
         checkpoint: where the state is kept until the run is done: after each epoch, now and then
@@ -111,14 +114,14 @@ class Training:
         self,
         model: nn.Module,
         data: TrainingData,
-        recipe: Mapping[str, Any],
+        recipe: Recipe,
         seed: int,
         fabric: Fabric,
         checkpoint: Checkpoint,
     ) -> None:
         self.data, self.recipe, self.seed = data, recipe, seed
         self.fabric, self.checkpoint = fabric, checkpoint
-        chosen, held_out = hold_out_classes(data.labels, recipe["validation"]["classes"], seed)
+        chosen, held_out = hold_out_classes(data.labels, recipe.validation.classes, seed)
         self.chosen, self.held_out = chosen, held_out
         self.labels = np.unique(data.labels[chosen], return_inverse=True)[1]
         log_plan(self.labels, len(held_out), data.labels, recipe)
@@ -126,25 +129,27 @@ class Training:
         self.bare = model.to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
             with_global_batch_norm(self.bare)
-        optimizer = build_optimizer(self.bare, recipe["optimizer"])
+        n_classes, dimension = int(self.labels.max()) + 1, recipe.model.embedding_dim
+        loss = build_loss(recipe.loss, n_classes, dimension, hash_seed(seed))
+        self.loss_of = loss.to(fabric.device)
+        optimizer = build_optimizer(self.bare, recipe.optimizer, loss, own_lr(recipe.loss))
         self.network, self.optimizer = fabric.setup(self.bare, optimizer)
-        self.loss_of = build_loss(recipe["loss"])
-        self.transform = build_augmentation(recipe["augment"], data.image.size)
+        self.transform = build_augmentation(recipe.augment, data.image.size)
 
     def run(self, interruption: Interruption) -> list[Epoch]:
         """Go on from where the checkpoint is, to the end."""
-        position = self.checkpoint.load(self.bare, self.optimizer)
-        epochs = range(len(position.history) + 1, self.recipe["epochs"] + 1)
+        position = self.checkpoint.load(self.bare, self.loss_of, self.optimizer)
+        epochs = range(len(position.history) + 1, self.recipe.epochs + 1)
         # While the network works on an epoch, the batches of the next one are drawn.
         with closing(map_ahead(self._draw, epochs, threads=1, ahead=1)) as drawn:
             for batches in drawn:
                 self._epoch(batches, position, interruption)
-        if reason := never_taught(position.history, self.recipe):
+        if reason := never_taught(position.history, self.recipe.loss.name):
             log.warning("warning: the training did not do what it is for: %s", reason)
         return position.history
 
     def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
-        return epoch_batches(self.labels, self.recipe["batch"], self.seed, epoch)
+        return epoch_batches(self.labels, self.recipe.batch, self.seed, epoch)
 
     def _epoch(
         self, batches: list[NDArray[np.int64]], position: Position, interruption: Interruption
@@ -156,17 +161,17 @@ class Training:
             position: how far the training has come.
             interruption: where a signal is noted.
         """
-        epoch, epochs = len(position.history) + 1, self.recipe["epochs"]
+        epoch, epochs = len(position.history) + 1, self.recipe.epochs
         left = batches[position.step :]
-        watch = Watch(epoch, position.step, position.sums)
+        health = TrainingHealth(epoch, position.step, position.sums)
         started = time.monotonic() - position.seconds
         kept = time.monotonic()
 
         def keep() -> None:
-            watch.look()
-            position.sums, position.seconds = watch.sums, time.monotonic() - started
+            health.check()
+            position.sums, position.seconds = health.sums, time.monotonic() - started
             if self.fabric.is_global_zero:
-                self.checkpoint.save(self.bare, self.optimizer, position)
+                self.checkpoint.save(self.bare, self.loss_of, self.optimizer, position)
 
         self.network.train()
         with (
@@ -174,10 +179,12 @@ class Training:
             closing(map_ahead(self._load, left, threads=1, ahead=1)) as loaded,
         ):
             for batch, waiting in zip(left, loaded, strict=True):
-                lr = self._learning_rate(epoch, position.step, len(batches))
-                self._step(batch, waiting, lr, hash_seed(self.seed, epoch, position.step), watch)
+                set_learning_rates(
+                    self.optimizer, self._share_of_rate(epoch, position.step, len(batches))
+                )
+                self._step(batch, waiting, hash_seed(self.seed, epoch, position.step), health)
                 position.step += 1
-                progress.update(1, watch.note())
+                progress.update(1, health.progress_note())
                 # All processes ask each other at the same steps.
                 apart = self.fabric.world_size > 1 and position.step % AGREE_EVERY
                 stop = 0 if apart else self._asked_to_stop(interruption)
@@ -187,7 +194,7 @@ class Training:
                     log.info("the state after %s is kept", position)
                 if stop:
                     raise Interrupted(stop)
-        watch.look()
+        health.check()
         seconds = time.monotonic() - started
         try:
             if stop := self._asked_to_stop(interruption):
@@ -202,33 +209,32 @@ class Training:
             "epoch": epoch,
             "steps": len(batches),
             "images": images,
-            **watch.means(),
-            "lr": self._learning_rate(epoch, len(batches) - 1, len(batches)),
+            **health.means(),
+            "lr": self.recipe.optimizer.lr
+            * self._share_of_rate(epoch, len(batches) - 1, len(batches)),
             f"validation_mAP@{VALIDATION_K}": score,
             "images_per_second": images / seconds,
             "seconds": seconds,
         }
         log.info("%s", describe(done, epochs))
-        if reason := taught_nothing(done, self.recipe):
+        if reason := taught_nothing(done, self.recipe.loss.name):
             log.warning("warning: epoch %d: %s", epoch, reason)
         position.history.append(done)
         position.step, position.seconds, position.sums = 0, 0.0, {}
         if self.fabric.is_global_zero:
-            self.checkpoint.save(self.bare, self.optimizer, position)
+            self.checkpoint.save(self.bare, self.loss_of, self.optimizer, position)
 
     def _load(self, batch: NDArray[np.int64]) -> Tensor:
         """This process's images of a batch: uint8 [own, size, size, 3]."""
-        own = batch[part_of(len(batch), self.fabric)]
+        own = batch[own_images(len(batch), self.fabric)]
         return for_device(self.data.pixels[self.chosen[own]], self.fabric.device)
 
     def _step(
-        self, batch: NDArray[np.int64], waiting: Tensor, lr: float, seed: int, watch: Watch
+        self, batch: NDArray[np.int64], waiting: Tensor, seed: int, health: TrainingHealth
     ) -> None:
         """One step, with this process's images of the batch."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
         pixels = waiting.to(self.fabric.device, non_blocking=waiting.is_pinned())
-        part = part_of(len(batch), self.fabric)
+        part = own_images(len(batch), self.fabric)
         images = augment(scale(pixels), self.transform, seed, part, len(batch))
         classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
 
@@ -237,11 +243,13 @@ class Training:
         value = self.loss_of(embeddings, classes)
         self.optimizer.zero_grad()
         self.fabric.backward(value.loss)
+        same_gradients(self.loss_of.parameters(), self.fabric)
         self.optimizer.step()
-        watch.see(value, embeddings.detach(), self.labels[batch])
+        health.record_step(value, embeddings.detach(), self.labels[batch])
 
-    def _learning_rate(self, epoch: int, step: int, steps: int) -> float:
-        return learning_rate(self.recipe, epoch - 1 + step / steps)
+    def _share_of_rate(self, epoch: int, step: int, steps: int) -> float:
+        done = epoch - 1 + step / steps
+        return share_of_rate(self.recipe.optimizer, self.recipe.epochs, done)
 
     def _asked_to_stop(self, interruption: Interruption) -> int:
         """The signal to stop for, 0 where there is none; all processes get the same answer."""
@@ -260,14 +268,15 @@ class Training:
                 none of them may leave before it has kept the state.
         """
         score = None
-        if len(self.held_out) and epoch % self.recipe["validation"]["every"] == 0:
+        if len(self.held_out) and epoch % self.recipe.validation.every == 0:
             if self.fabric.is_global_zero:
                 with interruption.at_once():
                     pixels = Selected(self.data.pixels, self.held_out)
                     vectors = embed_pixels(self.bare, pixels, self.data.image)
-                    kind = score_of(self.recipe["model"])
                     labels = self.data.labels[self.held_out]
-                    score = leave_one_out_map(vectors, labels, kind, VALIDATION_K)
+                    score = leave_one_out_map(
+                        vectors, labels, self.recipe.model.score, VALIDATION_K
+                    )
             self.fabric.barrier()
         return score
 
@@ -281,7 +290,7 @@ def log_plan(
     chosen: NDArray[np.int64],
     n_held_out: int,
     labels: NDArray[np.int64],
-    recipe: Mapping[str, Any],
+    recipe: Recipe,
 ) -> None:
     """Say what will be trained on what.
 
@@ -289,15 +298,15 @@ def log_plan(
         chosen: int64 [n], the classes of the images to train on.
         n_held_out: images to validate on.
         labels: int64 [n + n_held_out], the classes of all.
-        recipe: a complete recipe.
+        recipe: how it will be done.
     """
-    batch, sizes = recipe["batch"], np.unique(chosen, return_counts=True)[1]
-    unused = int((sizes == 1).sum()) if batch["name"] == "balanced" else 0
+    balanced, sizes = recipe.batch.name == "balanced", np.unique(chosen, return_counts=True)[1]
+    unused = int((sizes == 1).sum()) if balanced else 0
     log.info(
         "training on %d images%s, %d epochs",
         len(chosen) - unused,
         f", {n_held_out} images of held-out classes to validate on" if n_held_out else "",
-        recipe["epochs"],
+        recipe.epochs,
     )
     if unused:
         log.info(
@@ -305,15 +314,14 @@ def log_plan(
             unused,
             len(chosen),
         )
-    if batch["name"] == "balanced" and (
-        uneven := uneven_draws(sizes, batch["classes"], batch["images_per_class"])
-    ):
+    places = {name: int(value) for name, value in recipe.batch.values.items()}
+    if balanced and (uneven := uneven_draws(sizes, **places)):
         log.info(
             "classes differ in size: in an epoch of %d batches, each image of a class of %d is "
             "drawn %.1f times, each of a class of %d %.1f times",
             *uneven,
         )
-    if recipe["validation"]["classes"] and not n_held_out:
+    if recipe.validation.classes and not n_held_out:
         log.info("no validation: %d classes are too few to hold some out", len(np.unique(labels)))
 
 

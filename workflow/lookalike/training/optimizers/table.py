@@ -1,0 +1,76 @@
+"""The optimizers by name. Imports none of them; see `lookalike.records`.
+
+A builder is given groups of parameters as torch's optimizers take them, each with its `lr`, and the
+record's settings by keyword, without those of `lookalike.training.optimization`.
+"""
+
+from __future__ import annotations
+
+from lookalike.records import Setting, Table, Variant
+from lookalike.training.schedules.table import SCHEDULES
+
+_LARGEST = 1_000_000
+SCHEDULED = ("lr", "warmup_epochs", "schedule")
+"""Settings of each optimizer that say how the learning rate runs; its builder does not get them."""
+
+
+def _settings(lr: float, weight_decay: float, *more: Setting) -> tuple[Setting, ...]:
+    """The settings that every optimizer has, with these defaults, and `more`."""
+    return (
+        Setting("lr", float, lr, "highest learning rate", above=0, maximum=_LARGEST),
+        *more,
+        Setting(
+            "weight_decay",
+            float,
+            weight_decay,
+            "pull of the weights towards 0",
+            minimum=0,
+            maximum=_LARGEST,
+        ),
+        Setting(
+            "warmup_epochs",
+            float,
+            1,
+            "epochs in which the learning rate rises from 0",
+            minimum=0,
+            maximum=_LARGEST,
+        ),
+        Setting(
+            "schedule",
+            str,
+            "cosine",
+            "the learning rate after that; cosine falls to 0 in the last step",
+            choices=SCHEDULES.names,
+        ),
+    )
+
+
+OPTIMIZERS: Table[Variant] = Table(
+    "optimizer.name",
+    "optimizer",
+    Variant(
+        "adam",
+        "lookalike.training.optimizers.adam:build",
+        "steps by running means of the gradient and of its square",
+        "Kingma and Ba 2015",
+        _settings(0.001, 0.0),
+    ),
+    Variant(
+        "adamw",
+        "lookalike.training.optimizers.adamw:build",
+        "Adam, with the weights' decay apart from the gradient",
+        "Loshchilov and Hutter 2019",
+        _settings(0.001, 0.01),
+    ),
+    Variant(
+        "sgd",
+        "lookalike.training.optimizers.sgd:build",
+        "gradient descent with momentum",
+        "Robbins and Monro 1951; Polyak 1964",
+        _settings(
+            0.05,
+            0.0001,
+            Setting("momentum", float, 0.9, "share of the last step kept", minimum=0, below=1),
+        ),
+    ),
+)

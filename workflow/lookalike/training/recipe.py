@@ -1,0 +1,94 @@
+"""A recipe: how one model is trained. Made once of the settings; imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lookalike.models.settings import ModelSettings
+from lookalike.records import Chosen, Value
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """A recipe's `optimizer` settings.
+
+    Attributes:
+        name: see `lookalike.training.optimizers.table`.
+        lr: highest learning rate of the network.
+        weight_decay: pull of the weights towards 0.
+        warmup_epochs: epochs in which the learning rate rises from 0.
+        schedule: how it runs from there, see `lookalike.training.schedules.table`.
+        own: the optimizer's other settings.
+    """
+
+    name: str
+    lr: float
+    weight_decay: float
+    warmup_epochs: float
+    schedule: str
+    own: Mapping[str, Value]
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> OptimizerSettings:
+        """From the complete `optimizer` mapping of a recipe."""
+        common = ("name", "lr", "weight_decay", "warmup_epochs", "schedule")
+        own = {key: value for key, value in settings.items() if key not in common}
+        return cls(**{key: settings[key] for key in common}, own=own)
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """A recipe's `validation` settings.
+
+    Attributes:
+        classes: share of the training classes that are held out.
+        every: epochs between two scores.
+    """
+
+    classes: float
+    every: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is trained: a complete recipe of the settings.
+
+    Attributes:
+        model: the network.
+        loss: its name and settings.
+        batch: the sampler of batches, its name and settings.
+        optimizer: with the learning rate.
+        epochs: passes over the training images.
+        augment: settings of the random changes to an image, see
+            `lookalike.training.augmentations.table`.
+        precision: auto, float32 or bfloat16.
+        gpus: that share each batch.
+        validation: on held-out classes.
+    """
+
+    model: ModelSettings
+    loss: Chosen
+    batch: Chosen
+    optimizer: OptimizerSettings
+    epochs: int
+    augment: Mapping[str, float]
+    precision: str
+    gpus: int
+    validation: ValidationSettings
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
+        """From a complete mapping under `recipes`; its `image` is no matter of training alone."""
+        return cls(
+            model=ModelSettings.from_dict(settings["model"]),
+            loss=Chosen.from_dict(settings["loss"]),
+            batch=Chosen.from_dict(settings["batch"]),
+            optimizer=OptimizerSettings.from_dict(settings["optimizer"]),
+            epochs=settings["epochs"],
+            augment=dict(settings["augment"]),
+            precision=settings["precision"],
+            gpus=settings["gpus"],
+            validation=ValidationSettings(**settings["validation"]),
+        )

@@ -1,0 +1,1 @@
+"""Ways of drawing an epoch's batches: a file each, named by `table`."""

@@ -1,0 +1,59 @@
+"""The variants that a recipe's settings name, for digests of what a job depends on.
+
+Imports no variant and nothing heavy: rules use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lookalike.models.table import MODELS
+from lookalike.records import Variant
+from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
+from lookalike.training.losses.table import LOSSES
+from lookalike.training.miners.table import MINERS
+from lookalike.training.optimizers.table import OPTIMIZERS
+from lookalike.training.samplers.table import SAMPLERS
+from lookalike.training.schedules.table import SCHEDULES
+
+
+def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
+    """The network, loss, miner, sampler, optimizer, schedule and augmentations of a recipe.
+
+    Args:
+        recipe: a complete recipe from the settings.
+
+    Raises:
+        LookalikeError: a name is none of those known.
+    """
+    yield MODELS[recipe["model"]["name"]]
+    loss = LOSSES[recipe["loss"]["name"]]
+    yield loss
+    if loss.miner:
+        yield MINERS[loss.miner]
+    yield SAMPLERS[recipe["batch"]["name"]]
+    yield OPTIMIZERS[recipe["optimizer"]["name"]]
+    yield SCHEDULES[recipe["optimizer"]["schedule"]]
+    changes = [change for change in AUGMENTATIONS if change.is_on(recipe["augment"])]
+    yield from [*changes, CHAIN] if changes else []
+
+
+def modules_of(recipe: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the modules that hold the variants of a recipe, sorted."""
+    return sorted({variant.module for variant in variants_of(recipe)})
+
+
+def libraries_of(recipe: Mapping[str, Any]) -> list[str]:
+    """Distributions that a recipe's variants need and not every training does, sorted."""
+    return sorted({name for variant in variants_of(recipe) for name in variant.libraries})
+
+
+def modules_of_network(model: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the modules that a recipe's `model` settings name."""
+    return [MODELS[model["name"]].module]
+
+
+def libraries_of_network(model: Mapping[str, Any]) -> list[str]:
+    """Distributions that a network needs and not every one does, sorted."""
+    return sorted(MODELS[model["name"]].libraries)
