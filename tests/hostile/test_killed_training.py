@@ -31,11 +31,20 @@ def results(told: TrainingJob) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("loss", "kills"),
+    [
+        ("multi_similarity", 3),
+        # It has parameters of its own.
+        ("proxy_anchor", 2),
+        pytest.param("multi_similarity", 60, marks=pytest.mark.long),
+        pytest.param("proxy_anchor", 60, marks=pytest.mark.long),
+    ],
+)
 def test_a_training_killed_at_random_moments_ends_the_same(
-    made: Data, tmp_path: Path, kills: int
+    made: Data, tmp_path: Path, loss: str, kills: int
 ) -> None:
-    settings = recipe(epochs=40, validation={"classes": 0.25})
+    settings = recipe(epochs=40, loss={"name": loss}, validation={"classes": 0.25})
     undisturbed = job(made, tmp_path / "undisturbed", recipe=settings, threads=1)
     started = time.monotonic()
     assert processes.exit_code(processes.start(work, undisturbed)) == 0

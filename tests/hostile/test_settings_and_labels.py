@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lookalike.config import Settings, read_yaml, resolve
 from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
+from lookalike.training.losses.table import LOSSES
 from support.project import ROOT
 
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
@@ -112,7 +113,7 @@ def valid_settings(draw: st.DrawFn) -> Settings:
     for name, recipe in chosen.get("recipes", {}).items():
         # Losses of angles are refused where distances are scored; `seed` scores these by default.
         loss = recipe.get("loss", {}).get("name", "contrastive" if name == "seed" else None)
-        if loss not in ("contrastive", "triplet"):
+        if loss is None or LOSSES[loss].angles:
             model = recipe.setdefault("model", {"name": "cnn4"})
             model["normalize"] = True
     if "runs" in chosen:

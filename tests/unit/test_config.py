@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lookalike.config import image_settings, merge, read_yaml, recipe_and_seed, resolve
 from lookalike.errors import LookalikeError
+from lookalike.training.losses.table import LOSSES
 from support.project import ROOT
 
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -271,9 +272,9 @@ def numbers(value: Any, *place: str | int) -> Iterator[tuple[str | int, ...]]:
 
 EVERY_KIND = {
     "recipes": {
-        **{name: {"loss": {"name": name}} for name in ("triplet", "multi_similarity", "ntxent")},
+        **{name: {"loss": {"name": name}} for name in LOSSES.names},
         "sgd": {"optimizer": {"name": "sgd"}, "batch": {"name": "shuffled"}},
-        "contrastive": {"loss": {"name": "contrastive"}, "image": {"size": 64}},
+        "small": {"image": {"size": 64}},
     }
 }
 

@@ -50,6 +50,7 @@ def weights(job: TrainingJob) -> dict[str, torch.Tensor]:
 # Steps are small where Adam's would be: it divides each gradient by its own size, so that the sign
 # of a gradient that is 0 but for rounding decides about a whole step.
 PLAIN = {"name": "sgd", "lr": 0.05, "warmup_epochs": 0, "schedule": "constant"}
+PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,8 @@ PLAIN = {"name": "sgd", "lr": 0.05, "warmup_epochs": 0, "schedule": "constant"}
             },
         ),
         (2, {"optimizer": {"name": "adamw", "lr": 1e-4}, "loss": {"name": "triplet"}}),
+        # Parameters of the loss's own.
+        (3, {"optimizer": {**PLAIN, "lr": 0.002}, "loss": PROXIES}),
     ],
 )
 def test_processes_train_what_one_process_would(

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from lookalike.config import read_yaml, resolve
 from lookalike.embedding.forward import embed_pixels
@@ -20,11 +21,13 @@ from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
 from lookalike.models.building import build_model
+from lookalike.records import Chosen
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.health import TrainingHealth, relative_spread
 from lookalike.training.lessons import never_taught, taught_nothing
-from lookalike.training.loop import TrainingData, train
+from lookalike.training.loop import TrainingData, hash_seed, train
+from lookalike.training.losses.building import build_loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.losses.value import LossValue
 from lookalike.training.optimization import fabric_precision, share_of_rate
@@ -79,11 +82,20 @@ def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> No
     assert not same(first, other)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("optimizer", "loss"),
+    [
+        ("adam", "multi_similarity"),
+        ("adamw", "multi_similarity"),
+        ("sgd", "multi_similarity"),
+        # It has parameters of its own.
+        ("adamw", "proxy_anchor"),
+    ],
+)
 def test_a_training_stopped_after_each_step_ends_the_same(
-    tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, optimizer: str, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = recipe(optimizer={"name": optimizer})
+    settings = recipe(optimizer={"name": optimizer}, loss={"name": loss})
     whole, history = run(tmp_path / "whole", settings)
 
     class StoppedError(Exception):
@@ -109,6 +121,49 @@ def test_a_training_stopped_after_each_step_ends_the_same(
     places = [(len(position.history), position.step) for position in kept]
     assert places == sorted(set(places))
     assert len(places) == steps + len(history) > 12
+
+
+def test_a_losss_own_parameters_are_trained_at_their_own_rate_and_kept_apart(
+    tmp_path: Path,
+) -> None:
+    settings = recipe(
+        loss={"name": "proxy_anchor", "proxy_lr": 0.25},
+        optimizer={"name": "sgd", "momentum": 0.0, "weight_decay": 0.0},
+        validation={"classes": 0.25},
+        epochs=1,
+    )
+    batches = [np.arange(12) * 4]
+    moved = {}
+    with pytest.MonkeyPatch.context() as patch:
+        # One step, at the highest rate.
+        patch.setattr("lookalike.training.loop.epoch_batches", lambda *_: batches)
+        patch.setattr("lookalike.training.loop.share_of_rate", lambda *_: 1.0)
+        patch.setattr(
+            "lookalike.training.loop.hold_out_classes", lambda labels, *_: (labels >= 0, labels < 0)
+        )
+        for lr in (0.25, 0.5):
+            settings["loss"]["proxy_lr"] = lr
+            weights, _ = run(tmp_path / str(lr), settings)
+            kept = load_file(tmp_path / str(lr) / "run.safetensors")
+            moved[lr] = kept["loss.loss.proxies"]
+            assert moved[lr].shape == (12, 8)
+            assert not [name for name in weights if "prox" in name]
+            assert {f"model.{name}" for name in weights} <= kept.keys()
+    made = Recipe.from_dict(settings)
+    first = build_loss(made.loss, 12, 8, hash_seed(0)).state_dict()["loss.proxies"]
+    assert not torch.equal(moved[0.25], first)
+    torch.testing.assert_close(moved[0.5] - first, 2 * (moved[0.25] - first), rtol=1e-3, atol=1e-6)
+
+
+def test_what_a_loss_draws_is_of_its_seed_alone() -> None:
+    chosen = Chosen.from_dict(recipe(loss={"name": "proxy_anchor"})["loss"])
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = build_loss(chosen, 5, 4, seed=7).state_dict()["loss.proxies"]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    assert torch.equal(build_loss(chosen, 5, 4, seed=7).state_dict()["loss.proxies"], first)
+    assert not torch.equal(build_loss(chosen, 5, 4, seed=8).state_dict()["loss.proxies"], first)
 
 
 def test_the_next_epochs_batches_are_drawn_while_one_trains(
@@ -413,6 +468,8 @@ SHUFFLED = {"name": "shuffled", "size": 8}
             "no batch held images of two classes, so nothing was learned",
         ),
         ({"loss": {"name": "triplet", "mining": "all"}}, None, None),
+        # Each image is compared with the proxies, whatever the batch.
+        ({"loss": {"name": "proxy_anchor"}, "batch": SHUFFLED}, np.arange(48), None),
     ],
 )
 def test_a_training_that_teaches_nothing_says_so(

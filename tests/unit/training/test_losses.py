@@ -185,6 +185,45 @@ def test_a_batch_without_pairs_of_both_kinds_teaches_these_nothing(name: str, cl
     assert not torch.autograd.grad(value.loss, vectors)[0].any()
 
 
+@pytest.mark.parametrize(("margin", "alpha"), [(0.1, 32.0), (-0.2, 3.0), (0.5, 1.0)])
+@pytest.mark.parametrize("n", [1, 12, 60])
+def test_proxy_anchor_is_its_papers_formula_written_out(
+    margin: float, alpha: float, n: int
+) -> None:
+    """Equation 4 of Kim et al. (2020), proxy by proxy and image by image, in float64."""
+    vectors, labels = batch(11, n)
+    loss = loss_of("proxy_anchor", margin=margin, alpha=alpha)
+    proxies = next(iter(loss.parameters()))
+    value = loss(vectors, labels)
+    assert value.active_negatives is None
+
+    def cosine(x: Tensor, proxy: Tensor) -> Tensor:
+        return F.cosine_similarity(x, proxy, dim=0, eps=0)
+
+    points = vectors.detach().double().requires_grad_()
+    anchors = proxies.detach().double().requires_grad_()
+    positive, negative = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    present = set(labels.tolist())
+    for number, proxy in enumerate(anchors):
+        near, far = torch.ones((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+        for point, label in zip(points, labels.tolist(), strict=True):
+            if label == number:
+                near = near + torch.exp(-alpha * (cosine(point, proxy) - margin))
+            else:
+                far = far + torch.exp(alpha * (cosine(point, proxy) + margin))
+        if number in present:
+            positive = positive + torch.log(near)
+        negative = negative + torch.log(far)
+    expected = positive / len(present) + negative / len(anchors)
+    torch.testing.assert_close(value.loss.double(), expected, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(
+        torch.autograd.grad(value.loss, [vectors, proxies]),
+        torch.autograd.grad(expected, [points, anchors]),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-5)
+
+
 def test_squared_distances_are_exact_where_embeddings_are_near() -> None:
     # A matrix product has no digit of these left.
     x = 1000 + torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) / 100

@@ -59,7 +59,18 @@ class BatchContrastiveLoss(nn.Module):
         self.mean = mean
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> LossValue:
-        """Loss of a batch: embeddings float32 [n, d], labels int64 [n]."""
+        """Loss of a batch: embeddings float32 [n, d], labels int64 [n].
+
+        Two images of one class 0.5 apart; one of another class is 0.6 from the first:
+
+        >>> import torch
+        >>> embeddings = torch.tensor([[0.0], [0.5], [-0.6]])
+        >>> value = BatchContrastiveLoss(1.0, "all")(embeddings, torch.tensor([0, 0, 1]))
+        >>> round(value.loss.item(), 6) == round((0.5**2 + (1 - 0.6) ** 2 + 0) / 3, 6)
+        True
+        >>> value.active_negatives.item()
+        0.5
+        """
         same = labels[:, None] == labels
         pairs = torch.ones_like(same).triu(1)
         positive, negative = pairs & same, pairs & ~same

@@ -24,7 +24,18 @@ class NTXentLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> LossValue:
-        """Loss of a batch: embeddings float32 [n, d], labels int64 [n]."""
+        """Loss of a batch: embeddings float32 [n, d], labels int64 [n].
+
+        Two images of one class that are equal, and one of another class at a right angle:
+
+        >>> import math
+        >>> import torch
+        >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> value = NTXentLoss(temperature=0.5)(embeddings, torch.tensor([0, 0, 1]))
+        >>> cosines = math.exp(1 / 0.5), math.exp(0 / 0.5)
+        >>> math.isclose(value.loss.item(), -math.log(cosines[0] / sum(cosines)), rel_tol=1e-6)
+        True
+        """
         units = F.normalize(embeddings, dim=1)
         scores = units @ units.T / self.temperature
         same = labels[:, None] == labels

@@ -1,0 +1,118 @@
+"""The tables of variants in config/README.md: `PYTHONPATH=tests python tests/support/variant_tables.py`.
+
+They are made of the records in `lookalike`, and so is what the schema should say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from lookalike.models.table import MODELS
+from lookalike.records import Setting, Table, Variant
+from lookalike.training.augmentations.table import AUGMENTATIONS
+from lookalike.training.losses.table import LOSSES, Loss
+from lookalike.training.optimizers.table import OPTIMIZERS
+from lookalike.training.samplers.table import SAMPLERS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "config" / "README.md"
+BEGIN, END = (
+    "<!-- made by tests/support/variant_tables.py of the records in workflow/lookalike -->\n",
+    "<!-- end -->\n",
+)
+
+
+class Kind(NamedTuple):
+    """A mapping of a recipe whose `name` chooses: its key, and the table."""
+
+    key: str
+    table: Table[Any]
+
+
+KINDS = (
+    Kind("model", MODELS),
+    Kind("loss", LOSSES),
+    Kind("batch", SAMPLERS),
+    Kind("optimizer", OPTIMIZERS),
+)
+
+
+def settings_of(variant: Variant) -> tuple[Setting, ...]:
+    return variant.every_setting if isinstance(variant, Loss) else variant.settings
+
+
+def schema_of(kind: Kind) -> dict[str, Any]:
+    """What the schema's definition of a kind should be."""
+    return {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"enum": list(kind.table.names)}},
+        "allOf": [
+            {
+                "if": {"properties": {"name": {"const": variant.name}}},
+                "then": {
+                    "additionalProperties": False,
+                    "properties": {"name": True, **properties(settings_of(variant))},
+                },
+            }
+            for variant in kind.table
+        ],
+    }
+
+
+def properties(settings: Iterable[Setting]) -> dict[str, Any]:
+    return {setting.name: setting.schema() for setting in settings}
+
+
+def schema_of_augmentations() -> dict[str, Any]:
+    return properties(setting for change in AUGMENTATIONS for setting in change.settings)
+
+
+def bounds(setting: Setting) -> str:
+    if setting.choices:
+        return " or ".join(f"`{choice}`" for choice in setting.choices)
+    words = {
+        "above": setting.above,
+        "from": setting.minimum,
+        "to": setting.maximum if setting.maximum != 1_000_000 else None,
+        "below": setting.below,
+    }
+    return " ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+
+
+def described(setting: Setting) -> str:
+    default = yaml.safe_dump(setting.default).split("\n")[0]
+    inside = "; ".join(filter(None, [f"default `{default}`", bounds(setting)]))
+    return f"`{setting.name}` ({inside}): {setting.meaning}"
+
+
+def tables() -> str:
+    """All tables, as in the page."""
+    lines = []
+    for kind in KINDS:
+        lines += [f"| `{kind.key}.name` | is | settings | source |", "|---|---|---|---|"]
+        lines += [row(variant) for variant in kind.table]
+        lines.append("")
+    lines += ["| `augment` | is | settings | source |", "|---|---|---|---|"]
+    lines += [row(change) for change in AUGMENTATIONS]
+    return "\n".join([*lines, ""])
+
+
+def row(variant: Variant) -> str:
+    settings = "<br>".join(map(described, settings_of(variant)))
+    return f"| `{variant.name}` | {variant.meaning} | {settings} | {variant.source} |"
+
+
+def page() -> str:
+    """The page as it should be."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}{tables()}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
