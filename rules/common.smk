@@ -40,6 +40,8 @@ from lookalike.report.runs import (
 )
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
+from lookalike.training.recipe import decisive
+from lookalike.training.variants import modules_of, modules_of_network
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
@@ -260,18 +262,31 @@ def shards_of(wildcards):
     return gather.embed(f"{folder}/{wildcards.split}.{{scatteritem}}.json")
 
 
-def code_of(step, *others):
-    """A digest of the code behind a step: its modules, its script, and `others` beside rules/.
+def code_of(step, *others, also=()):
+    """A digest of the code behind a step: its script, `others` beside rules/, modules by name.
 
     The files are those that Snakemake runs, wherever the package is installed.
     """
     paths = [f"../workflow/scripts/{step}.py", *others]
-    return code_digest(step, *map(workflow.source_path, paths))
+    return code_digest(step, *map(workflow.source_path, paths), also=also)
 
 
-def software_of(step):
+def software_of(step, also=()):
     """The versions of the libraries that a step's results come from."""
-    return software(step, workflow.source_path(f"../workflow/scripts/{step}.py"))
+    script = workflow.source_path(f"../workflow/scripts/{step}.py")
+    return software(step, script, also)
+
+
+def variants_of_run(run):
+    """The modules that a run's recipe names: its network, its loss and so on."""
+    return modules_of(config["recipes"][recipe_of(run)])
+
+
+def network_of_model(model):
+    """The module of a model's network."""
+    return modules_of_network(
+        config["recipes"][recipe_of(model.split("/")[0])]["model"]
+    )
 
 
 def aside(value):
@@ -281,6 +296,11 @@ def aside(value):
     that moved, or another device, are no reason to train again.
     """
     return lambda wildcards, input: value
+
+
+def aside_of(value):
+    """The same of a function of the wildcards."""
+    return lambda wildcards, input: value(wildcards)
 
 
 # Of a heavy job: all of this machine's. What another machine has is not known: profiles say it.

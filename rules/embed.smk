@@ -26,8 +26,12 @@ rule embed_shard:
         batch_size=aside(config["embed"]["batch_size"]),
         device=aside(config["device"]),
         cache=aside(config["cache"]),
-        code=code_of("embed_shard"),
-        software=software_of("embed_shard"),
+        code=lambda wildcards: code_of(
+            "embed_shard", also=network_of_model(wildcards.model)
+        ),
+        software=lambda wildcards: software_of(
+            "embed_shard", network_of_model(wildcards.model)
+        ),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
     script:
@@ -58,8 +62,10 @@ rule embed:
         batch_size=aside(config["embed"]["batch_size"]),
         device=aside(config["device"]),
         cache=aside(config["cache"]),
-        code=code_of("embed"),
-        software=software_of("embed"),
+        code=lambda wildcards: code_of("embed", also=network_of_model(wildcards.model)),
+        software=lambda wildcards: software_of(
+            "embed", network_of_model(wildcards.model)
+        ),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"
     script:

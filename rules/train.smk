@@ -25,13 +25,14 @@ rule train:
         recipe_name=lambda wildcards: recipe_of(wildcards.run),
         seed=lambda wildcards: seed_of(wildcards.run),
         images=training_images,
-        recipe=lambda wildcards: config["recipes"][recipe_of(wildcards.run)],
+        decisive=lambda wildcards: decisive(config["recipes"][recipe_of(wildcards.run)]),
+        recipe=aside_of(lambda wildcards: config["recipes"][recipe_of(wildcards.run)]),
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
         device=aside(config["device"]),
         cache=aside(config["cache"]),
         pixel_store_gb=aside(PIXEL_STORE_GB),
-        code=code_of("train"),
-        software=software_of("train"),
+        code=lambda wildcards: code_of("train", also=variants_of_run(wildcards.run)),
+        software=lambda wildcards: software_of("train", variants_of_run(wildcards.run)),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"
     script:

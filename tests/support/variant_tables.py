@@ -1,4 +1,4 @@
-"""The tables of variants in config/README.md: `PYTHONPATH=tests python tests/support/variant_tables.py`.
+"""The tables of variants in config/README.md, which running this file writes anew.
 
 They are made of the records in `lookalike`, and so is what the schema should say.
 """

@@ -85,7 +85,7 @@ def test_neutral_modules_are_there_and_each_has_a_reason() -> None:
             embed.EMBEDDERS,
             {
                 *("data.manifest_table", "embedding.shards", "embedding.tables"),
-                *("images.pixel_store", "jobs.torch_devices", "models.files", "models.table"),
+                *("images.pixel_store", "jobs.torch_devices", "models.files", "models.settings"),
                 *("storage.files", "storage.row_store"),
             },
         ),

@@ -197,7 +197,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
         mistakes = [
             f"{place}: {image['background']!r} is no colour; give a name such as white, or #rrggbb"
             for place, image in _images(settings)
-            if not _is_colour(image["background"])
+            if _colour(image["background"]) is None
         ]
     if not mistakes:
         # What angles train has no meaning for distances.
@@ -211,6 +211,10 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
         ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+    # In one spelling, so that another one of the same makes nothing anew.
+    settings["metrics"]["k"] = sorted(set(settings["metrics"]["k"]))
+    for _, image in _images(settings):
+        image["background"] = _colour(image["background"])
     for folder in ("results", "cache"):
         settings[folder] = os.path.normpath(_at_home(folder, os.path.normpath(settings[folder])))
     _at_home("data.root", settings["data"]["root"])
@@ -230,17 +234,18 @@ def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:
             yield f"recipes.{name}.image.background", recipe["image"]
 
 
-def _is_colour(text: str) -> bool:
+def _colour(text: str) -> str | None:
+    """A colour in the one spelling that results are known by: white, black or #rrggbb."""
     # For these, Pillow is not imported at each start.
-    if re.fullmatch("white|black|#[0-9a-fA-F]{6}", text):
-        return True
-    from lookalike.images.decoding import rgb_of
+    if not re.fullmatch("white|black|#[0-9a-fA-F]{6}", text):
+        from lookalike.images.decoding import rgb_of
 
-    try:
-        rgb_of(text)
-    except LookalikeError:
-        return False
-    return True
+        try:
+            text = "#{:02x}{:02x}{:02x}".format(*rgb_of(text))
+        except LookalikeError:
+            return None
+    text = text.lower()
+    return {"#ffffff": "white", "#000000": "black"}.get(text, text)
 
 
 def _at_home(place: str, folder: str) -> Path:

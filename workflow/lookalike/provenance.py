@@ -29,6 +29,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 NAME = PACKAGE.name
 
+_TABLE = "names variants: a job adds the digests of its own, and has their settings as params"
 NEUTRAL: dict[str, str] = {
     "": "the map, the version, and functions for users",
     "embedding.allocation": "where memory comes from",
@@ -43,10 +44,18 @@ NEUTRAL: dict[str, str] = {
     "jobs.seals": "what is noted of results",
     "jobs.step": "what is said meanwhile",
     "jobs.surroundings": "what work is protected from",
+    "models.table": _TABLE,
     "provenance": "makes these digests",
     "storage.cache": "what is kept for the next time",
     "storage.verified": "when what is kept is read again",
+    "training.augmentations.table": _TABLE,
     "training.launch": "by which processes work is done",
+    "training.losses.table": _TABLE,
+    "training.miners.table": _TABLE,
+    "training.optimizers.table": _TABLE,
+    "training.samplers.table": _TABLE,
+    "training.schedules.table": _TABLE,
+    "training.variants": _TABLE,
 }
 """Modules that change when, where or with which words work is done, not what is made; and why."""
 

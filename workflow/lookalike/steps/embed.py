@@ -34,6 +34,7 @@ from lookalike.jobs.progress import Progress
 from lookalike.jobs.torch_devices import choose_device, is_present
 from lookalike.models.files import load_model
 from lookalike.models.settings import ModelSettings
+from lookalike.models.table import MODELS
 from lookalike.provenance import module_digest
 from lookalike.storage.cache import forget
 from lookalike.storage.digests import digest_of
@@ -42,8 +43,8 @@ from lookalike.storage.row_store import Store
 
 log = logging.getLogger(__name__)
 
-EMBEDDERS = ("embedding.forward", "models.cnn4")
-"""The code that an embedding's bytes come from, beside the model and the image."""
+EMBEDDERS = ("embedding.forward",)
+"""The code that an embedding's bytes come from, beside the network's, the model and the image."""
 
 # Batches whose embeddings go to the store at once: a kill loses at most these.
 STORE_BATCHES = 16
@@ -183,7 +184,12 @@ def _fill_store(
     image = ImageSettings.from_dict(description["image"])
 
     # Two kinds of device differ in the last bits, and so may two versions of the code.
-    embedder = [module_digest(*EMBEDDERS, step="embed"), torch.__version__, PIL.__version__]
+    network = MODELS[description["model"]["name"]]
+    embedder = [
+        module_digest(*EMBEDDERS, network.module, step="embed"),
+        torch.__version__,
+        PIL.__version__,
+    ]
     place = f"{kind}-{digest_of(embedder)}"
     folder_of_model = settings.cache / "embeddings" / description["digest"]
     store = Store(

@@ -27,7 +27,7 @@ from lookalike.training.job import TrainingJob
 from lookalike.training.loop import VALIDATION_K, TrainingData, train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
-from lookalike.training.recipe import Recipe
+from lookalike.training.recipe import Recipe, decisive
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def train_run(job: TrainingJob) -> None:
 
     torch.manual_seed(job.seed)
     model = build_model(recipe.model, image.size)
-    decides = [dict(job.recipe), image.digest, job.seed, hashes, labels.tolist()]
+    decides = [decisive(job.recipe), image.digest, job.seed, hashes, labels.tolist()]
     works = [job.code, dict(job.software), target.type, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     weights = _n_bytes(model)

@@ -92,3 +92,15 @@ class Recipe:
             gpus=settings["gpus"],
             validation=ValidationSettings(**settings["validation"]),
         )
+
+
+def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a complete mapping under `recipes` decides the weights.
+
+    Not how often held-out classes are scored; and its `image` does so by what it says together with
+    the common one, which is known by a digest of its own.
+    """
+    validation = {"classes": settings["validation"]["classes"]}
+    precision = "float32" if settings["precision"] == "auto" else settings["precision"]
+    decided = {key: value for key, value in settings.items() if key != "image"}
+    return {**decided, "validation": validation, "precision": precision}
