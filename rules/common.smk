@@ -55,7 +55,7 @@ DEMO = "resources/demo"
 
 
 @contextmanager
-def told():
+def errors_without_traceback():
     """Lookalike's errors end Snakemake with their message; it would put a traceback around them."""
     try:
         yield
@@ -64,7 +64,7 @@ def told():
         sys.exit(1)
 
 
-@told()
+@errors_without_traceback()
 def resolve_config():
     """Config.yaml and what was laid over it, as one checked mapping with every default."""
     schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
@@ -79,7 +79,7 @@ def resolve_config():
     return resolve(layers, schema)
 
 
-@told()
+@errors_without_traceback()
 def require_names():
     """See that files can be named: jobs inherit the locale."""
     if not names_are_unicode():
@@ -120,19 +120,19 @@ def models_in(state):
 
 def recipe_of(run):
     """The name of a run's recipe: `default` of default.0. A run that cannot be ends Snakemake."""
-    with told():
+    with errors_without_traceback():
         return recipe_and_seed(run, config["recipes"])[0]
 
 
 def seed_of(run):
     """A run's seed: 0 of default.0."""
-    with told():
+    with errors_without_traceback():
         return recipe_and_seed(run, config["recipes"])[1]
 
 
 def images_of(digest):
     """The image settings of a digest, as the files under pixels/ are called by."""
-    with told():
+    with errors_without_traceback():
         if digest not in IMAGES_BY_DIGEST:
             raise LookalikeError(
                 f"no recipe has the image settings {digest}"
@@ -148,7 +148,7 @@ def label_files(wildcards):
     older than an input, when the work is done. What is in it is seen by the param `folders`.
     """
     if DATA.root != Path(DEMO):
-        with told():
+        with errors_without_traceback():
             require_data(DATA)
     if workflow.is_main_process and RESULTS_ARE_HERE:
         force_damaged()
@@ -177,7 +177,7 @@ def results_folder():
     return Path(str(rules.manifest.output.report)).parent
 
 
-def here(file):
+def local_copy(file):
     """Path on this machine of a file that jobs are decided by; where it lies in storage, a copy."""
     path, stored = Path(str(file)), get_flag_value(file, "storage_object")
     # In a dry run it may not be made yet.
@@ -200,7 +200,7 @@ def manifest_of(split):
 
     def manifest(wildcards):
         file = checkpoints.manifest.get().output[split]
-        here(file)
+        local_copy(file)
         return file
 
     return manifest
@@ -208,7 +208,7 @@ def manifest_of(split):
 
 def data_facts():
     """The content of data_report.json, once the manifest is made."""
-    return read_json(here(checkpoints.manifest.get().output.report))
+    return read_json(local_copy(checkpoints.manifest.get().output.report))
 
 
 def trainable_manifest(wildcards):
@@ -216,7 +216,7 @@ def trainable_manifest(wildcards):
     file = manifest_of("train")(wildcards)
     recipe = recipe_of(wildcards.run)
     if workflow.is_main_process:
-        with told():
+        with errors_without_traceback():
             batch = config["recipes"][recipe]["batch"]
             require_trainable(data_facts(), recipe, batch)
     return file
@@ -226,7 +226,7 @@ def scorable_manifest(wildcards):
     """Input function: the queries' manifest; an error where there is nothing to score."""
     file = manifest_of("query")(wildcards)
     if workflow.is_main_process:
-        with told():
+        with errors_without_traceback():
             require_scorable(data_facts(), config["metrics"])
     return file
 
@@ -236,7 +236,7 @@ def training_images(wildcards):
 
     For `--cache`, which would go by what the manifest was made from: the files' times.
     """
-    return digest_of_file(here(checkpoints.manifest.get().output.train))
+    return digest_of_file(local_copy(checkpoints.manifest.get().output.train))
 
 
 def manifest_of_split(wildcards):
@@ -251,7 +251,9 @@ def contents_of_shard(wildcards):
     split makes anew, is an ancient input there.
     """
     item = wildcards.scatteritem
-    return shard_digest(here(checkpoints.manifest.get().output[wildcards.split]), item)
+    return shard_digest(
+        local_copy(checkpoints.manifest.get().output[wildcards.split]), item
+    )
 
 
 def shards_of(wildcards):
@@ -285,11 +287,11 @@ def variants_of_run(run):
 def network_of_model(model):
     """The module of a model's network."""
     return modules_of_network(
-        config["recipes"][recipe_of(model.split("/")[0])]["model"]
+        config["recipes"][recipe_of(Path(model).parts[0])]["model"]
     )
 
 
-def aside(value):
+def untracked(value):
     """A param that says where something is or how it is done, not what is made.
 
     Snakemake re-runs nothing for a param that takes `input` (its issue 3895): images or a cache
@@ -298,7 +300,7 @@ def aside(value):
     return lambda wildcards, input: value
 
 
-def aside_of(value):
+def untracked_of(value):
     """The same of a function of the wildcards."""
     return lambda wildcards, input: value(wildcards)
 
@@ -355,16 +357,16 @@ def need(asked, step, work):
     )
 
 
-def reading(wildcards, input):
+def work_of_reading(wildcards, input):
     """Work function: a job that reads images, or as many labels."""
     named_in = [input.manifest] if "manifest" in input.keys() else LABEL_FILES.values()
-    return Work(images_in(map(here, named_in)))
+    return Work(images_in(map(local_copy, named_in)))
 
 
-def training(wildcards, input):
+def work_of_training(wildcards, input):
     """Work function: a training."""
     recipe = config["recipes"][recipe_of(wildcards.run)]
-    batch, images = recipe["batch"], images_in([here(input.manifest)])
+    batch, images = recipe["batch"], images_in([local_copy(input.manifest)])
     return Work(
         images,
         passes=passes_of(recipe["epochs"], images, largest_class(), batch),
@@ -382,26 +384,26 @@ def largest_class():
     return read_json(path)["splits"]["train"]["images_per_class"]["max"]
 
 
-def embedding(wildcards, input):
+def work_of_embedding(wildcards, input):
     """Work function: the embedding of a split, or of a part of it."""
     return Work(
-        images_in([here(input.manifest)]) // config["embed"]["shards"],
+        images_in([local_copy(input.manifest)]) // config["embed"]["shards"],
         image_size=IMAGES[recipe_of(Path(wildcards.model).parts[0])]["size"],
         batch=32,
         gpus=gpus()(wildcards),
     )
 
 
-def assembling(wildcards, input):
+def work_of_assembling(wildcards, input):
     """Work function: the table of a split, which is embedded for it or already in parts."""
     whole = config["embed"]["shards"] == 1
-    return (embedding if whole else reading)(wildcards, input)
+    return (work_of_embedding if whole else work_of_reading)(wildcards, input)
 
 
-def scoring(wildcards, input):
+def work_of_scoring(wildcards, input):
     """Work function: the scores of all queries with the whole gallery."""
     queries, gallery = (
-        images_in([here(path)])
+        images_in([local_copy(path)])
         for path in (input.query_manifest, input.gallery_manifest)
     )
     return Work(queries + gallery, scores=queries * gallery)

@@ -12,15 +12,15 @@ checkpoint manifest:
         "<results>/benchmarks/manifest.tsv"
     threads: CORES
     resources:
-        mem_mb=need(memory_mb, "manifest", reading),
-        runtime=need(minutes, "manifest", reading),
+        mem_mb=need(memory_mb, "manifest", work_of_reading),
+        runtime=need(minutes, "manifest", work_of_reading),
     params:
         data=lookup(dpath="data", within=config),
         # Computed when the job is looked at: the demo's images are made after parsing.
         folders=lambda wildcards: fingerprint(
             DATA, logger.info, apart=[results_folder(), Path(config["cache"])]
         ),
-        cache=aside(config["cache"]),
+        cache=untracked(config["cache"]),
         code=code_of("manifest"),
         software=software_of("manifest"),
     message:
@@ -40,13 +40,13 @@ rule pixels:
         "<results>/benchmarks/pixels/{image_digest}.tsv"
     threads: CORES
     resources:
-        mem_mb=need(memory_mb, "pixels", reading),
-        runtime=need(minutes, "pixels", reading),
+        mem_mb=need(memory_mb, "pixels", work_of_reading),
+        runtime=need(minutes, "pixels", work_of_reading),
     params:
-        folder=aside(str(DATA.folder("train"))),
+        folder=untracked(str(DATA.folder("train"))),
         image=lambda wildcards: images_of(wildcards.image_digest),
-        cache=aside(config["cache"]),
-        pixel_store_gb=aside(PIXEL_STORE_GB),
+        cache=untracked(config["cache"]),
+        pixel_store_gb=untracked(PIXEL_STORE_GB),
         code=code_of("pixels"),
         software=software_of("pixels"),
     message:

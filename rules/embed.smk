@@ -18,14 +18,14 @@ rule embed_shard:
     threads: cores()
     resources:
         gpu=gpus(),
-        mem_mb=need(memory_mb, "embed", embedding),
-        runtime=need(minutes, "embed", embedding),
+        mem_mb=need(memory_mb, "embed", work_of_embedding),
+        runtime=need(minutes, "embed", work_of_embedding),
     params:
         contents=contents_of_shard,
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
-        batch_size=aside(config["embed"]["batch_size"]),
-        device=aside(config["device"]),
-        cache=aside(config["cache"]),
+        batch_size=untracked(config["embed"]["batch_size"]),
+        device=untracked(config["device"]),
+        cache=untracked(config["cache"]),
         code=lambda wildcards: code_of(
             "embed_shard", also=network_of_model(wildcards.model)
         ),
@@ -55,13 +55,13 @@ rule embed:
     resources:
         # Divided, the parts have done the work.
         gpu=gpus() if config["embed"]["shards"] == 1 else 0,
-        mem_mb=need(memory_mb, "embed", assembling),
-        runtime=need(minutes, "embed", assembling),
+        mem_mb=need(memory_mb, "embed", work_of_assembling),
+        runtime=need(minutes, "embed", work_of_assembling),
     params:
         folder=lambda wildcards, input: str(DATA.folder(wildcards.split)),
-        batch_size=aside(config["embed"]["batch_size"]),
-        device=aside(config["device"]),
-        cache=aside(config["cache"]),
+        batch_size=untracked(config["embed"]["batch_size"]),
+        device=untracked(config["device"]),
+        cache=untracked(config["cache"]),
         code=lambda wildcards: code_of("embed", also=network_of_model(wildcards.model)),
         software=lambda wildcards: software_of(
             "embed", network_of_model(wildcards.model)

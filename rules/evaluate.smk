@@ -16,8 +16,8 @@ rule metrics:
     # Half of them: two states of a run are scored side by side.
     threads: max(1, CORES // 2)
     resources:
-        mem_mb=need(memory_mb, "metrics", scoring),
-        runtime=need(minutes, "metrics", scoring),
+        mem_mb=need(memory_mb, "metrics", work_of_scoring),
+        runtime=need(minutes, "metrics", work_of_scoring),
     params:
         metrics=lookup(dpath="metrics", within=config),
         query_folder=str(DATA.folder("query")),

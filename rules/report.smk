@@ -43,7 +43,7 @@ rule report:
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
         folders={split: str(DATA.folder(split)) for split in SPLITS},
-        templates=aside(
+        templates=untracked(
             {name: workflow.source_path(path) for name, path in TEMPLATES.items()}
         ),
         code=code_of("report", *TEMPLATES.values()),

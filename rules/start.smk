@@ -23,7 +23,7 @@ def force_damaged():
     """Have results made anew that are not what their step wrote. Called once jobs are looked at."""
     results = results_folder()
     paths = sealed(results)
-    with told():
+    with errors_without_traceback():
         preflight.require_open(
             [*written_in(results), *paths], "results", writing=not workflow.dryrun
         )
@@ -59,7 +59,7 @@ def metadata_of(path):
 
 # Looking for damage opens what is there, so a name that cannot be a folder is told before.
 if workflow.is_main_process and RESULTS_ARE_HERE:
-    with told():
+    with errors_without_traceback():
         preflight.require_folder(Path(config["results"]), "results")
         preflight.require_folder(Path(config["cache"]), "cache")
         require_apart(DATA, Path(config["results"]), Path(config["cache"]))
@@ -68,7 +68,7 @@ if workflow.is_main_process and RESULTS_ARE_HERE:
 def begin():
     """See that this run can work, and that no other one is at work in the same place."""
     results = Path(config["results"])
-    with told():
+    with errors_without_traceback():
         if workflow.local_exec and config["device"] == "cuda" and not gpu_count():
             raise LookalikeError(
                 "device: cuda was asked for, but there is none on this machine; set `device: auto` "

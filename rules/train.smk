@@ -17,20 +17,22 @@ rule train:
     resources:
         gpu=gpus(gpus_of_recipe),
         nodes=1,
-        mem_mb=need(memory_mb, "train", training),
-        runtime=need(minutes, "train", training),
+        mem_mb=need(memory_mb, "train", work_of_training),
+        runtime=need(minutes, "train", work_of_training),
     params:
-        folder=aside(str(DATA.folder("train"))),
+        folder=untracked(str(DATA.folder("train"))),
         # All that decides the weights must be a param: `--cache` does not look at wildcards.
         recipe_name=lambda wildcards: recipe_of(wildcards.run),
         seed=lambda wildcards: seed_of(wildcards.run),
         images=training_images,
         decisive=lambda wildcards: decisive(config["recipes"][recipe_of(wildcards.run)]),
-        recipe=aside_of(lambda wildcards: config["recipes"][recipe_of(wildcards.run)]),
+        recipe=untracked_of(
+            lambda wildcards: config["recipes"][recipe_of(wildcards.run)]
+        ),
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
-        device=aside(config["device"]),
-        cache=aside(config["cache"]),
-        pixel_store_gb=aside(PIXEL_STORE_GB),
+        device=untracked(config["device"]),
+        cache=untracked(config["cache"]),
+        pixel_store_gb=untracked(PIXEL_STORE_GB),
         code=lambda wildcards: code_of("train", also=variants_of_run(wildcards.run)),
         software=lambda wildcards: software_of("train", variants_of_run(wildcards.run)),
     message:
