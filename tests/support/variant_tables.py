@@ -1,10 +1,12 @@
-"""The tables of variants in config/README.md, which running this file writes anew.
+"""What is made of the records of variants, and written anew by running this file.
 
-They are made of the records in `lookalike`, and so is what the schema should say.
+The tables in config/README.md, and the definitions of networks, losses and batches in the schema.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from lookalike.training.samplers.table import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "config" / "README.md"
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 BEGIN, END = (
     "<!-- made by tests/support/variant_tables.py of the records in workflow/lookalike -->\n",
     "<!-- end -->\n",
@@ -114,5 +117,48 @@ def page() -> str:
     return f"{before}{BEGIN}{tables()}{END}{after}"
 
 
+def definition(kind: Kind) -> str:
+    """A kind's definition in the schema, as text."""
+    lines = [
+        f"  {kind.key}:",
+        "    type: object",
+        "    required: [name]",
+        f"    properties: {{name: {{enum: [{', '.join(kind.table.names)}]}}}}",
+        "    allOf:",
+    ]
+    for variant in kind.table:
+        lines += [
+            f"      - if: {{properties: {{name: {{const: {variant.name}}}}}}}",
+            "        then:",
+            "          additionalProperties: false",
+            "          properties:",
+            "            name: true",
+        ]
+        for setting in settings_of(variant):
+            rule = ", ".join(f"{key}: {_in_yaml(key, v)}" for key, v in setting.schema().items())
+            lines.append(f"            {setting.name}: {{{rule}}}")
+    return "\n".join([*lines, ""])
+
+
+def _in_yaml(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
+    return value if isinstance(value, str) and key != "description" else json.dumps(value)
+
+
+def schema() -> str:
+    """The schema's text as it should be."""
+    text = SCHEMA.read_text(encoding="utf-8")
+    for kind in (kind for kind in KINDS if kind.key != "optimizer"):  # which share settings
+        before, begin, rest = text.partition(
+            f"\n  {kind.key}:\n    type: object\n    required: [name]"
+        )
+        following = re.search(r"^  \w", rest, re.MULTILINE)
+        assert begin and following
+        text = f"{before}\n{definition(kind)}{rest[following.start() :]}"
+    return text
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    SCHEMA.write_text(schema(), encoding="utf-8")

@@ -29,6 +29,7 @@ from support.variant_tables import (
     ROOT,
     Kind,
     page,
+    schema,
     schema_of,
     schema_of_augmentations,
     settings_of,
@@ -62,13 +63,18 @@ def test_the_schema_says_what_the_records_say(kind: Kind) -> None:
     assert expanded(SCHEMA["$defs"][kind.key]) == schema_of(kind)
 
 
+def test_the_schema_is_written_as_it_is_made_of_the_records() -> None:
+    path = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    assert path.read_text(encoding="utf-8") == schema(), "run make docs"
+
+
 def test_the_schema_of_augmentations_says_what_the_records_say() -> None:
     found = expanded(SCHEMA["$defs"]["augment"]["properties"])
     assert found == schema_of_augmentations()
 
 
 def test_the_tables_in_the_settings_page_are_made_of_the_records() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run tests/support/variant_tables.py"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run make docs"
 
 
 def test_config_yaml_names_all_that_there_is_to_choose_from() -> None:

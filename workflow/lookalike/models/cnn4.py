@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
-import torch
 from torch import Tensor, nn
+
+from lookalike.jobs.torch_devices import one_thread
 
 CHANNELS = (32, 64, 128, 256)
 
@@ -57,17 +57,6 @@ class ImageSimilarityModel(nn.Module):
         # float32 whatever the precision of the layers: distances are differences of near equals.
         embeddings = embeddings.float()
         return nn.functional.normalize(embeddings, dim=1) if self.normalize else embeddings
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch's CPU kernels on one thread, so that their bytes do not depend on the count."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def build(

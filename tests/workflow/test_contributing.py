@@ -1,0 +1,140 @@
+"""The recipes of CONTRIBUTING.md, followed to the letter in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from support.project import ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BLOCK = r":\n\n```python\n(.*?)```"
+NEW_FILE = re.compile(rf"^New file `([^`]+)`{BLOCK}", re.MULTILINE | re.DOTALL)
+BEFORE = re.compile(rf"^Before `(\w+)` in `([^`]+)`{BLOCK}", re.MULTILINE | re.DOTALL)
+AT_THE_END = re.compile(rf"^At the end of `(\w+)` in `([^`]+)`{BLOCK}", re.MULTILINE | re.DOTALL)
+BECOMES = re.compile(r"^In `([^`]+)`, `([^`]+)` becomes `([^`]+)`", re.MULTILINE)
+DONE_WHEN = re.compile(r"^Done when `pytest ([^`]+)`", re.MULTILINE)
+
+
+def recipe(heading: str) -> str:
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def follow(text: str, project: Path) -> int:
+    """Make the changes that a recipe's text asks for; returns how many."""
+    changes = 0
+    for name, code in NEW_FILE.findall(text):
+        assert not (project / name).exists()
+        (project / name).write_text(code)
+        changes += 1
+    for what, name, code in BEFORE.findall(text):
+        lines, at = found(project / name, what)
+        lines.insert(at, f"{code}\n\n")
+        (project / name).write_text("".join(lines))
+        changes += 1
+    for what, name, code in AT_THE_END.findall(text):
+        lines, at = found(project / name, what)
+        end = next(n for n in range(at, len(lines)) if lines[n].rstrip() == ")")
+        lines.insert(end, textwrap.indent(code.rstrip(), "    ") + ",\n")
+        (project / name).write_text("".join(lines))
+        changes += 1
+    for name, old, new in BECOMES.findall(text):
+        source = (project / name).read_text()
+        assert source.count(old) == 1, (name, old)
+        (project / name).write_text(source.replace(old, new))
+        changes += 1
+    return changes
+
+
+def found(path: Path, what: str) -> tuple[list[str], int]:
+    """A file's lines, and the first that begins with a name."""
+    lines = path.read_text().splitlines(keepends=True)
+    return lines, next(n for n, line in enumerate(lines) if re.match(rf"{what}\b", line))
+
+
+def python(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(project / name) for name in ("workflow", "tests"))
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("heading", "changes", "proof"),
+    [
+        ("A metric", 2, "metrics"),
+        ("A loss", 3, "losses"),
+        ("A network", 3, "networks"),
+        ("An image format", 2, "formats"),
+    ],
+)
+def test_a_recipe_leads_to_what_it_promises(
+    heading: str, changes: int, proof: str, project: Path
+) -> None:
+    text = recipe(heading)
+    assert follow(text, project) == changes
+    if "`make docs`" in text:
+        for page in ("metrics_page", "variant_tables"):
+            done = python(project, "-m", f"support.{page}")
+            assert done.returncode == 0, done.stderr
+    (tests,) = DONE_WHEN.findall(text)
+    done = python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = python(project, "-c", PROOFS[proof])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+PROOFS = {
+    "metrics": """
+from lookalike.retrieval.metrics import metric_keys
+assert "F1@5" in metric_keys([5])
+""",
+    "losses": """
+from lookalike.config import read_yaml, resolve
+loss = {"name": "binomial_deviance", "alpha": 3.0}
+schema = read_yaml("workflow/schemas/config.schema.yaml")
+settings = resolve([{"recipes": {"mine": {"loss": loss}}}], schema)
+assert settings["recipes"]["mine"]["loss"] == {**loss, "base": 0.5}
+assert "`binomial_deviance`" in open("config/README.md").read()
+""",
+    "networks": """
+from lookalike.config import read_yaml, resolve
+schema = read_yaml("workflow/schemas/config.schema.yaml")
+settings = resolve([{"recipes": {"mine": {"model": {"name": "linear"}}}}], schema)
+assert settings["recipes"]["mine"]["model"]["embedding_dim"] == 128
+""",
+    "formats": """
+from lookalike.images.decoding import FORMATS
+assert "JPEG2000" in FORMATS
+""",
+}
+
+
+@pytest.mark.parametrize("name", re.findall(r"`((?:workflow|tests|rules|config)/[\w./]+)`", TEXT))
+def test_files_that_are_named_are_there(name: str) -> None:
+    made = {made for made, _ in NEW_FILE.findall(TEXT)}
+    assert name in made or (ROOT / name).exists()
