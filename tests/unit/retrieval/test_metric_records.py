@@ -184,3 +184,14 @@ def test_a_record_whose_key_and_function_disagree_is_refused() -> None:
         Metric("nDCG", discounted_gain, None, formula="", chance_formula="", sentence="")
     with pytest.raises(ValueError, match=r"part@\{k\}: its function takes k if, and only if"):
         Metric("part@{k}", share_searched, None, formula="", chance_formula="", sentence="")
+    with pytest.raises(ValueError, match=r"part: of a headline runs are compared query by query"):
+        Metric(
+            "part",
+            share_searched,
+            None,
+            formula="",
+            chance_formula="",
+            sentence="",
+            headline=True,
+            over_queries="median",
+        )

@@ -54,6 +54,8 @@ class Metric:
     def __post_init__(self) -> None:
         if ("k" in self._parameters) != self.has_cut_offs:
             raise ValueError(f"{self.key}: its function takes k if, and only if, its key has {{k}}")
+        if self.headline and self.over_queries != "mean":
+            raise ValueError(f"{self.key}: of a headline runs are compared query by query: a mean")
 
     @property
     def has_cut_offs(self) -> bool:
