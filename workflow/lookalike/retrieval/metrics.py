@@ -97,7 +97,7 @@ def recall_at(ranks: Ranks, k: int) -> Values:
 def cmc_at(ranks: Ranks, k: int) -> Values:
     """1 where there is a hit among the first k, else 0 (metric-learning papers: Recall@k).
 
-    >>> cmc_at(Ranks.of_each([[4, 12], [11]]), 10)
+    >>> cmc_at(Ranks.of_each([[10, 12], [11]]), 10)
     array([1., 0.])
     """
     return (first_rank(ranks) <= k).astype(np.float64)
