@@ -2,9 +2,9 @@
 
     python benchmarks/ablation.py resources/demo resources/digits --out ablation.csv
 
-Each variant changes one thing of the default recipe (or of the seed's). It is trained on a part of
-the *training* classes of a folder in the seed's layout and scored, by leave-one-out mAP@10, on the
-other training classes, which it has never seen. The test split is not opened.
+Each variant changes one thing of the default recipe (or of `original`). It is trained on a part of
+the *training* classes of a folder in the seed document's layout and scored, by leave-one-out
+mAP@10, on the other training classes, which it has never seen. The test split is not opened.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ CONTRASTIVE: dict[str, Any] = {"loss": {"name": "contrastive"}}
 # name: (recipe it starts from, what it changes). `epochs: 0` stands for the untrained network.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "untrained": ("default", {"epochs": 0}),
-    "seed": ("seed", {}),
+    "original": ("original", {}),
     "default": ("default", {}),
     "contrastive loss": ("default", CONTRASTIVE),
     "contrastive loss, grey images": (
@@ -100,7 +100,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @cache
 def training_images(folder: Path, size: int) -> TrainingData:
-    """The training split of a folder in the seed's layout, decoded."""
+    """The training split of a folder in the seed document's layout, decoded."""
     settings = resolve([{"image": {"size": size}}], read_yaml(SCHEMA))
     image = ImageSettings.from_dict(image_settings(settings, "default"))
     names = json.loads((folder / "train_image_info.json").read_text())
@@ -114,7 +114,7 @@ def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[
     torch.set_num_threads(1)
     logging.disable(logging.INFO)
     base, change = VARIANTS[name]
-    layer = {"recipes": {"default": {"epochs": epochs}, "seed": {"epochs": epochs}}}
+    layer = {"recipes": {"default": {"epochs": epochs}, "original": {"epochs": epochs}}}
     settings = resolve([layer], read_yaml(SCHEMA))["recipes"][base]
     settings = resolve(
         [{"recipes": {"variant": merge(settings, change | {"epochs": epochs})}}], read_yaml(SCHEMA)

@@ -62,7 +62,7 @@ SMALL = Sizes(32, 32, 2, 300, 3_000, 32, 60)
 def original(sizes: Sizes) -> tuple[Recipe, ImageSettings]:
     """The original recipe, for one epoch, and its images at the size measured."""
     recipes = yaml.safe_load((HERE.parent / "config.yaml").read_text())["recipes"]
-    recipe = recipes["seed"] | {"epochs": 1, "batch": {"name": "shuffled", "size": sizes.batch}}
+    recipe = recipes["original"] | {"epochs": 1, "batch": {"name": "shuffled", "size": sizes.batch}}
     return Recipe.from_dict(recipe), ImageSettings(sizes.side, "squash", "white", *MEAN_STD, "fast")
 
 

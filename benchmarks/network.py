@@ -88,8 +88,8 @@ def embed_all(folder: Path, manifest: Path) -> None:
 
 
 def write_model(folder: Path, size: int | None = None) -> tuple[torch.nn.Module, ImageSettings]:
-    """The seed recipe's network before its first step, saved in `folder`."""
-    recipe, image = recipe_of("seed", **({"image": {"size": size}} if size else {}))
+    """The recipe original's network before its first step, saved in `folder`."""
+    recipe, image = recipe_of("original", **({"image": {"size": size}} if size else {}))
     torch.manual_seed(0)
     model = build_model(ModelSettings.from_dict(recipe["model"]), image.size)
     model = model.to(memory_format=torch.channels_last)

@@ -12,6 +12,7 @@ from lookalike.data.checks import require_scorable, require_trainable
 from lookalike.provenance import code_digest, software
 from lookalike.config import (
     image_settings,
+    notes_on_old_names,
     read_yaml,
     recipe_and_seed,
     resolve,
@@ -71,11 +72,19 @@ def resolve_config():
     given = workflow.config_settings
     # Imported as a module, it was given its settings.
     if workflow.modifier.skip_configfile:
-        return resolve([config], schema)
+        return resolve_layers([config], schema)
     # One by one: merged by Snakemake, a changed name would keep the old name's settings.
     layers = [*map(read_yaml, given.configfiles), dict(given.config)]
     if not given.replace_workflow_config:
         layers.insert(0, read_yaml(workflow.source_path("../config.yaml")))
+    return resolve_layers(layers, schema)
+
+
+def resolve_layers(layers, schema):
+    """One mapping of settings; says, once, which names in them are old ones."""
+    if workflow.is_main_process:
+        for note in notes_on_old_names(layers):
+            logger.info(note)
     return resolve(layers, schema)
 
 

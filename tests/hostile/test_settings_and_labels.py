@@ -111,13 +111,13 @@ def valid_settings(draw: st.DrawFn) -> Settings:
     """Settings that the schema allows, whose runs are recipes that there are and can be trained."""
     chosen: Settings = draw(said(SCHEMA))
     for name, recipe in chosen.get("recipes", {}).items():
-        # Losses of angles are refused where distances are scored; `seed` scores these by default.
-        loss = recipe.get("loss", {}).get("name", "contrastive" if name == "seed" else None)
+        # Losses of angles are refused where distances are scored, as `original` does by default.
+        loss = recipe.get("loss", {}).get("name", "contrastive" if name == "original" else None)
         if loss is None or LOSSES[loss].angles:
             model = recipe.setdefault("model", {"name": "cnn4"})
             model["normalize"] = True
     if "runs" in chosen:
-        known = sorted({"default", "seed", *chosen.get("recipes", {})})
+        known = sorted({"default", "original", *chosen.get("recipes", {})})
         chosen["runs"] = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
     return chosen
 

@@ -1,3 +1,4 @@
+import copy
 import math
 import re
 from collections.abc import Iterator
@@ -10,7 +11,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.config import image_settings, merge, read_yaml, recipe_and_seed, resolve
+from lookalike.config import (
+    image_settings,
+    merge,
+    notes_on_old_names,
+    read_yaml,
+    recipe_and_seed,
+    resolve,
+)
 from lookalike.errors import LookalikeError
 from lookalike.training.losses.table import LOSSES
 from support.project import ROOT
@@ -23,7 +31,7 @@ def test_config_yaml_states_the_schema_defaults() -> None:
 
 
 def test_every_setting_of_config_yaml_has_a_line_of_explanation() -> None:
-    lines = (ROOT / "config.yaml").read_text().partition("  seed:")[0].splitlines()
+    lines = (ROOT / "config.yaml").read_text().partition("  original:")[0].splitlines()
     for line in lines:
         opens_a_section = line.rstrip().endswith(":")
         assert "#" in line or opens_a_section or not line.strip(), line
@@ -43,11 +51,47 @@ def test_a_new_recipe_needs_only_what_it_changes() -> None:
     assert mine == {**default, "epochs": 3, "loss": {**default["loss"], "beta": 40.0}}
 
 
-def test_changing_one_setting_of_the_seed_recipe_keeps_the_rest() -> None:
-    resolved = resolve([{"recipes": {"seed": {"epochs": 2, "loss": {"margin": 2.0}}}}], SCHEMA)
-    seed = resolve([], SCHEMA)["recipes"]["seed"]
-    expected = {**seed, "epochs": 2, "loss": {**seed["loss"], "margin": 2.0}}
-    assert resolved["recipes"]["seed"] == expected
+def test_changing_one_setting_of_the_original_recipe_keeps_the_rest() -> None:
+    resolved = resolve([{"recipes": {"original": {"epochs": 2, "loss": {"margin": 2.0}}}}], SCHEMA)
+    original = resolve([], SCHEMA)["recipes"]["original"]
+    expected = {**original, "epochs": 2, "loss": {**original["loss"], "margin": 2.0}}
+    assert resolved["recipes"]["original"] == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"runs": ["default", "seed"]}, {"runs": ["default", "original"]}),
+        ({"runs": ["seed", "original"]}, {"runs": ["original"]}),
+        (
+            {"recipes": {"seed": {"epochs": 2}}, "runs": ["seed"]},
+            {"recipes": {"original": {"epochs": 2}}, "runs": ["original"]},
+        ),
+        (
+            {"recipes": {"seed": {"epochs": 2, "gpus": 2}, "original": {"epochs": 3}}},
+            {"recipes": {"original": {"epochs": 3, "gpus": 2}}},
+        ),
+    ],
+)
+def test_the_recipe_original_is_understood_by_its_old_name(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    given = copy.deepcopy(old)
+    config = read_yaml(ROOT / "config.yaml")
+    assert resolve([config, old], SCHEMA) == resolve([config, new], SCHEMA)
+    assert old == given
+    [note] = notes_on_old_names([config, old])
+    assert "seed is called original now" in note
+    assert notes_on_old_names([config, new]) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"runs": "seed"}, {"runs": [["seed"]]}, {"recipes": {"seed": 1}}]
+)
+def test_a_mistake_beside_an_old_name_is_explained(wrong: dict[str, Any]) -> None:
+    notes_on_old_names([wrong])
+    with pytest.raises(LookalikeError, match="the settings cannot be used"):
+        resolve([wrong], SCHEMA)
 
 
 def test_another_name_starts_from_its_own_defaults() -> None:
@@ -80,10 +124,10 @@ def test_a_recipe_can_have_its_own_image_settings() -> None:
     assert image_settings(settings, "big")["mean"] == settings["image"]["mean"]
 
 
-def test_only_the_seed_recipe_decodes_every_pixel() -> None:
+def test_only_the_original_recipe_decodes_every_pixel() -> None:
     settings = resolve([{"recipes": {"mine": {}}}], SCHEMA)
     decodes = {name: image_settings(settings, name)["decode"] for name in settings["recipes"]}
-    assert decodes == {"default": "fast", "mine": "fast", "seed": "exact"}
+    assert decodes == {"default": "fast", "mine": "fast", "original": "exact"}
 
 
 def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
@@ -314,7 +358,8 @@ def test_the_run_of_a_file_is_a_known_recipe_and_a_seed() -> None:
     assert recipe_and_seed("a-b.2147483647", recipes) == ("a-b", 2147483647)
     for run, part in {
         "defualt.0": "no recipe is named defualt; did you mean 'default'?",
-        "zzz.0": "known: a-b, default, seed",
+        "zzz.0": "known: a-b, default, original",
+        "seed.3": "the recipe seed is called original now; ask for original.3",
         "default.01": "01 is no seed",
         "default.2147483648": "is no seed",
     }.items():

@@ -258,14 +258,26 @@ def test_settings_files_are_laid_over_one_by_one(data: Path, tmp_path: Path) -> 
 
 
 def test_the_plan_is_shown_without_reading_an_image(data: Path, tmp_path: Path) -> None:
-    write_settings(tmp_path, {"data": {"root": str(data)}, "runs": ["default", "seed"]})
+    write_settings(tmp_path, {"data": {"root": str(data)}, "runs": ["default", "original"]})
     plan = snakemake(tmp_path, "-n")
     assert plan.status == 0, plan.output
-    assert "train: seed.0" in plan.output
+    assert "train: original.0" in plan.output
     graph = snakemake(tmp_path, "--dag")
     assert graph.status == 0
     assert "digraph" in graph.output
     assert not (tmp_path / "results").exists()
+
+
+def test_the_recipe_original_is_understood_by_its_old_name(data: Path, tmp_path: Path) -> None:
+    write_settings(tmp_path, {"data": {"root": str(data)}, "runs": ["seed"]})
+    plan = snakemake(tmp_path, "-n")
+    assert plan.status == 0, plan.output
+    assert "train: original.0" in plan.output
+    assert plan.output.count("the recipe seed is called original now") == 1
+    asked = snakemake(tmp_path, "-n", "results/seed.0/metrics.json")
+    assert asked.status != 0
+    assert "the recipe seed is called original now; ask for original.0" in asked.output
+    assert "Traceback" not in asked.output
 
 
 def test_bad_images_stop_the_run_where_asked(data: Path, tmp_path: Path) -> None:

@@ -172,6 +172,47 @@ def _is_finite_number(_: Any, value: Any) -> bool:
         return False
 
 
+# What recipes were called before.
+_OLD_NAMES = {"seed": "original"}
+
+
+def notes_on_old_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on each name in these settings that has another one now and is understood."""
+    return [
+        f"the recipe {old} is called {new} now (seeds are something else): it is understood, and "
+        f"its runs are {new}.0 and so on; write {new} in your settings"
+        for old, new in _OLD_NAMES.items()
+        if any(_names(layer, old) for layer in layers)
+    ]
+
+
+def _names(layer: Mapping[str, Any], recipe: str) -> bool:
+    """Whether a layer of settings names a recipe, under `runs` or `recipes`."""
+    runs, recipes = layer.get("runs"), layer.get("recipes")
+    return (isinstance(runs, list) and recipe in runs) or (
+        isinstance(recipes, Mapping) and recipe in recipes
+    )
+
+
+def _with_new_names(layer: Mapping[str, Any]) -> Settings:
+    """A layer of settings with the names that recipes have now."""
+    renamed, runs, recipes = dict(layer), layer.get("runs"), layer.get("recipes")
+    for old, new in _OLD_NAMES.items():
+        if not _names(layer, old):
+            continue
+        if isinstance(runs, list) and old in runs:
+            # A run that is named by both names is one.
+            runs = [new if run == old else run for run in runs if run != old or new not in runs]
+            renamed["runs"] = runs
+        if isinstance(recipes, Mapping) and old in recipes:
+            both = [recipes[old], recipes[new]] if new in recipes else [recipes[old]]
+            mappings = all(isinstance(recipe, Mapping) for recipe in both)
+            recipes = {name: recipe for name, recipe in recipes.items() if name != old}
+            recipes[new] = merge(*both) if mappings and len(both) > 1 else both[0]
+            renamed["recipes"] = recipes
+    return renamed
+
+
 def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
     """Merge `layers` (lowest first), fill in defaults, and check the result.
 
@@ -183,7 +224,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     validator = _filling_validator()(schema)
     try:
         for layer in layers:
-            settings = merge(settings, layer)
+            settings = merge(settings, _with_new_names(layer))
         mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
     except RecursionError:
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
@@ -336,6 +377,11 @@ def recipe_and_seed(run: str, recipes: Mapping[str, Any]) -> tuple[str, int]:
         LookalikeError: no recipe has that name (the message tells the nearest), or it is no seed.
     """
     recipe, _, seed = run.rpartition(".")
+    if recipe in _OLD_NAMES and recipe not in recipes:
+        new = _OLD_NAMES[recipe]
+        raise LookalikeError(
+            f"{run}: the recipe {recipe} is called {new} now; ask for {new}.{seed}"
+        )
     if recipe not in recipes:
         raise LookalikeError(
             f"{run}: no recipe is named {shown(recipe)}{did_you_mean(recipe, recipes)}"

@@ -577,9 +577,9 @@ def test_each_change_can_be_had_alone(change: str, value: float) -> None:
         assert min(move.std() for move in moves) < 1e-4
 
 
-def test_the_seeds_augmentation_is_none() -> None:
-    seed = resolve([], SCHEMA)["recipes"]["seed"]
-    assert build_augmentation(seed["augment"], 16) is None
+def test_the_original_recipes_augmentation_is_none() -> None:
+    original = resolve([], SCHEMA)["recipes"]["original"]
+    assert build_augmentation(original["augment"], 16) is None
     images = one_image(2)
     assert augment(images, None, 1) is images
 

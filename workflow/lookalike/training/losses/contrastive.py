@@ -18,7 +18,7 @@ class ContrastiveLoss(nn.Module):
     """Contrastive loss of pairs (Hadsell, Chopra and LeCun 2006), as in the seed document.
 
     A positive pair costs d^2, a negative pair max(0, margin - d)^2, with d the Euclidean distance.
-    The value is the seed's; the gradient is finite where two embeddings coincide, where the
+    The value is the document's; the gradient is finite where two embeddings coincide, where the
     square root's slope would be infinite (see `euclidean_distance`).
     """
 
@@ -47,10 +47,10 @@ class BatchContrastiveLoss(nn.Module):
 
     Args:
         margin: distance from which on a negative pair costs nothing.
-        mean: `all`, one mean over all pairs (the seed's); or `separate`, the mean over the positive
-            pairs plus the mean over the negative pairs nearer than the margin, so that the few
-            positives weigh as much as the many negatives, and the negatives that are already far
-            do not dilute those that are not.
+        mean: `all`, one mean over all pairs (the seed document's); or `separate`, the mean over the
+            positive pairs plus the mean over the negative pairs nearer than the margin, so that the
+            few positives weigh as much as the many negatives, and the negatives that are already
+            far do not dilute those that are not.
     """
 
     def __init__(self, margin: float, mean: str) -> None:
