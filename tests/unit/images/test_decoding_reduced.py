@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from lookalike.errors import BadImageError
-from lookalike.images.decoding import Decoded, open_reduced
+from lookalike.images.decoding import DecodedImage, open_reduced
 from lookalike.images.resizing import ImageSettings, load_pixels
 from support.hostile_images import segment
 from support.pictures import SETTINGS, Pixels, encoded, noise
@@ -122,10 +122,10 @@ class TestFastDecoding:
         self, width: int, height: int, size: int, resize: str, orientation: int, mode: str
     ) -> None:
         content = jpeg(Image.new(mode, (width, height)), orientation)
-        decoded: list[Decoded] = []
+        decoded: list[DecodedImage] = []
         resized: list[tuple[tuple[int, int], tuple[float, float, float, float]]] = []
 
-        def open_and_note(*arguments: Any) -> Decoded:
+        def open_and_note(*arguments: Any) -> DecodedImage:
             decoded.append(open_reduced(*arguments))
             return decoded[-1]
 

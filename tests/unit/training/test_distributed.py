@@ -196,7 +196,7 @@ def test_what_goes_wrong_in_a_process_ends_all_with_the_reason(made: Data, tmp_p
 
 
 class Place:
-    """What `part_of` looks at."""
+    """What `own_images` looks at."""
 
     def __init__(self, rank: int, size: int) -> None:
         self.global_rank, self.world_size = rank, size

@@ -129,7 +129,7 @@ def test_a_losss_own_parameters_are_trained_at_their_own_rate_and_kept_apart(
     settings = recipe(
         loss={"name": "proxy_anchor", "proxy_lr": 0.25},
         optimizer={"name": "sgd", "momentum": 0.0, "weight_decay": 0.0},
-        validation={"classes": 0.25},
+        validation={"classes": 0.0},
         epochs=1,
     )
     batches = [np.arange(12) * 4]
@@ -138,9 +138,6 @@ def test_a_losss_own_parameters_are_trained_at_their_own_rate_and_kept_apart(
         # One step, at the highest rate.
         patch.setattr("lookalike.training.loop.epoch_batches", lambda *_: batches)
         patch.setattr("lookalike.training.loop.share_of_rate", lambda *_: 1.0)
-        patch.setattr(
-            "lookalike.training.loop.hold_out_classes", lambda labels, *_: (labels >= 0, labels < 0)
-        )
         for lr in (0.25, 0.5):
             settings["loss"]["proxy_lr"] = lr
             weights, _ = run(tmp_path / str(lr), settings)
@@ -249,14 +246,14 @@ def test_a_signal_stops_a_training_after_its_step_and_it_goes_on(
     before = signal.getsignal(number)
     record, seen = TrainingHealth.record_step, 0
 
-    def see_then_signal(self: TrainingHealth, *noted: Any) -> None:
+    def record_then_signal(self: TrainingHealth, *noted: Any) -> None:
         nonlocal seen
         record(self, *noted)
         seen += 1
         if seen == 6:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(TrainingHealth, "record_step", see_then_signal)
+    monkeypatch.setattr(TrainingHealth, "record_step", record_then_signal)
     with pytest.raises(Interrupted) as stopped:
         run(tmp_path / "parts", recipe())
     assert stopped.value.code == 128 + number
@@ -279,13 +276,13 @@ def test_a_warning_keeps_the_state_and_training_goes_on(
 
     record = TrainingHealth.record_step
 
-    def see_then_warn(self: TrainingHealth, *noted: Any) -> None:
+    def record_then_warn(self: TrainingHealth, *noted: Any) -> None:
         record(self, *noted)
         if (self.epoch, self.steps_done) == (2, 3):
             os.kill(os.getpid(), signal.SIGUSR1)
 
     monkeypatch.setattr(Checkpoint, "save", note)
-    monkeypatch.setattr(TrainingHealth, "record_step", see_then_warn)
+    monkeypatch.setattr(TrainingHealth, "record_step", record_then_warn)
     run(tmp_path, recipe())
     assert kept == [(1, 0), (1, 3), (2, 0), (3, 0)]
 

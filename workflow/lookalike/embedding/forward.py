@@ -43,7 +43,7 @@ def embed_pixels(
     starts = range(0, len(pixels), size)
 
     def load(start: int) -> Tensor:
-        return for_device(padded(pixels[start : start + size]), device)
+        return for_device(in_full_passes(pixels[start : start + size]), device)
 
     with closing(map_ahead(load, starts, threads=1, ahead=1)) as batches:
         parts = list(embed_batches(model, batches, image))
@@ -57,7 +57,7 @@ def embed_batches(
 
     Args:
         model: the network, on its device; it is in evaluation mode while one is embedded.
-        batches: uint8 [n, size, size, 3], n a multiple of 32 (see `padded`), on the CPU.
+        batches: uint8 [n, size, size, 3], n a multiple of 32 (see `in_full_passes`), on the CPU.
         image: how pixels become the network's input.
 
     Yields:
@@ -70,13 +70,13 @@ def embed_batches(
         with torch.inference_mode():
             there = batch.to(device, non_blocking=batch.is_pinned())
             vectors = torch.cat(
-                [model(normalise(some, image)) for some in torch.split(there, PASS)]
+                [model(normalise(images, image)) for images in torch.split(there, PASS)]
             )
         model.train(was_training)
         yield vectors.float().cpu().numpy()
 
 
-def padded(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def in_full_passes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat the first of n images until their number is a multiple of 32."""
     filler = -len(pixels) % PASS
     return np.concatenate([pixels, np.repeat(pixels[:1], filler, axis=0)]) if filler else pixels
@@ -91,7 +91,7 @@ def for_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
-def require_finite(vectors: NDArray[np.float32], files: Sequence[Path]) -> None:
+def require_finite_embeddings(vectors: NDArray[np.float32], files: Sequence[Path]) -> None:
     """Raise LookalikeError naming the files whose embedding is not finite."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):

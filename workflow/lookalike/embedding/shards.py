@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 
-def part_of(sha256: str, parts: int) -> int:
+def shard_of(sha256: str, parts: int) -> int:
     """The part, from 0, in which an image of this content is."""
     return int(sha256[:8], 16) % parts
 
@@ -40,5 +40,5 @@ def _digests(manifest: Path, _mtime_ns: int, parts: int) -> list[str]:
     hashes: Iterable[str] = usable(read_manifest(manifest))["sha256"].to_pylist()
     digests = [hashlib.sha256() for _ in range(parts)]
     for sha256 in sorted(set(hashes)):
-        digests[part_of(sha256, parts)].update(sha256.encode())
+        digests[shard_of(sha256, parts)].update(sha256.encode())
     return [digest.hexdigest()[:16] for digest in digests]

@@ -57,7 +57,7 @@ _SWAPPING, _FROM_THE_LEFT, _FROM_THE_TOP = {5, 6, 7, 8}, {2, 3, 6, 7}, {3, 4, 7,
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImage:
     """An RGB image as a viewer shows it, decoded whole or at a reduced scale.
 
     image: the decoded pixels; size: of the whole image, upright; box: where in `image` the whole
@@ -113,7 +113,7 @@ def open_reduced(
     source: str | Path | bytes | IO[bytes],
     background: str,
     at_least: Callable[[Size], Size] | None,
-) -> Decoded:
+) -> DecodedImage:
     """Decode as `open_rgb` does, a JPEG at the smallest scale that is large enough.
 
     A JPEG decoder can leave out the finest detail for much less work: at 1/2, 1/4 and 1/8 of the
@@ -148,7 +148,7 @@ def open_reduced(
 
 def _decode_stream(
     stream: IO[bytes], background: str, at_least: Callable[[Size], Size] | None
-) -> Decoded:
+) -> DecodedImage:
     """Decode, and where a decoder fails say why; MemoryError and errors of reading pass through."""
     decode = partial(_reduced_or_whole, background=background, at_least=at_least)
     try:
@@ -184,7 +184,7 @@ def _mended(stream: IO[bytes], background: str) -> Iterator[IO[bytes]]:
 
 def _reduced_or_whole(
     stream: IO[bytes], background: str, at_least: Callable[[Size], Size] | None
-) -> Decoded:
+) -> DecodedImage:
     if at_least is not None:
         try:
             return _decode(stream, background, at_least)
@@ -193,7 +193,9 @@ def _reduced_or_whole(
     return _decode(stream, background, None)
 
 
-def _decode(source: IO[bytes], background: str, at_least: Callable[[Size], Size] | None) -> Decoded:
+def _decode(
+    source: IO[bytes], background: str, at_least: Callable[[Size], Size] | None
+) -> DecodedImage:
     counted = limits.CountedStream(source)
     stream = cast(IO[bytes], counted)
     limits.require_few_tag_numbers(stream)
@@ -215,9 +217,9 @@ def _decode(source: IO[bytes], background: str, at_least: Callable[[Size], Size]
         rgb, orientation = as_shown.load(image, source, rgb_of(background))
     rgb.format = file_format
     if within is None:
-        return Decoded(rgb, rgb.size, (0, 0, rgb.width, rgb.height))
+        return DecodedImage(rgb, rgb.size, (0, 0, rgb.width, rgb.height))
     whole = (height, width) if orientation in _SWAPPING else (width, height)
-    return Decoded(rgb, whole, _upright_box(rgb.size, within, orientation))
+    return DecodedImage(rgb, whole, _upright_box(rgb.size, within, orientation))
 
 
 def _reduce(image: JpegImageFile, at_least: Callable[[Size], Size]) -> tuple[float, float] | None:

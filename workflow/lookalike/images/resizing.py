@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lookalike.errors import LookalikeError
-from lookalike.images.decoding import Decoded, Size, open_reduced, rgb_of
+from lookalike.images.decoding import DecodedImage, Size, open_reduced, rgb_of
 from lookalike.storage.digests import digest_of
 
 RESIZES = ("squash", "crop", "pad")
@@ -117,7 +117,7 @@ def _least(size: Size, settings: ImageSettings) -> Size:
     return MARGIN * width, MARGIN * height
 
 
-def _resize(decoded: Decoded, size: Size) -> Image.Image:
+def _resize(decoded: DecodedImage, size: Size) -> Image.Image:
     """Resize as torchvision does a PIL image: bilinear, averaging where it shrinks."""
     return decoded.image.resize(size, Image.Resampling.BILINEAR, decoded.box)
 
@@ -137,7 +137,7 @@ def _size_to_pad(size: Size, side: int) -> Size:
     return width, height
 
 
-def _crop(decoded: Decoded, side: int) -> Image.Image:
+def _crop(decoded: DecodedImage, side: int) -> Image.Image:
     """torchvision's Resize(side) and CenterCrop(side): shorter side to `side`, then the centre."""
     # A strip of extreme shape would grow beyond memory before being cut to its centre.
     decoded = _centre(decoded, longest=16 * min(decoded.size))
@@ -146,7 +146,7 @@ def _crop(decoded: Decoded, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _centre(decoded: Decoded, longest: int) -> Decoded:
+def _centre(decoded: DecodedImage, longest: int) -> DecodedImage:
     """The middle part, if a side is longer than `longest`."""
     (width, height), (left, top, right, bottom) = decoded.size, decoded.box
     if max(width, height) <= longest:
@@ -156,10 +156,10 @@ def _centre(decoded: Decoded, longest: int) -> Decoded:
     top += max(0, height - longest) // 2 * down
     width, height = min(width, longest), min(height, longest)
     box = (left, top, left + width * across, top + height * down)
-    return Decoded(decoded.image, (width, height), box)
+    return DecodedImage(decoded.image, (width, height), box)
 
 
-def _pad(decoded: Decoded, side: int, background: str) -> Image.Image:
+def _pad(decoded: DecodedImage, side: int, background: str) -> Image.Image:
     """Longer side to `side`, in the middle of a square of the background colour."""
     width, height = size = _size_to_pad(decoded.size, side)
     canvas = Image.new("RGB", (side, side), rgb_of(background))

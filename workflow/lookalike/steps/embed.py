@@ -22,8 +22,13 @@ from torch import nn
 from lookalike import __version__
 from lookalike.data.manifest_table import read_manifest, usable
 from lookalike.embedding.allocation import keep_freed_memory
-from lookalike.embedding.forward import embed_batches, for_device, padded, require_finite
-from lookalike.embedding.shards import part_of, read_item
+from lookalike.embedding.forward import (
+    embed_batches,
+    for_device,
+    in_full_passes,
+    require_finite_embeddings,
+)
+from lookalike.embedding.shards import read_item, shard_of
 from lookalike.embedding.tables import write_embeddings
 from lookalike.errors import LookalikeError
 from lookalike.images.pixel_store import decoded, names_by_content
@@ -68,7 +73,7 @@ class EmbedSettings:
 
 
 @dataclass(frozen=True)
-class Work:
+class EmbedCounts:
     """What an embedding job did, in images of distinct content."""
 
     from_store: int
@@ -105,7 +110,7 @@ def embed_split(
     hashes: list[str] = table["sha256"].to_pylist()
     parts = [read_json(path, {"device": str, "embedded": int, "seconds": float}) for path in shards]
     kinds = Counter(part["device"] for part in parts).most_common()
-    store, description, work = _fill_store(
+    store, description, counts = _fill_store(
         table, folder, weights, settings, made_on=kinds[0][0] if kinds else None
     )
 
@@ -126,11 +131,11 @@ def embed_split(
     done = [
         part for path, part in zip(shards, parts, strict=True) if path.stat().st_mtime_ns > last
     ]
-    embedded = work.embedded + sum(shard["embedded"] for shard in done)
+    embedded = counts.embedded + sum(shard["embedded"] for shard in done)
     seconds = time.monotonic() - started + sum(shard["seconds"] for shard in done)
     # What was pruned between a part and the table was embedded twice.
-    work = Work(max(0, len(set(hashes)) - embedded), embedded, embedded)
-    _write_summary(summary, len(hashes), work, seconds, description)
+    counts = EmbedCounts(max(0, len(set(hashes)) - embedded), embedded, embedded)
+    _write_summary(summary, len(hashes), counts, seconds, description)
     if shards:
         write_text(counted, "")
 
@@ -156,12 +161,12 @@ def embed_shard(
     started = time.monotonic()
     number, parts = read_item(item)
     table = usable(read_manifest(manifest))
-    mine = [part_of(sha256, parts) == number for sha256 in table["sha256"].to_pylist()]
+    mine = [shard_of(sha256, parts) == number for sha256 in table["sha256"].to_pylist()]
     table = table.filter(pa.array(mine, pa.bool_()))
-    _, description, work = _fill_store(table, folder, weights, settings)
+    _, description, counts = _fill_store(table, folder, weights, settings)
     seconds = time.monotonic() - started
     kind = choose_device(settings.device).type
-    _write_summary(summary, len(table), work, seconds, description, device=kind)
+    _write_summary(summary, len(table), counts, seconds, description, device=kind)
 
 
 def _fill_store(
@@ -170,7 +175,7 @@ def _fill_store(
     weights: Path,
     settings: EmbedSettings,
     made_on: str | None = None,
-) -> tuple[Store, dict[str, Any], Work]:
+) -> tuple[Store, dict[str, Any], EmbedCounts]:
     """Embed what the store lacks of a manifest's rows; returns it and the model's description.
 
     made_on: the kind of device that other jobs have embedded them on. Where they have, this one
@@ -222,11 +227,11 @@ def _fill_store(
     with Progress("embedding", len(missing)) as progress:
         vectors = embed_files(model, files, image, target, settings, progress)
         for start in range(0, len(files), at_once):
-            some = files[start : start + at_once]
-            store.add([key for key, _ in some], np.stack(list(islice(vectors, len(some)))))
+            group = files[start : start + at_once]
+            store.add([key for key, _ in group], np.stack(list(islice(vectors, len(group)))))
     store.remember()
-    work = Work(len(names) - len(missing), len(missing), len(missing))
-    return store, description, work
+    counts = EmbedCounts(len(names) - len(missing), len(missing), len(missing))
+    return store, description, counts
 
 
 def embed_files(
@@ -262,12 +267,12 @@ def embed_files(
 
         def load(batch: Sequence[tuple[str, Path]]) -> torch.Tensor:
             rows = [values for _, values in islice(images, len(batch))]
-            return for_device(padded(np.stack(rows)), device)
+            return for_device(in_full_passes(np.stack(rows)), device)
 
         with closing(map_ahead(load, batches, threads=1, ahead=1)) as loaded:
             embedded = embed_batches(model, loaded, image)
             for batch, vectors in zip(batches, embedded, strict=True):
-                require_finite(vectors[: len(batch)], [path for _, path in batch])
+                require_finite_embeddings(vectors[: len(batch)], [path for _, path in batch])
                 progress.update(len(batch))
                 yield from vectors[: len(batch)]
 
@@ -275,10 +280,10 @@ def embed_files(
 def _write_summary(
     path: Path,
     images: int,
-    work: Work,
+    counts: EmbedCounts,
     seconds: float,
     description: dict[str, Any],
     **more: str,
 ) -> None:
-    counts = {"images": images, **asdict(work), "seconds": round(seconds, 3)}
-    write_json(path, counts | {"model_digest": description["digest"], **more})
+    facts = {"images": images, **asdict(counts), "seconds": round(seconds, 3)}
+    write_json(path, facts | {"model_digest": description["digest"], **more})

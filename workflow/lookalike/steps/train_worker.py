@@ -16,16 +16,16 @@ from lookalike.jobs.step import step
 def main() -> None:
     """Do the job that the file describes."""
     _end_with_parent()
-    told = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    content = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     first = os.environ.get("RANK", os.environ.get("SLURM_PROCID")) == "0"
-    with step(told["log"], add=True, only_errors=not first):
+    with step(content["log"], add=True, only_errors=not first):
         from torch.distributed import DistError
 
         from lookalike.steps.train import train_run
         from lookalike.training.job import TrainingJob
 
         try:
-            train_run(TrainingJob(**told["job"]))
+            train_run(TrainingJob(**content["job"]))
         except RuntimeError as error:
             if "onnection" not in str(error) and not isinstance(error, DistError):
                 raise

@@ -1,4 +1,4 @@
-"""What the train step is told: the same for one process and for each of several."""
+"""What the train step is given: the same for one process and for each of several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that the train step is told.
+    """All that the train step is given.
 
     Attributes:
         manifest: manifest/train.parquet.

@@ -42,11 +42,13 @@ def launch(job: TrainingJob, log_file: str | Path, keep_open: Sequence[int] = ()
         Interrupted: a signal asked to end, and the processes did, keeping the state.
     """
     with tempfile.TemporaryDirectory(prefix="lookalike-") as folder:
-        told = Path(folder) / "job.json"
-        told.write_text(json.dumps({"log": str(log_file), "job": asdict(job)}), encoding="utf-8")
+        job_file = Path(folder) / "job.json"
+        job_file.write_text(
+            json.dumps({"log": str(log_file), "job": asdict(job)}), encoding="utf-8"
+        )
         # -P: modules in the working directory are the user's, not ours.
-        worker = [sys.executable, "-P", "-m", "lookalike.steps.train_worker", str(told)]
-        with _passing_on_signals() as (children, asked):
+        worker = [sys.executable, "-P", "-m", "lookalike.steps.train_worker", str(job_file)]
+        with _forwarding_signals() as (children, asked):
             for command, environment in commands(worker, job.processes, job.threads, os.environ):
                 children.append(
                     subprocess.Popen(command, env={**os.environ, **environment}, pass_fds=keep_open)
@@ -99,7 +101,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
+def _forwarding_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
     """Yield a list to put children in, and one of the signals to end that came.
 
     What this process is asked by a signal, the children are asked too.
@@ -107,13 +109,13 @@ def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[
     children: list[subprocess.Popen[bytes]] = []
     asked: list[int] = []
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def forward(number: int, frame: FrameType | None) -> None:
         if number in STOP:
             asked.append(number)
         for child in children:
             child.send_signal(number)
 
-    with handled_by(pass_on):
+    with handled_by(forward):
         try:
             yield children, asked
         finally:

@@ -44,7 +44,7 @@ class Loss(Variant):
     def every_setting(self) -> tuple[Setting, ...]:
         """Its own and its miner's, which may share one."""
         of_miner = MINERS[self.miner].settings if self.miner else ()
-        return tuple({one.name: one for one in (*self.settings, *of_miner)}.values())
+        return tuple({setting.name: setting for setting in (*self.settings, *of_miner)}.values())
 
     def own(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Those of `values` that its builder takes: not a learning rate, the optimizer's matter."""
