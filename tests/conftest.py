@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,22 @@ if TYPE_CHECKING:
     from support.training import Data
 
 HERE = Path(__file__).parent
-# Files are shared out among processes in this order, so that the longest ones do not come last.
-LONGEST_FIRST = ("slurm", "workflow", "hostile", "unit")
+# Files are shared out among processes in this order, so that no long one comes last.
+LONGEST_FIRST = ("slurm", "workflow", "hostile", "unit/training", "unit/steps", "unit")
+
+
+def pytest_configure() -> None:
+    # What a shell starts in the background ignores ctrl-c, and so would all that tests start.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(HERE).parts[0]))
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(HERE).as_posix()
+        return next(i for i, first in enumerate(LONGEST_FIRST) if name.startswith(first))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="module")

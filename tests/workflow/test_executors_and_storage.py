@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,10 @@ class BatchSystem:
         settings = settings_of("cluster-generic") | ours
         (folder / "profile" / "config.yaml").write_text(yaml.safe_dump(settings))
 
-    def start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def start(self) -> Iterator[subprocess.Popen[str]]:
+        """Start the workflow; killed if a test leaves it, which must not wait for it."""
+        process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
                 *("--workflow-profile", str(self.folder / "profile"), "--configfile", "mine.yaml"),
@@ -106,6 +109,12 @@ class BatchSystem:
             text=True,
             start_new_session=True,
         )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def output(self) -> str:
         return (self.folder / "snakemake.log").read_text()
