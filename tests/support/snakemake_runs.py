@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from support.project import ROOT
+from support.warm_python import warm_python
 
 # Small enough for a test, and everything is there.
 QUICK: dict[str, Any] = {
@@ -66,7 +67,11 @@ def repeatable(*runs: str) -> list[str]:
 
 
 def start(
-    folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile", own_group: bool = False
+    folder: Path,
+    *arguments: str,
+    snakefile: Path = ROOT / "Snakefile",
+    own_group: bool = False,
+    python: str = sys.executable,
 ) -> subprocess.Popen[str]:
     """Start Snakemake in `folder`, with the settings of `folder`/mine.yaml where they are.
 
@@ -75,7 +80,7 @@ def start(
     """
     settings = ["--configfile", "mine.yaml"] if (folder / "mine.yaml").exists() else []
     package = [str(snakefile.parent / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    program = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
+    program = [python, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
     return subprocess.Popen(
         [*program, *arguments, *settings],  # --configfile takes all that follows it
         cwd=folder,
@@ -87,9 +92,17 @@ def start(
     )
 
 
-def snakemake(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> Run:
-    """Call Snakemake as `start` does, and wait for its end."""
-    with start(folder, *arguments, snakefile=snakefile) as process:
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    snakefile: Path = ROOT / "Snakefile",
+    python: str | None = None,
+) -> Run:
+    """Call Snakemake as `start` does, and wait for its end.
+
+    python: what runs it and its jobs; by default one that has imported its libraries already.
+    """
+    with start(folder, *arguments, snakefile=snakefile, python=python or warm_python()) as process:
         output, _ = process.communicate()
     return Run(process.returncode, output)
 

@@ -1,6 +1,7 @@
 """A real run stays within what its jobs asked for."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.workflow
 def test_a_real_run_stays_within_what_it_asked_for(tmp_path: Path) -> None:
     data = write_data(tmp_path / "images", train_classes=6, test_classes=4)
     write_settings(tmp_path, {**QUICK, "data": {"root": str(data)}})
-    run = snakemake(tmp_path)
+    run = snakemake(tmp_path, python=sys.executable)
     assert run.status == 0, run.output
     manifests = tmp_path / "results" / "manifest"
     train, query, gallery = (
@@ -53,7 +54,7 @@ def test_a_large_batch_stays_within_what_it_asked_for(tmp_path: Path) -> None:
         "recipes": {"default": {**recipe, "validation": {"classes": 0.0}}},
     }
     write_settings(tmp_path, settings)
-    run = snakemake(tmp_path, "results/default.0/model.safetensors")
+    run = snakemake(tmp_path, "results/default.0/model.safetensors", python=sys.executable)
     assert run.status == 0, run.output
     asked = memory_mb("train", Work(36, image_size=224, batch=32, threads=2))
     assert peaks(tmp_path)["train"] + SNAKEMAKE_MB < asked

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -33,10 +34,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
-    """A folder in which the workflow has run once, and that run."""
+    """A folder in which the workflow has run once, and that run.
+
+    Each job is a new Python, as a user's are; most other runs of the tests are not.
+    """
     folder = tmp_path_factory.mktemp("done")
     write_settings(folder, merge(QUICK, {"data": {"root": str(data)}}))
-    return folder, snakemake(folder)
+    return folder, snakemake(folder, python=sys.executable)
 
 
 def test_one_command_makes_everything(done: tuple[Path, Run]) -> None:

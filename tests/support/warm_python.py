@@ -1,0 +1,178 @@
+"""A Python that has imported its libraries: programs are forked from it, which takes milliseconds.
+
+Each job of the workflow is a program of its own, and most of what a small one costs is importing
+torch, snakemake and the like, a hundred times over. `warm_python()` is a command to use in place of
+sys.executable. Only libraries are imported beforehand: the code of the project is read anew by
+each program, from wherever its PYTHONPATH says. What is killed, measured or run in odd
+surroundings should be started by a plain Python.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+# What the scripts of the rules and Snakemake import. Not what reads variables when it is imported
+# and may be told other things by a job than by us: matplotlib, numba.
+LIBRARIES = (
+    *("snakemake.cli", "snakemake.executors.local", "snakemake.script", "jsonschema", "yaml"),
+    *("numpy", "pandas", "pyarrow", "pyarrow.parquet", "PIL.Image", "tqdm", "jinja2", "psutil"),
+    *("torch", "torch.distributed", "safetensors.torch", "lightning_fabric", "scipy.stats"),
+    *("kornia.augmentation", "pytorch_metric_learning.losses", "pytorch_metric_learning.miners"),
+)
+_CAN_FORK = hasattr(os, "pidfd_open")
+_LONGEST = 2**20  # bytes of a request: its arguments and variables
+_commands: list[str] = []
+
+
+def warm_python() -> str:
+    """The command, whose server runs until this process ends; a plain Python where it cannot be."""
+    if not _CAN_FORK:
+        return sys.executable
+    if not _commands:
+        folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
+        ours = [sys.executable, "-I", "-S", __file__, str(folder / "socket")]
+        command = folder / "python"
+        command.write_text(f'#!/bin/sh\nexec {" ".join(ours)} "$@"\n')
+        command.chmod(0o755)
+        place = ["serve", str(folder / "socket"), str(command)]
+        server = subprocess.Popen(
+            [sys.executable, __file__, *place], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        atexit.register(server.kill)
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        _commands.append(str(command))
+    return _commands[0]
+
+
+def _ask(path: str, arguments: list[str]) -> int:
+    """Have the server run a program with this process's files, folder and variables."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        request = {"arguments": arguments, "folder": str(Path.cwd()), "variables": {**os.environ}}
+        files = array.array("i", [0, 1, 2])
+        connection.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        answers = connection.makefile("rb")
+        process = int(answers.readline())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+            signal.signal(number, lambda number, _: os.kill(process, number))
+        status = int(answers.readline())
+    if status < 0:  # end as it did
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    return status
+
+
+def _serve(path: str, command: str) -> list[str]:
+    """Fork a process for each request, for ever; returns in the processes, with its arguments."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # what was imported is not looked through again in each process
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(64)
+    # By the file that tells of something: who asks, and the process that was started for it.
+    asking: dict[int, tuple[socket.socket, int]] = {}
+    ready = selectors.DefaultSelector()
+    ready.register(listening, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in ready.select():
+            if key.fileobj is not listening:
+                connection, process = asking.pop(key.fd)
+                _, status = os.waitpid(process, 0)
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+                connection.close()
+                ready.unregister(key.fileobj)
+                os.close(key.fd)
+                continue
+            connection, _ = listening.accept()
+            request, files = _request(connection)
+            process = os.fork()
+            if process == 0:
+                listening.close()
+                for other, _ in asking.values():
+                    other.close()
+                connection.close()
+                return _become(request, files, command)
+            connection.sendall(b"%d\n" % process)
+            for file in files:
+                os.close(file)
+            ended = os.pidfd_open(process)
+            asking[ended] = connection, process
+            ready.register(ended, selectors.EVENT_READ)
+
+
+def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    files = array.array("i")
+    _, extra, *_ = connection.recvmsg(1, socket.CMSG_SPACE(3 * files.itemsize))
+    files.frombytes(extra[0][2])
+    with connection.makefile("rb") as stream:
+        return json.loads(stream.readline(_LONGEST)), files.tolist()
+
+
+def _become(request: dict[str, Any], files: list[int], command: str) -> list[str]:
+    """Make this process what the one that asked would have been."""
+    for target, file in enumerate(files):
+        os.dup2(file, target)
+        os.close(file)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["variables"])
+    sys.executable = command
+    arguments: list[str] = request["arguments"]
+    packages = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    first = str(Path.cwd()) if arguments[0] == "-m" else str(Path(arguments[0]).resolve().parent)
+    sys.path[:] = [first, *filter(None, packages), *sys.path[1:]]
+    return arguments
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a program to its end, as Python would; returns its status."""
+    try:
+        if arguments[0] == "-m":
+            sys.argv = arguments[1:]
+            runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = arguments
+            runpy.run_path(arguments[0], run_name="__main__")
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1] != "serve":
+        sys.exit(_ask(sys.argv[1], sys.argv[2:]))
+    ended = _run(_serve(*sys.argv[2:]))
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended)  # to take the libraries down again would take as long as to import them
