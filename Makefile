@@ -4,11 +4,11 @@ BIN := .venv/bin
 CORES ?= all
 # Processes that the test files are shared out among.
 WORKERS ?= 2
-# File by file and in their order: tests of a file may build on each other, the longest file comes first.
+# File by file and in the order of tests/conftest.py: tests of a file may build on each other.
 SHARED_OUT = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-long test-slurm fuzz lint format docs bench bench-large bench-incremental bench-gpu lock clean
+.PHONY: .venv demo test test-quick test-long test-slurm fuzz lint format docs bench bench-large bench-incremental bench-gpu lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -28,6 +28,10 @@ demo: .venv/.demo
 
 test: .venv/.test
 	$(BIN)/python -m pytest $(SHARED_OUT) -m 'not long'
+
+# The modules one by one, without Snakemake: at most three minutes on two cores.
+test-quick: .venv/.test
+	$(BIN)/python -m pytest $(SHARED_OUT) -m 'not long and not slow' tests/unit
 
 # The full counts: takes far longer.
 test-long: .venv/.test

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.project import ROOT
 
 # What a machine with a GPU may lack.
@@ -21,6 +23,7 @@ runpy.run_path({str(ROOT / "benchmarks" / "gpu.py")!r}, run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_the_benchmark_for_a_gpu_runs_with_few_libraries(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     # The files of benchmarks import each other.
@@ -39,6 +42,7 @@ def test_the_benchmark_for_a_gpu_runs_with_few_libraries(tmp_path: Path) -> None
         assert (0 <= number < 1e-4) if apart else number > 0, what
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_gpu_are_found_with_few_libraries() -> None:
     program = (
         f"import sys, pytest\nfor name in {ABSENT}: sys.modules[name] = None\n"

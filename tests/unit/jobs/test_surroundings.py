@@ -90,6 +90,7 @@ def test_a_chart_is_drawn_the_same_in_any_surroundings(tmp_path: Path) -> None:
     assert run(hostile, DRAWN, {**HOSTILE, **hostile_home(hostile)}) == expected
 
 
+@pytest.mark.slow
 def test_libraries_compute_the_same_in_any_surroundings(tmp_path: Path) -> None:
     (plain := tmp_path / "plain").mkdir()
     (hostile := tmp_path / "hostile").mkdir()

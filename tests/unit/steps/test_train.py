@@ -165,6 +165,7 @@ def peak(work: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path) -> None:
     settings = Recipe.from_dict(
         recipe(epochs=1, batch={"name": "shuffled", "size": 16}, validation={"classes": 0.25})

@@ -53,6 +53,7 @@ PLAIN = {"name": "sgd", "lr": 0.05, "warmup_epochs": 0, "schedule": "constant"}
 PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "changes"),
     [
@@ -92,6 +93,7 @@ def test_processes_train_what_one_process_would(
     assert [path.name.endswith(DONE) for path in kept] == [True]
 
 
+@pytest.mark.slow
 def test_processes_repeat_themselves_and_go_on_after_a_kill(made: Data, tmp_path: Path) -> None:
     whole = job(made, tmp_path / "whole", processes=2, threads=1)
     # A module of the user's in the working directory is none that they import.
@@ -130,6 +132,7 @@ def wait_for(log: Path, words: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_signal_to_the_launcher_reaches_all(made: Data, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     long = job(
@@ -154,6 +157,7 @@ def test_a_signal_to_the_launcher_reaches_all(made: Data, tmp_path: Path) -> Non
     assert list((tmp_path / "cache" / "training").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_signal_to_one_process_ends_all_and_the_state_is_kept(
     made: Data, tmp_path: Path, rank: str
@@ -184,6 +188,7 @@ def test_a_signal_to_one_process_ends_all_and_the_state_is_kept(
     assert list((tmp_path / "cache" / "training").iterdir())
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_process_ends_all_with_the_reason(made: Data, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     shutil.copytree(made.folder, tmp_path / "train")

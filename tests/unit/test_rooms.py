@@ -1,0 +1,111 @@
+"""The tests mirror the package: a room a package, a file a module, helpers in support/ alone."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from support.project import ROOT
+
+PACKAGE, TESTS = ROOT / "workflow" / "lookalike", ROOT / "tests"
+UNIT = TESTS / "unit"
+MODULES = sorted(
+    path.relative_to(PACKAGE).with_suffix("").as_posix()
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+)
+# Modules that have no test of their name: where they are tested, below tests/, and why there.
+TESTED_ELSEWHERE = {
+    "compilation": ("hostile/test_full_disk.py", "what it does shows where nothing can be written"),
+    "errors": ("unit/images/test_decoding.py", "its classes are what the refusals raise"),
+    "text": ("unit/data/test_quality.py", "names and labels are quoted in its sentences"),
+    "data/class_draws": ("unit/data/test_findings.py", "its numbers stand in a sentence"),
+    "data/links": ("unit/data/test_quality.py", "links to one file are one file there"),
+    "data/manifest_table": ("unit/steps/test_manifest.py", "the table that the step writes"),
+    "embedding/allocation": ("unit/steps/test_embed.py", "the memory of a whole embedding"),
+    "embedding/columns": ("unit/embedding/test_tables.py", "columns are read as those of a table"),
+    "embedding/forward": ("unit/models/test_cnn4.py", "a network embeds there as by hand"),
+    "embedding/shards": ("unit/steps/test_embed.py", "parts make the bytes of the whole"),
+    "images/as_shown": ("unit/images/test_decoding.py", "modes and orientation by hand"),
+    "images/limits": ("unit/images/test_decoding.py", "refusals on the header"),
+    "images/pixel_store": ("unit/steps/test_pixels.py", "the store that the step fills"),
+    "images/wide_greys": ("unit/images/test_decoding.py", "greys of 16 and 32 bits by hand"),
+    "jobs/interruption": ("unit/training/test_loop.py", "signals arrive while it trains"),
+    "jobs/progress": ("unit/data/test_near_duplicates.py", "what is said while work lasts"),
+    "jobs/torch_devices": ("unit/models/test_cnn4.py", "the device a network is put on"),
+    "models/files": ("unit/models/test_cnn4.py", "a network is saved and read again"),
+    "models/table": ("unit/models/test_cnn4.py", "its one network"),
+    "report/examples": ("unit/steps/test_report.py", "read back from the page"),
+    "report/figures": ("unit/steps/test_report.py", "read back from the page"),
+    "report/glossary": ("unit/steps/test_report.py", "read back from the page"),
+    "report/numbers": ("unit/steps/test_compare.py", "numbers as its table shows them"),
+    "report/results": ("unit/report/test_differences.py", "results are what differs"),
+    "report/runs": ("unit/steps/test_compare.py", "names of runs as its table shows them"),
+    "report/svg": ("unit/steps/test_report.py", "charts as the page shows them"),
+    "report/thumbnails": ("unit/steps/test_report.py", "pictures as the page shows them"),
+    "retrieval/counting": ("unit/retrieval/test_ranking.py", "ranks are counts"),
+    "retrieval/evaluation": ("unit/steps/test_metrics.py", "the step writes what it returns"),
+    "retrieval/relevance": ("unit/retrieval/test_ranking.py", "labels, ties and exclusions there"),
+    "retrieval/rounding": ("unit/steps/test_metrics.py", "what is told of vectors by their table"),
+    "retrieval/scores": ("unit/retrieval/test_ranking.py", "scores are tested with their order"),
+    "retrieval/streams": ("unit/retrieval/test_ranking.py", "blocks of every size"),
+    "retrieval/strips": ("unit/retrieval/test_ranking.py", "strips of every size"),
+    "steps/train_worker": ("unit/training/test_distributed.py", "processes are started by it"),
+    "storage/digests": ("unit/images/test_resizing.py", "digests of settings"),
+    "storage/rows": ("unit/steps/test_train.py", "rows of every kind that a training asks for"),
+    "storage/strays": ("unit/embedding/test_parts.py", "litter among the parts of a table"),
+    "storage/verified": ("unit/storage/test_row_store_looks.py", "notes of what was hashed"),
+    "training/augmentation": ("unit/training/test_loop.py", "a trained image is augmented there"),
+    "training/checkpoints": ("unit/training/test_loop.py", "trainings go on from them there"),
+    "training/decks": ("unit/training/test_sampling.py", "batches are drawn from them"),
+    "training/health": ("unit/training/test_loop.py", "trainings that go wrong are stopped there"),
+    "training/job": ("unit/steps/test_train.py", "jobs are run there"),
+    "training/launch": ("unit/training/test_distributed.py", "processes are launched there"),
+    "training/lessons": ("unit/training/test_loop.py", "trainings that teach nothing are there"),
+    "training/optimization": ("unit/training/test_loop.py", "rates and precisions of a training"),
+    "training/validation": ("unit/training/test_loop.py", "scored while it trains"),
+}
+
+
+def test_each_module_has_a_test_of_its_name_or_is_said_to_be_tested_elsewhere() -> None:
+    without = [name for name in MODULES if not own_test(name).exists()]
+    assert sorted(TESTED_ELSEWHERE.keys() - without) == [], "these have a test of their own, or go"
+    assert sorted(set(without) - TESTED_ELSEWHERE.keys()) == []
+    assert not [place for place, _ in TESTED_ELSEWHERE.values() if not (TESTS / place).exists()]
+
+
+def own_test(module: str) -> Path:
+    path = UNIT / module
+    return path.with_name(f"test_{path.name}.py")
+
+
+def test_each_file_of_a_room_is_named_after_a_module_of_its_package() -> None:
+    rooms = {path for path in UNIT.iterdir() if (path / "__init__.py").exists()}
+    assert {room.name for room in rooms} <= {path.name for path in PACKAGE.iterdir()}
+    for room in rooms:
+        modules = [path.stem for path in (PACKAGE / room.name).glob("*.py")]
+        for path in room.glob("test_*.py"):
+            name = path.stem.removeprefix("test_")
+            # Further files of a module say of what: test_metrics_peers.
+            assert any(name == module or name.startswith(f"{module}_") for module in modules), path
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.stem)
+def test_nothing_is_imported_from_a_file_of_tests(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not [name for name in names if name.rpartition(".")[2].startswith("test_")], path
+
+
+def test_what_tests_share_lies_in_support() -> None:
+    others = [
+        path
+        for path in TESTS.rglob("*.py")
+        if not path.is_relative_to(TESTS / "support")
+        and not path.is_relative_to(TESTS / "fuzz")
+        and not path.stem.startswith(("test_", "conftest", "__init__"))
+    ]
+    assert others == []
