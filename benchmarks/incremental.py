@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -160,7 +161,7 @@ class Project:
 
     def run(self) -> Run:
         """Call Snakemake; what it says is shown where it fails."""
-        done = snakemake(self.folder)
+        done = snakemake(self.folder, python=sys.executable)
         if done.status != 0:
             raise SystemExit(done.output)
         return done
@@ -297,7 +298,7 @@ def no_op(project: Project, plain: Path, data: str) -> NoOp:
         return time.perf_counter() - started
 
     def dry_run() -> None:
-        if snakemake(plain, "-n", snakefile=plain / "Snakefile").status != 0:
+        if snakemake(plain, "-n", snakefile=plain / "Snakefile", python=sys.executable).status != 0:
             raise SystemExit("the plain workflow failed")
 
     pairs = [(timed(project.run), timed(dry_run)) for _ in range(REPEATS)]
@@ -309,7 +310,7 @@ def plain_workflow(folder: Path) -> Path:
     """A workflow of two rules, which have run, to compare with."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "Snakefile").write_text(PLAIN_WORKFLOW)
-    if snakemake(folder, snakefile=folder / "Snakefile").status != 0:
+    if snakemake(folder, snakefile=folder / "Snakefile", python=sys.executable).status != 0:
         raise SystemExit("the plain workflow failed")
     return folder
 

@@ -18,6 +18,7 @@ import json
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,13 +54,22 @@ def warm_python() -> str:
         command.chmod(0o755)
         place = ["serve", str(folder / "socket"), str(command)]
         server = subprocess.Popen(
-            [sys.executable, __file__, *place], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            [sys.executable, __file__, *place],
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
         )
-        atexit.register(server.kill)
+        atexit.register(_end, server, folder)
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
         _commands.append(str(command))
     return _commands[0]
+
+
+def _end(server: subprocess.Popen[bytes], folder: Path) -> None:
+    server.kill()
+    server.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _ask(path: str, arguments: list[str]) -> int:
@@ -76,13 +86,15 @@ def _ask(path: str, arguments: list[str]) -> int:
             signal.signal(number, lambda number, _: os.kill(process, number))
         status = int(answers.readline())
     if status < 0:  # end as it did
-        signal.signal(-status, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL has no other way
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
 
 
 def _serve(path: str, command: str) -> list[str]:
     """Fork a process for each request, for ever; returns in the processes, with its arguments."""
+    sys.path.pop(0)  # the folder of this file
     for library in LIBRARIES:
         importlib.import_module(library)
     gc.collect()
@@ -143,7 +155,7 @@ def _become(request: dict[str, Any], files: list[int], command: str) -> list[str
     arguments: list[str] = request["arguments"]
     packages = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     first = str(Path.cwd()) if arguments[0] == "-m" else str(Path(arguments[0]).resolve().parent)
-    sys.path[:] = [first, *filter(None, packages), *sys.path[1:]]
+    sys.path[:] = [first, *filter(None, packages), *sys.path]
     return arguments
 
 
