@@ -89,10 +89,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture
 def checkout(kept: Checkout, tmp_path: Path) -> Any:
     """The checkout, which is as it was afterwards."""
-    shutil.copytree(kept.code / "workflow", tmp_path / "workflow")
+    shutil.copytree(kept.code, tmp_path / "checkout")
     yield kept
-    shutil.rmtree(kept.code / "workflow")
-    shutil.copytree(tmp_path / "workflow", kept.code / "workflow")
+    shutil.rmtree(kept.code)
+    shutil.copytree(tmp_path / "checkout", kept.code)
     write_settings(kept.folder, kept.settings)
 
 
