@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.data.findings import named, summary
-from lookalike.data.quality import nearly_equal_labels
+from lookalike.data.spellings import nearly_equal_labels
 from lookalike.text import quoted
 from support.data_reports import (
     APART,

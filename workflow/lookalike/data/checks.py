@@ -1,4 +1,4 @@
-"""What the data report tells of steps to come: whether they can do their work.
+"""Whether the steps to come can do their work.
 
 Asked as soon as the manifest is made, so that nothing is decoded or trained in vain; the steps
 themselves look again. Imports nothing heavy: the Snakefile uses it.
@@ -6,12 +6,19 @@ themselves look again. Imports nothing heavy: the Snakefile uses it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lookalike.data.findings import Report, named
+from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.data.spellings import FIRST, nearly_equal_labels
 from lookalike.errors import LookalikeError
+from lookalike.text import quoted, shown
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FIRST_DETAILS = 3  # of each reason that entries are left out for, in a refusal
 _LEAVES_OUT = {
     "none": "",
     "same_file": ", the query's own file aside (metrics.exclude: same_file)",
@@ -64,3 +71,103 @@ def require_scorable(report: Report, metrics: Mapping[str, Any]) -> None:
             f"metrics.no_relevant is error, and {lost['count']:,} of {queries:,} queries have not "
             f"{lacking}. Add images of their classes to the gallery, or set it to skip or zero"
         )
+
+
+def require_no_bad_image(
+    data: DataSettings, tables: Mapping[str, pa.Table], report: Report
+) -> None:
+    """Raise LookalikeError where there are images that cannot be used, and on_bad_image is `fail`.
+
+    Args:
+        data: the settings of that name.
+        tables: the manifest of each split.
+        report: data_report.json.
+    """
+    if data.on_bad_image == "fail" and (lines := _left_out(tables, report, SPLITS)):
+        raise LookalikeError(
+            "data.on_bad_image is fail and some entries cannot be used. Mend or remove them, or "
+            f"set it to skip:{lines}"
+        )
+
+
+def _left_out(tables: Mapping[str, pa.Table], report: Report, splits: Iterable[str]) -> str:
+    """What is left out of some splits and why, a line a reason and one for each first detail."""
+    lines = []
+    for split in splits:
+        columns = (tables[split][name].to_pylist() for name in ("image_id", "status", "detail"))
+        details: dict[str, list[tuple[str, str]]] = {}
+        for name, status, detail in zip(*columns, strict=True):
+            details.setdefault(status, []).append((name, detail))
+        for reason, counted in report["splits"][split]["reasons"].items():
+            lines.append(f"  {split}: {counted['count']:,} {reason}: {named(counted)}")
+            names_of: dict[str, str] = {}
+            for name, detail in details[reason][:_FIRST_DETAILS]:
+                names_of.setdefault(detail, name)
+            lines += [f"    {shown(name)}: {detail}" for detail, name in names_of.items()]
+    return "".join(f"\n{line}" for line in lines)
+
+
+def require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
+    """See that there is something to train on, to look for and to find.
+
+    Args:
+        data: the settings of that name.
+        tables: the manifest of each split.
+        report: data_report.json.
+
+    Raises:
+        LookalikeError: there is not; with the first entries that are left out, and why.
+    """
+    for split in SPLITS:
+        counts = report["splits"][split]
+        if not counts["ok"]:
+            labels = data.train_labels_path if split == "train" else data.test_labels_path
+            unlisted = counts["unlisted_files"]
+            raise LookalikeError(
+                f"There is no usable {split} image: {counts['entries']} entries of {labels} belong "
+                f"to {data.folder(split)}."
+                + " A key is the file's path inside that folder."
+                * (not counts["entries"] or "missing_file" in counts["reasons"])
+                + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
+                + _left_out(tables, report, [split])
+            )
+    of_training = _left_out(tables, report, ["train"])
+    classes = report["splits"]["train"]["classes"]
+    if classes < 2:
+        (label,) = _labels_of(tables["train"])
+        raise LookalikeError(
+            f"All usable training images have one label, {quoted(label)}; training needs two "
+            f"classes or more in {data.train_labels_path}.{_besides(of_training)}"
+        )
+    alone = report["classes_without_positive"]
+    if alone["count"] == classes:
+        raise LookalikeError(
+            f"None of the {classes} training classes has two usable images, so there is no pair of "
+            f"one class to learn from: {named(alone)}; see {data.train_labels_path}."
+            f"{_besides(of_training)}"
+        )
+    of_queries, of_gallery = (_labels_of(tables[split]) for split in ("query", "gallery"))
+    if not set(of_queries) & set(of_gallery):
+        alike = nearly_equal_labels([*of_queries, *of_gallery])
+        raise LookalikeError(
+            "No query has an image of its class in the gallery, so there is nothing to find "
+            f"and nothing to score; see {data.test_labels_path}. Labels of the queries: "
+            f"{_first(of_queries)}; of the gallery: {_first(of_gallery)}."
+            + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
+            + _besides(_left_out(tables, report, ["query", "gallery"]))
+        )
+
+
+def _labels_of(table: pa.Table) -> list[str]:
+    """The labels of a manifest's usable rows, sorted, each once."""
+    from lookalike.data.manifest_table import usable
+
+    return sorted(set(usable(table)["label"].to_pylist()))
+
+
+def _besides(left_out: str) -> str:
+    return f" Left out are:{left_out}" if left_out else ""
+
+
+def _first(labels: Sequence[str]) -> str:
+    return named({"count": len(labels), "first": labels[:FIRST]})

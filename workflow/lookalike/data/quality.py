@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import statistics
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from operator import itemgetter
 from typing import Literal, NamedTuple
@@ -19,10 +17,9 @@ from lookalike.data.class_draws import uneven_draws
 from lookalike.data.findings import TINY, USUAL_BATCH, Report, findings
 from lookalike.data.manifest_table import usable
 from lookalike.data.near_duplicates import Appearances, nearest_by_appearance
-from lookalike.text import quoted, shown, visible
+from lookalike.data.spellings import FIRST, folded, joined, nearly_equal, nearly_equal_labels
+from lookalike.text import quoted, shown
 
-FIRST = 5  # names given as examples
-_NUMBER = re.compile(r"\d+")
 NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
 
 
@@ -100,8 +97,8 @@ def data_report(
             [
                 group
                 for split in images
-                for group in _nearly_equal(
-                    (f"{split}/{image.image_id}" for image in images[split]), _folded
+                for group in nearly_equal(
+                    (f"{split}/{image.image_id}" for image in images[split]), folded
                 )
             ]
         ),
@@ -289,50 +286,7 @@ def _labelled_twice(images: Mapping[str, list[_Image]]) -> list[str]:
         for image in members:
             by_label[image.sha256].setdefault(image.label, f"{split}/{image.image_id}")
     return [
-        _joined(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
+        joined(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
         for names in by_label.values()
         if len(names) > 1
     ]
-
-
-def _joined(texts: Iterable[str]) -> str:
-    """The first few of some texts, and how many more there are."""
-    some = list(texts)
-    more = len(some) - FIRST
-    return " and ".join(some[:FIRST]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def nearly_equal_labels(labels: Iterable[str]) -> list[str]:
-    """Labels that differ only in case, Unicode form, unseen characters, blanks or as 7 from 007."""
-    return _nearly_equal(labels, lambda text: _with_plain_numbers(" ".join(_folded(text).split())))
-
-
-def _nearly_equal(texts: Iterable[str], fold: Callable[[str], str]) -> list[str]:
-    """Texts that are equal once they are folded, by group."""
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for text in sorted(set(texts)):
-        groups[fold(text)].append(text)
-    return [_joined(map(quoted, group)) for group in groups.values() if len(group) > 1]
-
-
-def _folded(text: str) -> str:
-    """`text` without case, Unicode form and unseen characters."""
-    return visible(unicodedata.normalize("NFC", text).casefold())
-
-
-def _with_plain_numbers(text: str) -> str:
-    """`text` with its numbers in one spelling: 7 for 007 and ٧; and if it is a number, for +7, 7.0.
-
-    What spreadsheets and programs do to a number on the way; digits are those of any script.
-    """
-    if not _NUMBER.search(text):
-        return text
-    text = _NUMBER.sub(lambda digits: "".join(str(unicodedata.decimal(x)) for x in digits[0]), text)
-    if (number := re.fullmatch(r"([+-]?)(\d*)\.?(\d*)", text)) is not None:
-        sign, whole, part = (
-            number[1].strip("+"),
-            number[2].lstrip("0") or "0",
-            number[3].rstrip("0"),
-        )
-        return (sign if whole != "0" or part else "") + whole + ("." + part if part else "")
-    return re.sub(r"(?<![\d.])0+(?=\d)", "", text)

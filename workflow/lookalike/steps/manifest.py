@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
 from itertools import compress
 from operator import itemgetter
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lookalike.data.findings import Report, named, summary
+from lookalike.data.checks import require_enough, require_no_bad_image
+from lookalike.data.findings import Report, summary
 from lookalike.data.labels import LabelEntry, read_labels, storable
 from lookalike.data.layout import (
     SPLITS,
@@ -28,17 +28,15 @@ from lookalike.data.layout import (
 )
 from lookalike.data.links import leading_out, resolved_files, same_files
 from lookalike.data.manifest_table import SCHEMA, usable
-from lookalike.data.quality import FIRST, data_report, nearly_equal_labels
+from lookalike.data.quality import data_report
 from lookalike.data.scan import Scanned, scan
 from lookalike.errors import LookalikeError
 from lookalike.storage import files
 from lookalike.storage.digests import digest_of
 from lookalike.storage.strays import is_litter
-from lookalike.text import quoted, shown
+from lookalike.text import quoted
 
 log = logging.getLogger(__name__)
-
-_FIRST_DETAILS = 3  # of each reason that entries are left out for, in a refusal
 
 
 def write_manifest(
@@ -58,8 +56,8 @@ def write_manifest(
     apart = [report.parent, *filter(None, [cache])]
     tables, facts = build_manifest(data, cache=cache, threads=threads, apart=apart)
     try:
-        _require_no_bad_image(data, tables, facts)
-        _require_enough(data, tables, facts)
+        require_no_bad_image(data, tables, facts)
+        require_enough(data, tables, facts)
     except LookalikeError:
         log.info("%s", summary(facts, written=False))
         raise
@@ -232,79 +230,3 @@ def _row(entry: LabelEntry, seen: Scanned | None, near: Mapping[str, str]) -> tu
         seen.status,
         detail,
     )
-
-
-def _require_no_bad_image(
-    data: DataSettings, tables: Mapping[str, pa.Table], report: Report
-) -> None:
-    if data.on_bad_image == "fail" and (lines := _left_out(tables, report, SPLITS)):
-        raise LookalikeError(
-            "data.on_bad_image is fail and some entries cannot be used. Mend or remove them, or "
-            f"set it to skip:{lines}"
-        )
-
-
-def _left_out(tables: Mapping[str, pa.Table], report: Report, splits: Iterable[str]) -> str:
-    """What is left out of some splits and why, a line a reason and one for each first detail."""
-    lines = []
-    for split in splits:
-        rows = tables[split].select(["image_id", "status", "detail"])
-        for reason, counted in report["splits"][split]["reasons"].items():
-            lines.append(f"  {split}: {counted['count']:,} {reason}: {named(counted)}")
-            of_reason = rows.filter(pc.equal(rows["status"], reason)).slice(0, _FIRST_DETAILS)
-            names_of: dict[str, str] = {}
-            for name, _, detail in zip(*(c.to_pylist() for c in of_reason.columns), strict=True):
-                names_of.setdefault(detail, name)
-            lines += [f"    {shown(name)}: {detail}" for detail, name in names_of.items()]
-    return "".join(f"\n{line}" for line in lines)
-
-
-def _require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
-    for split in SPLITS:
-        counts = report["splits"][split]
-        if not counts["ok"]:
-            labels = data.train_labels_path if split == "train" else data.test_labels_path
-            unlisted = counts["unlisted_files"]
-            raise LookalikeError(
-                f"There is no usable {split} image: {counts['entries']} entries of {labels} belong "
-                f"to {data.folder(split)}."
-                + " A key is the file's path inside that folder."
-                * (not counts["entries"] or "missing_file" in counts["reasons"])
-                + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
-                + _left_out(tables, report, [split])
-            )
-    of_training = _left_out(tables, report, ["train"])
-    classes = report["splits"]["train"]["classes"]
-    if classes < 2:
-        label = usable(tables["train"])["label"][0].as_py()
-        raise LookalikeError(
-            f"All usable training images have one label, {quoted(label)}; training needs two "
-            f"classes or more in {data.train_labels_path}.{_besides(of_training)}"
-        )
-    alone = report["classes_without_positive"]
-    if alone["count"] == classes:
-        raise LookalikeError(
-            f"None of the {classes} training classes has two usable images, so there is no pair of "
-            f"one class to learn from: {named(alone)}; see {data.train_labels_path}."
-            f"{_besides(of_training)}"
-        )
-    of_queries, of_gallery = (
-        sorted(set(usable(tables[split])["label"].to_pylist())) for split in ("query", "gallery")
-    )
-    if not set(of_queries) & set(of_gallery):
-        alike = nearly_equal_labels([*of_queries, *of_gallery])
-        raise LookalikeError(
-            "No query has an image of its class in the gallery, so there is nothing to find "
-            f"and nothing to score; see {data.test_labels_path}. Labels of the queries: "
-            f"{_first(of_queries)}; of the gallery: {_first(of_gallery)}."
-            + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
-            + _besides(_left_out(tables, report, ["query", "gallery"]))
-        )
-
-
-def _besides(left_out: str) -> str:
-    return f" Left out are:{left_out}" if left_out else ""
-
-
-def _first(labels: Sequence[str]) -> str:
-    return named({"count": len(labels), "first": labels[:FIRST]})
