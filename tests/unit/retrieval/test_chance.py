@@ -13,7 +13,7 @@ from scipy.stats import hypergeom
 from lookalike.retrieval import random_order as by_chance
 from lookalike.retrieval.chance import chance, simulated
 from lookalike.retrieval.metric_record import Metric
-from lookalike.retrieval.metrics import METRICS, in_ranks, metric_keys, metric_of
+from lookalike.retrieval.metrics import METRICS, in_ranks, metric_of, metrics_at
 from lookalike.retrieval.random_order import median_first_rank
 from support import brute_force
 
@@ -55,14 +55,14 @@ def test_chance_over_queries_equals_every_combination_of_orders(
     rows = []
     for g, r in zip(n_gallery, n_relevant, strict=True):
         if r == 0:
-            rows.append([{key: g + 1.0 if in_ranks(key) else 0.0 for key in metric_keys(ks)}])
+            rows.append([{key: g + 1.0 if in_ranks(key) else 0.0 for key in metrics_at(ks)}])
         else:
             rows.append([brute_force.metrics(hits, ks) for hits in every_order(g, r)])
     found = chance(np.array(n_gallery), np.array(n_relevant), ks).values
     # The mixture gives every query one share: repeat each query's outcomes to a common number.
     common = math.lcm(*(len(row) for row in rows))
     mixed = [value for row in rows for value in row * (common // len(row))]
-    for key in metric_keys(ks):
+    for key in metrics_at(ks):
         expected = over_queries(key)([value[key] for value in mixed])
         assert found[key] == pytest.approx(expected, rel=1e-12), key
 

@@ -18,7 +18,7 @@ from lookalike.report.glossary import explain
 from lookalike.report.numbers import number
 from lookalike.retrieval import metrics, ranks
 from lookalike.retrieval.metric_record import Metric
-from lookalike.retrieval.metrics import METRICS, metric_keys, metric_of, per_query_metrics
+from lookalike.retrieval.metrics import METRICS, metric_of, metrics_at, per_query_metrics
 from lookalike.retrieval.ranks import Ranks, Values
 from support import metrics_page
 from support.report_folder import make_folder
@@ -176,7 +176,7 @@ def test_nothing_found_is_the_worst_value() -> None:
         "nDCG@5": [0, 1 / np.log2(3)],
         "mean_rank": [10, 2],
     }
-    assert list(values) == metric_keys([5])
+    assert list(values) == list(metrics_at([5]))
 
 
 def test_a_record_whose_key_and_function_disagree_is_refused() -> None:

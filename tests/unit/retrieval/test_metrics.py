@@ -10,7 +10,7 @@ from lookalike.retrieval.metrics import (
     headline_keys,
     in_ranks,
     less_is_better,
-    metric_keys,
+    metrics_at,
     per_query_metrics,
 )
 from lookalike.retrieval.ranks import Ranks
@@ -47,7 +47,7 @@ def test_a_querys_metrics_do_not_depend_on_its_company(rows: list[list[bool]]) -
 def test_every_metric_equals_its_definition_as_a_loop(hits: list[bool], ks: list[int]) -> None:
     values = measure(hits, ks)
     assert values == pytest.approx(brute_force.metrics(hits, ks), rel=1e-13)
-    assert list(values) == metric_keys(ks)
+    assert list(values) == list(metrics_at(ks))
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_known_values(hits: list[bool], expected: dict[str, float]) -> None:
 
 def test_no_relevant_item_counts_as_nothing_found_and_the_rank_after_the_last() -> None:
     values = measure([False] * 7, KS)
-    ranks = {key for key in metric_keys(KS) if in_ranks(key)}
+    ranks = {key for key in metrics_at(KS) if in_ranks(key)}
     assert {key for key, value in values.items() if value == 8} == ranks
     assert {value for key, value in values.items() if key not in ranks} == {0}
-    assert list(values) == metric_keys(KS)
+    assert list(values) == list(metrics_at(KS))
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)
@@ -97,7 +97,7 @@ def test_moving_a_relevant_item_forward_never_hurts(hits: list[bool], data: st.D
         better = [*hits]
         better[place - 1], better[place] = True, False
         before, after = measure(hits, KS), measure(better, KS)
-        for key in metric_keys(KS):
+        for key in metrics_at(KS):
             if less_is_better(key):
                 assert after[key] <= before[key]
             elif not key.endswith("/hits"):
@@ -105,7 +105,7 @@ def test_moving_a_relevant_item_forward_never_hurts(hits: list[bool], data: st.D
 
 
 def test_each_key_is_there_once_and_the_headline_first() -> None:
-    keys = metric_keys(KS)
+    keys = list(metrics_at(KS))
     at_each_k = sum(metric.has_cut_offs for metric in METRICS)
     assert len(keys) == len(set(keys)) == len(METRICS) + (len(KS) - 1) * at_each_k
     assert headline_keys(KS) == ["mAP@1", "mAP@3", "mAP@10", "mean_rank"]

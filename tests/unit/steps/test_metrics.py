@@ -23,7 +23,7 @@ from lookalike.embedding.tables import write_embeddings
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.chance import chance
 from lookalike.retrieval.evaluation import summary_text
-from lookalike.retrieval.metrics import metric_keys
+from lookalike.retrieval.metrics import metrics_at
 from lookalike.retrieval.scores import normalised
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import OUTPUTS, evaluate_files
@@ -104,13 +104,13 @@ def test_files_hold_what_a_loop_over_the_tables_finds(
             for rank, i in enumerate(order[:50], start=1)
         ]
     assert json.loads((tmp_path / "metrics.json").read_text()) == summary
-    assert list(summary["metrics"]) == metric_keys(KS)
+    assert list(summary["metrics"]) == list(metrics_at(KS))
     per_query = pd.read_parquet(tmp_path / "per_query.parquet")
     assert per_query["query_id"].tolist() == query["image_id"].tolist()
     assert per_query["label"].tolist() == query["label"].tolist()
     assert per_query["scored"].all()
     assert per_query["first_rank"].tolist() == per_query["mean_rank"].tolist()
-    for key in metric_keys(KS):
+    for key in metrics_at(KS):
         column = [value[key] for value in values]
         expected = np.median(column) if key == "median_rank" else np.mean(column)
         assert summary["metrics"][key] == pytest.approx(expected)
@@ -439,7 +439,7 @@ def test_k_is_kept_once_and_ascending(tmp_path: Path) -> None:
     path = unit(tmp_path / "x.parquet")
     summary = run(path, path, tmp_path, k=[5, 1, 5])
     assert summary["settings"]["k"] == [1, 5]
-    assert list(summary["metrics"]) == metric_keys([1, 5])
+    assert list(summary["metrics"]) == list(metrics_at([1, 5]))
     assert summary["ci95"] == {}
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from lookalike.report import svg as charts
 from lookalike.report.glossary import explain
 from lookalike.report.thumbnails import SIDE, Thumbnails
-from lookalike.retrieval.metrics import metric_keys
+from lookalike.retrieval.metrics import metrics_at
 from lookalike.storage.files import write_parquet
 from support.html_reader import Node, parse
 from support.report_folder import EVIL, LABELS, RUNS, TEMPLATES, Made, make_folder, make_run
@@ -435,7 +435,7 @@ def test_the_twelfth_run_differs_from_all_before_in_colour_or_dash() -> None:
 
 
 def test_every_metric_has_a_sentence() -> None:
-    sentences = {key: explain(key) for key in metric_keys([1, 10])}
+    sentences = {key: explain(key) for key in metrics_at([1, 10])}
     assert all(sentence.endswith(".") and "{" not in sentence for sentence in sentences.values())
     assert explain("nonsense") == explain("nonsense@3") == ""
 

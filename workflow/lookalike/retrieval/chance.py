@@ -25,7 +25,7 @@ _RANKS_IN_MEMORY = 2**20
 
 
 class Chance(NamedTuple):
-    """Chance by key of `metrics.metric_keys`, and the standard error of those that are estimates.
+    """Chance by key of `metrics.metrics_at`, and the standard error of those that are estimates.
 
     values: of every metric.
     errors: of the metrics whose expectation is not known exactly.

@@ -267,11 +267,6 @@ def headline_keys(ks: Sequence[int]) -> list[str]:
     return [key for key, (metric, _) in metrics_at(ks).items() if metric.headline]
 
 
-def metric_keys(ks: Sequence[int]) -> list[str]:
-    """Every key of metrics.json in its order: the headline, then the rest."""
-    return list(metrics_at(ks))
-
-
 def metric_of(key: str) -> tuple[Metric, int] | None:
     """The metric of a key and its cut-off (0 where it has none); None where no metric is so called.
 
@@ -318,7 +313,7 @@ def per_query_metrics(
         ranks: of n queries, of which some may have no relevant item.
         n_gallery: int64 [n], the items that were ranked for each.
         ks: the cut-offs.
-        keys: which of `metric_keys`; None for all.
+        keys: which of those of `metrics_at`; None for all.
 
     """
     metrics = metrics_at(ks)
