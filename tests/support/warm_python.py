@@ -74,6 +74,16 @@ def _end(server: subprocess.Popen[bytes], folder: Path) -> None:
 
 def _ask(path: str, arguments: list[str]) -> int:
     """Have the server run a program with this process's files, folder and variables."""
+    process, early = 0, list[int]()
+
+    def pass_on(number: int, _: object) -> None:
+        if process:
+            os.kill(process, number)
+        else:
+            early.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, pass_on)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         request = {"arguments": arguments, "folder": str(Path.cwd()), "variables": {**os.environ}}
@@ -82,8 +92,8 @@ def _ask(path: str, arguments: list[str]) -> int:
         connection.sendall(json.dumps(request).encode() + b"\n")
         answers = connection.makefile("rb")
         process = int(answers.readline())
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
-            signal.signal(number, lambda number, _: os.kill(process, number))
+        for missed in early:
+            os.kill(process, missed)
         status = int(answers.readline())
     if status < 0:  # end as it did
         with contextlib.suppress(OSError):  # SIGKILL has no other way
@@ -93,7 +103,7 @@ def _ask(path: str, arguments: list[str]) -> int:
 
 
 def _serve(path: str, command: str) -> list[str]:
-    """Fork a process for each request, for ever; returns in the processes, with its arguments."""
+    """Fork a process for each request; returns in those processes alone, with the arguments."""
     sys.path.pop(0)  # the folder of this file
     for library in LIBRARIES:
         importlib.import_module(library)
@@ -106,9 +116,10 @@ def _serve(path: str, command: str) -> list[str]:
     asking: dict[int, tuple[socket.socket, int]] = {}
     ready = selectors.DefaultSelector()
     ready.register(listening, selectors.EVENT_READ)
+    parent = os.getppid()
     print("ready", flush=True)
-    while True:
-        for key, _ in ready.select():
+    while os.getppid() == parent:
+        for key, _ in ready.select(timeout=5):
             if key.fileobj is not listening:
                 connection, process = asking.pop(key.fd)
                 _, status = os.waitpid(process, 0)
@@ -133,6 +144,7 @@ def _serve(path: str, command: str) -> list[str]:
             ended = os.pidfd_open(process)
             asking[ended] = connection, process
             ready.register(ended, selectors.EVENT_READ)
+    os._exit(0)  # the tests were killed
 
 
 def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -154,8 +166,12 @@ def _become(request: dict[str, Any], files: list[int], command: str) -> list[str
     sys.executable = command
     arguments: list[str] = request["arguments"]
     packages = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    first = str(Path.cwd()) if arguments[0] == "-m" else str(Path(arguments[0]).resolve().parent)
-    sys.path[:] = [first, *filter(None, packages), *sys.path]
+    if arguments[0] == "-P":
+        first, arguments = "", arguments[1:]
+    else:
+        is_module = arguments[0] == "-m"
+        first = str(Path.cwd() if is_module else Path(arguments[0]).resolve().parent)
+    sys.path[:] = [*filter(None, [first, *packages]), *sys.path]
     return arguments
 
 
@@ -180,11 +196,14 @@ def _run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] != "serve":
-        sys.exit(_ask(sys.argv[1], sys.argv[2:]))
-    ended = _run(_serve(*sys.argv[2:]))
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(ended)  # to take the libraries down again would take as long as to import them
+    place, *options = sys.argv[1:]
+    if place == "serve":
+        ended = _run(_serve(*options))
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended)  # to take the libraries down again would take as long as to import them
+    if options and (options[0][:1] != "-" or options[0] == "-m" or options[:2] == ["-P", "-m"]):
+        sys.exit(_ask(place, options))
+    os.execv(sys.executable, [sys.executable, *options])  # Python itself knows its other options

@@ -25,6 +25,7 @@ from lookalike.config import merge
 from support.drawings import draw, write_data
 from support.project import ROOT
 from support.snakemake_runs import QUICK, Run, repeatable, snakemake, write_settings
+from support.warm_python import warm_python
 
 pytestmark = pytest.mark.workflow
 
@@ -90,11 +91,11 @@ class BatchSystem:
         (folder / "profile" / "config.yaml").write_text(yaml.safe_dump(settings))
 
     @contextmanager
-    def start(self) -> Iterator[subprocess.Popen[str]]:
+    def start(self, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
         """Start the workflow; killed if a test leaves it, which must not wait for it."""
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+                *(python, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
                 *("--workflow-profile", str(self.folder / "profile"), "--configfile", "mine.yaml"),
             ],
             cwd=self.folder,
@@ -135,7 +136,7 @@ def test_any_batch_system_gives_the_same_bytes(
     obstacle = tmp_path / ".lookalike" / "pixels"
     obstacle.parent.mkdir()
     obstacle.touch()
-    with here.start() as running:
+    with here.start(warm_python()) as running:
         while running.poll() is None:
             if obstacle.is_file() and "Error in rule pixels" in here.output():
                 obstacle.unlink()

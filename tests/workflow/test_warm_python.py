@@ -47,6 +47,28 @@ def test_a_program_does_the_same(tmp_path: Path, code: str) -> None:
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize(
+    "options", [["-m", "program"], ["-P", "-m", "mine"], ["-c", "print(5)"], ["-V"], ["-P", "-V"]]
+)
+def test_options_mean_the_same(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "mine.py").write_text("import sys; print(sys.argv[1:], sys.path[0])")
+    (tmp_path / "program.py").write_text("import sys; print(sys.argv[1:], sys.path[0])")
+    (tmp_path / "mine.py").write_text("print('of the working directory')")
+    said = [
+        subprocess.run(
+            [python, *options],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "packages")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for python in (sys.executable, warm_python())
+    ]
+    assert said[0] == said[1]
+
+
 def test_a_signal_reaches_the_program(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "import signal, sys, time\n"

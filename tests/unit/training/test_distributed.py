@@ -32,6 +32,7 @@ from lookalike.training.distributed import own_images
 from lookalike.training.job import TrainingJob
 from lookalike.training.launch import commands, launch
 from support.training import Data, job, recipe
+from support.warm_python import warm_python
 
 
 @pytest.fixture(autouse=True)
@@ -74,8 +75,13 @@ PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
     ],
 )
 def test_processes_train_what_one_process_would(
-    made: Data, tmp_path: Path, processes: int, changes: dict[str, Any]
+    made: Data,
+    tmp_path: Path,
+    processes: int,
+    changes: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "executable", warm_python())
     one = job(made, tmp_path / "one", recipe=recipe(validation={"classes": 0.25}, **changes))
     train_run(one)
     several = replace(
