@@ -79,7 +79,9 @@ def visible(text: str) -> str:
     """`text` without what cannot be seen, and without the styles of emoji."""
     if text.isascii():
         return text
-    return "".join(one for one in text if not (is_unseen(one) or one in _STYLES))
+    return "".join(
+        character for character in text if not (is_unseen(character) or character in _STYLES)
+    )
 
 
 def did_you_mean(name: Any, known: Iterable[Any], *, list_known: bool = True) -> str:

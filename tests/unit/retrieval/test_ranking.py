@@ -422,5 +422,5 @@ def test_more_relevant_items_than_sixteen_bits_count() -> None:
 def test_all_scores_counted_are_told() -> None:
     queries, gallery = labelled("q", 70, 3, 7, seed=1), labelled("g", 2500, 3, 7, seed=2)
     told: list[int] = []
-    list(rank(queries, gallery, score="cosine", depth=1, seen=told.append))
+    list(rank(queries, gallery, score="cosine", depth=1, on_progress=told.append))
     assert sum(told) == 70 * 2500

@@ -17,7 +17,7 @@ from lookalike.data.class_draws import uneven_draws
 from lookalike.data.findings import TINY, USUAL_BATCH, Report, findings
 from lookalike.data.manifest_table import usable
 from lookalike.data.near_duplicates import Appearances, nearest_by_appearance
-from lookalike.data.spellings import FIRST, folded, joined, nearly_equal, nearly_equal_labels
+from lookalike.data.spellings import FIRST, first_few, folded, nearly_equal, nearly_equal_labels
 from lookalike.text import quoted, shown
 
 NEAR_SHOWN = 12  # pairs of near-duplicates, of any two splits
@@ -286,7 +286,7 @@ def _labelled_twice(images: Mapping[str, list[_Image]]) -> list[str]:
         for image in members:
             by_label[image.sha256].setdefault(image.label, f"{split}/{image.image_id}")
     return [
-        joined(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
+        first_few(f"{shown(name)} ({quoted(label)})" for label, name in names.items())
         for names in by_label.values()
         if len(names) > 1
     ]

@@ -18,7 +18,7 @@ FIRST = 5
 _NUMBER = re.compile(r"\d+")
 
 
-def joined(texts: Iterable[str]) -> str:
+def first_few(texts: Iterable[str]) -> str:
     """The first few of some texts, and how many more there are."""
     some = list(texts)
     more = len(some) - FIRST
@@ -35,7 +35,7 @@ def nearly_equal(texts: Iterable[str], fold: Callable[[str], str]) -> list[str]:
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for text in sorted(set(texts)):
         groups[fold(text)].append(text)
-    return [joined(map(quoted, group)) for group in groups.values() if len(group) > 1]
+    return [first_few(map(quoted, group)) for group in groups.values() if len(group) > 1]
 
 
 def folded(text: str) -> str:

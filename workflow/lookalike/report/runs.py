@@ -12,7 +12,7 @@ from pathlib import Path
 METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
 """What of metrics.json a comparison needs."""
 
-SCORES = ("metrics.json", "per_query.parquet", "rankings.parquet")
+SCORE_FILES = ("metrics.json", "per_query.parquet", "rankings.parquet")
 """What every state has: what its rankings are worth."""
 MODEL = ("model.safetensors", "model.json")
 EMBEDDINGS = ("embeddings/query.parquet", "embeddings/gallery.parquet")
@@ -41,7 +41,7 @@ class State:
     gives: str
     folder: str
     against: str | None
-    files: tuple[str, ...] = (*MODEL, *EMBEDDINGS, *SCORES)
+    files: tuple[str, ...] = (*MODEL, *EMBEDDINGS, *SCORE_FILES)
 
     @property
     def heading(self) -> str:

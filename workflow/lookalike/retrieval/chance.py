@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lookalike.retrieval.arrays import Int64s, Values
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import metrics_at
-from lookalike.retrieval.ranks import Ranks, Values
-
-Int64s = NDArray[np.int64]
+from lookalike.retrieval.ranks import Ranks
 
 # Random orders that an estimate is made from: of a share, its error is 0.005 at the most.
 _SIMULATED = 10_000

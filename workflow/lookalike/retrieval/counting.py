@@ -17,10 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.compilation import F, compiled
-
-Float32s = NDArray[np.float32]
-Int32s = NDArray[np.int32]
-Int64s = NDArray[np.int64]
+from lookalike.retrieval.arrays import Float32s, Int32s, Int64s
 
 CELLS = 4096
 """The finest grid over a query's levels."""

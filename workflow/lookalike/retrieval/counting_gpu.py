@@ -17,11 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
+from lookalike.retrieval.arrays import Float32s, Int32s
 from lookalike.retrieval.counting import Levels, Marks, Places
 from lookalike.retrieval.scores import rising, with_zero_rows
-
-Float32s = NDArray[np.float32]
-Int32s = NDArray[np.int32]
 
 # The shape of a product, as on a CPU one for all: another may be summed in another order. HEIGHT is
 # for whoever cuts the queries into tiles.

@@ -97,7 +97,7 @@ def evaluate_items(
     *,
     score: str,
     settings: MetricsSettings,
-    seen: Callable[[int], object] = lambda scores: None,
+    on_progress: Callable[[int], object] = lambda scores: None,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
     """Evaluate embeddings in memory or as a stream, see `lookalike.retrieval.ranking.rank`.
@@ -107,7 +107,7 @@ def evaluate_items(
         gallery: the N items that are searched.
         score: "cosine" or "euclidean".
         settings: how rankings are turned into numbers.
-        seen: told now and then how many more of the Q x N scores have been counted.
+        on_progress: called now and then with how many more of the Q x N scores have been counted.
         device: where scores are made and counted.
 
     Raises:
@@ -121,7 +121,7 @@ def evaluate_items(
     depth = results.places.shape[1]
     accelerator = accelerator_of(torch.device(device))
     for ranked in rank(
-        queries, gallery, score=score, depth=depth, seen=seen, accelerator=accelerator
+        queries, gallery, score=score, depth=depth, on_progress=on_progress, accelerator=accelerator
     ):
         results.add(ranked)
     results.require_scored()

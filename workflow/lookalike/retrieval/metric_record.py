@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.retrieval.ranks import Ranks, Values
+from lookalike.retrieval.arrays import Values
+from lookalike.retrieval.ranks import Ranks
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.retrieval import random_order
+from lookalike.retrieval.arrays import Values
 from lookalike.retrieval.metric_record import Metric
-from lookalike.retrieval.ranks import Ranks, Values
+from lookalike.retrieval.ranks import Ranks
 
 
 def average_precision_at(ranks: Ranks, k: int) -> Values:

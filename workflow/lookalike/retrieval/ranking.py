@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lookalike.retrieval.arrays import Float32s, Int32s, Int64s
 from lookalike.retrieval.counting import (
     CELLS,
     Levels,
@@ -44,10 +45,6 @@ from lookalike.retrieval.strips import (
     strips_for,
     to_count_anew,
 )
-
-Float32s = NDArray[np.float32]
-Int32s = NDArray[np.int32]
-Int64s = NDArray[np.int64]
 
 # Queries in one product: with few queries, smaller tiles let more threads take part.
 _FEW_QUERIES, _LOW_TILE, _HIGH_TILE = 1024, 64, 256
@@ -120,7 +117,7 @@ def rank(
     *,
     score: str,
     depth: int,
-    seen: Callable[[int], object] = lambda scores: None,
+    on_progress: Callable[[int], object] = lambda scores: None,
     accelerator: Accelerator | None = None,
 ) -> Iterator[Ranked]:
     """Rank the whole gallery for every query; every query is in one of the results.
@@ -132,7 +129,7 @@ def rank(
         gallery: the N items that are searched.
         score: "cosine" or "euclidean", see `lookalike.retrieval.scores`.
         depth: how many first places to report; there are no more than gallery items.
-        seen: told now and then how many more of the Q x N scores have been counted.
+        on_progress: called now and then with how many more of the Q x N scores have been counted.
         accelerator: what makes scores and counts them in place of the CPU; its scores may differ by
             1e-6.
 
@@ -158,7 +155,7 @@ def rank(
                 _Tile(numbers[rows], make(prepared(vectors[rows], score), height, score))
                 for rows in np.split(order, range(height, len(order), height))
             ]
-            yield from _rank_group(tiles, stream, relevance, depth, pool, seen, accelerator)
+            yield from _rank_group(tiles, stream, relevance, depth, pool, on_progress, accelerator)
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ def _rank_group(
     relevance: Relevance,
     depth: int,
     pool: ThreadPoolExecutor,
-    seen: Callable[[int], object],
+    on_progress: Callable[[int], object],
     accelerator: Accelerator | None,
 ) -> Iterator[Ranked]:
     # An accelerator works through the tiles one after another: its memory holds the scores of one.
@@ -195,7 +192,7 @@ def _rank_group(
     shares = [(one, strip) for one in counts for strip in range(strips)]
     for block in gallery.blocks():
         list(each(lambda share, block=block: share[0].see(block, share[1], strips), shares))
-        seen(block.n * sum(len(tile.queries) for tile in tiles))
+        on_progress(block.n * sum(len(tile.queries) for tile in tiles))
     yield from pool.map(_Count.result, counts)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from lookalike.retrieval.arrays import Values
 
 
 @dataclass(frozen=True)

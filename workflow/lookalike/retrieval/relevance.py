@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lookalike.retrieval.arrays import Int32s, Int64s
 from lookalike.retrieval.counting import hashes
 
-Int32s = NDArray[np.int32]
-Int64s = NDArray[np.int64]
 Texts: TypeAlias = "Sequence[str] | pa.Array"
 
 

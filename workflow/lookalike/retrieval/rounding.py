@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.retrieval.arrays import Values
 from lookalike.retrieval.scores import score_matrix
-
-Values = NDArray[np.float64]
 
 # What float64 itself cannot tell: sums of the same in another order differ by such a share, and two
 # spellings of one direction are so far from one another, as vectors of length 1.

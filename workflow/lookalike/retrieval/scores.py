@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lookalike.retrieval.arrays import Float32s
 from lookalike.retrieval.counting import distances, divide, lengths
-
-Float32s = NDArray[np.float32]
 
 Bits = TypeVar("Bits", "NDArray[Any]", torch.Tensor)
 

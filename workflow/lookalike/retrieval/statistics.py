@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lookalike.retrieval.arrays import Values
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Values = NDArray[np.float64]
 Interval = tuple[float, float]
 Key = TypeVar("Key", bound=Hashable)
 

@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
+from lookalike.retrieval.arrays import Float32s, Int64s
 from lookalike.retrieval.counting import divide, lengths
 from lookalike.retrieval.relevance import Names, Relevance, Texts
 from lookalike.retrieval.scores import GALLERY_TILE
 from lookalike.text import shown
-
-Float32s = NDArray[np.float32]
-Int64s = NDArray[np.int64]
 
 # As many queries as fit here are ranked in one go, in two passes over the gallery.
 _GROUP_BYTES = 128 * 2**20

@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lookalike.retrieval.arrays import Float32s, Int32s, Int64s
 from lookalike.retrieval.counting import Levels, Places
 from lookalike.retrieval.scores import GALLERY_TILE, rising
-
-Float32s = NDArray[np.float32]
-Int32s = NDArray[np.int32]
-Int64s = NDArray[np.int64]
 
 # Twelve bytes a relevant item and strip: with so many, a group takes twice its memory.
 _MOST_STRIPS = 8

@@ -70,7 +70,12 @@ def evaluate_files(
     require_room(out, _PLACE_BYTES * places, "the tables of scores", None)
     with Progress("ranking", len(queries.ids) * len(items.ids), "scores") as progress:
         result = evaluate_items(
-            queries, items, score=score, settings=settings, seen=progress.update, device=device
+            queries,
+            items,
+            score=score,
+            settings=settings,
+            on_progress=progress.update,
+            device=device,
         )
     with all_whole([out / name for name in OUTPUTS]) as (per_query, rankings, metrics):
         save_parquet(per_query, result.per_query)

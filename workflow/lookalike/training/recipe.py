@@ -8,6 +8,7 @@ from typing import Any
 
 from lookalike.models.settings import ModelSettings
 from lookalike.records import Chosen, Value
+from lookalike.training.augmentations.table import AUGMENTATIONS
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,14 @@ class Recipe:
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What of a complete mapping under `recipes` decides the weights.
 
-    Not how often held-out classes are scored; and its `image` does so by what it says together with
-    the common one, which is known by a digest of its own.
+    Not how often held-out classes are scored, nor a random change that is switched off, which so
+    may be added. Its `image` decides together with the common one: both have a digest of their own.
     """
-    validation = {"classes": settings["validation"]["classes"]}
-    precision = "float32" if settings["precision"] == "auto" else settings["precision"]
+    augment = settings["augment"]
+    is_on = [change.own(augment) for change in AUGMENTATIONS if change.is_on(augment)]
     decided = {key: value for key, value in settings.items() if key != "image"}
-    return {**decided, "validation": validation, "precision": precision}
+    return decided | {
+        "validation": {"classes": settings["validation"]["classes"]},
+        "precision": "float32" if settings["precision"] == "auto" else settings["precision"],
+        "augment": {name: value for change in is_on for name, value in change.items()},
+    }

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.records import Chosen
+from lookalike.training.decks import Indices
 from lookalike.training.samplers.table import SAMPLERS
-
-Indices = NDArray[np.int64]
 
 
 def generator(seed: int, *place: int) -> np.random.Generator:

@@ -17,9 +17,10 @@ from lookalike.report.differences import judge
 from lookalike.report.glossary import explain
 from lookalike.report.numbers import number
 from lookalike.retrieval import metrics, ranks
+from lookalike.retrieval.arrays import Values
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import METRICS, metric_of, metrics_at, per_query_metrics
-from lookalike.retrieval.ranks import Ranks, Values
+from lookalike.retrieval.ranks import Ranks
 from support import metrics_page
 from support.report_folder import make_folder
 
