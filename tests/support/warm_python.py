@@ -48,7 +48,9 @@ def warm_python() -> str:
         return sys.executable
     if not _commands:
         folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
-        ours = [sys.executable, "-I", "-S", __file__, str(folder / "socket")]
+        # A copy, so that no edit of this file comes between a client and its server.
+        client = shutil.copy(__file__, folder / "client.py")
+        ours = [sys.executable, "-I", "-S", str(client), str(folder / "socket")]
         command = folder / "python"
         command.write_text(f'#!/bin/sh\nexec {" ".join(ours)} "$@"\n')
         command.chmod(0o755)
