@@ -136,10 +136,12 @@ def rules_of(folder: Path) -> dict[int, tuple[str, str]]:
     }
 
 
-def local_results(folder: Path, data: Path, settings: dict[str, Any]) -> dict[str, bytes]:
+def local_results(
+    folder: Path, data: Path, settings: dict[str, Any], python: str | None = None
+) -> dict[str, bytes]:
     """What a run on this machine makes, with as many threads."""
     write_settings(folder, {**settings, "data": {"root": str(data)}})
-    run = snakemake(folder, "--cores", "1")
+    run = snakemake(folder, "--cores", "1", python=python)
     assert run.status == 0, run.output
     return {name: (folder / name).read_bytes() for name in repeatable(*runs(settings))}
 
@@ -221,7 +223,8 @@ def test_from_nothing_to_a_report_by_the_commands_of_the_document(
 ) -> None:
     settings = {**SETTINGS, "runs": names}
     started = time.monotonic()
-    expected = local_results(tmp_path / "local", data, settings)
+    # A plain Python, as on the cluster: the times are compared.
+    expected = local_results(tmp_path / "local", data, settings, sys.executable)
     local_seconds = time.monotonic() - started
 
     project = tmp_path / "project"
