@@ -42,7 +42,12 @@ from lookalike.report.runs import (
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
 from lookalike.training.recipe import decisive
-from lookalike.training.variants import modules_of, modules_of_network
+from lookalike.training.variants import (
+    built_by,
+    modules_of,
+    modules_of_network,
+    network_built_by,
+)
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
@@ -293,11 +298,22 @@ def variants_of_run(run):
     return modules_of(config["recipes"][recipe_of(run)])
 
 
+def code_of_run(run):
+    """A digest of the code that trains a run."""
+    built = built_by(config["recipes"][recipe_of(run)])
+    return digest_of([code_of("train", also=variants_of_run(run)), built])
+
+
 def network_of_model(model):
-    """The module of a model's network."""
-    return modules_of_network(
-        config["recipes"][recipe_of(Path(model).parts[0])]["model"]
-    )
+    """The settings of a model's network."""
+    return config["recipes"][recipe_of(Path(model).parts[0])]["model"]
+
+
+def code_of_embedding(step, model):
+    """A digest of the code that embeds by a model."""
+    network = network_of_model(model)
+    code = code_of(step, also=modules_of_network(network))
+    return digest_of([code, network_built_by(network)])
 
 
 def untracked(value):

@@ -26,11 +26,9 @@ rule embed_shard:
         batch_size=untracked(config["embed"]["batch_size"]),
         device=untracked(config["device"]),
         cache=untracked(config["cache"]),
-        code=lambda wildcards: code_of(
-            "embed_shard", also=network_of_model(wildcards.model)
-        ),
+        code=lambda wildcards: code_of_embedding("embed_shard", wildcards.model),
         software=lambda wildcards: software_of(
-            "embed_shard", network_of_model(wildcards.model)
+            "embed_shard", modules_of_network(network_of_model(wildcards.model))
         ),
     message:
         "embed: {wildcards.split} images by {wildcards.model}, part {wildcards.scatteritem}"
@@ -62,9 +60,9 @@ rule embed:
         batch_size=untracked(config["embed"]["batch_size"]),
         device=untracked(config["device"]),
         cache=untracked(config["cache"]),
-        code=lambda wildcards: code_of("embed", also=network_of_model(wildcards.model)),
+        code=lambda wildcards: code_of_embedding("embed", wildcards.model),
         software=lambda wildcards: software_of(
-            "embed", network_of_model(wildcards.model)
+            "embed", modules_of_network(network_of_model(wildcards.model))
         ),
     message:
         "embed: {wildcards.split} images by {wildcards.model}"

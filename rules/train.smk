@@ -33,7 +33,7 @@ rule train:
         device=untracked(config["device"]),
         cache=untracked(config["cache"]),
         pixel_store_gb=untracked(PIXEL_STORE_GB),
-        code=lambda wildcards: code_of("train", also=variants_of_run(wildcards.run)),
+        code=lambda wildcards: code_of_run(wildcards.run),
         software=lambda wildcards: software_of("train", variants_of_run(wildcards.run)),
     message:
         "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"

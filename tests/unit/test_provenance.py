@@ -1,5 +1,6 @@
 """Digests of code: held against the imports that an independent reader of them finds (grimp)."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -68,6 +69,32 @@ def test_neutral_modules_are_there_and_each_has_a_reason() -> None:
             assert file_of(module).is_file(), module
             assert reason
     assert set(NEUTRAL_IN) <= set(STEPS)
+
+
+# They import by name: what they import is counted by `also`, belongs to others, or to no step.
+BY_NAME = {"", "demo.emoji", "jobs.surroundings", "provenance", "records", "steps.demo"}
+
+
+def test_no_other_module_imports_by_name() -> None:
+    found = {module for module in MODULES if "importlib" in names_of(file_of(module))}
+    assert found <= BY_NAME
+
+
+def names_of(path: Path) -> set[str]:
+    """First names of all that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+    return found
+
+
+def test_a_package_itself_holds_no_code() -> None:
+    for path in PACKAGE.rglob("*/__init__.py"):
+        (docstring,) = ast.parse(path.read_text()).body
+        assert isinstance(docstring, ast.Expr)
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,19 @@ class Variant:
         """Dotted name of the module that holds its code."""
         return self.builder.partition(":")[0]
 
+    @property
+    def function(self) -> str:
+        """Name of the function that builds it."""
+        return self.builder.partition(":")[2]
+
+    @property
+    def own_names(self) -> list[str]:
+        """Names of its settings."""
+        return [setting.name for setting in self.settings]
+
     def load(self) -> Callable[..., Any]:
         """Its builder, whose module is imported now."""
-        module, _, function = self.builder.partition(":")
-        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.function)
         return found
 
     def own(self, values: Mapping[str, Value]) -> dict[str, Value]:

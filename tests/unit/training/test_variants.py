@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 import typing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from lookalike.config import read_yaml, resolve
 from lookalike.errors import LookalikeError
+from lookalike.models.table import MODELS
 from lookalike.records import Chosen, Variant
 from lookalike.training import variants
 from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
@@ -195,3 +197,32 @@ def test_a_name_that_is_none_is_told_with_the_nearest() -> None:
         build_loss(Chosen("tripet", {}), 2, 2)
     with pytest.raises(LookalikeError, match=r"model\.name: there is no network 'x'; known: cnn4"):
         variants.modules_of_network({"name": "x"})
+
+
+def test_what_a_record_says_of_building_is_counted_and_where_its_code_is_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = resolve([{"recipes": {"mine": {"loss": {"name": "triplet"}}}}], SCHEMA)["recipes"]
+    plain = variants.built_by(recipe["mine"])
+    of_network = variants.network_built_by(recipe["mine"]["model"])
+
+    def built(table: Any, record: Variant) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setitem(table._variants, record.name, record)
+            return variants.built_by(recipe["mine"])
+
+    triplet = LOSSES["triplet"]
+    moved = triplet.builder.replace("losses.triplet", "elsewhere")
+    assert built(LOSSES, replace(triplet, builder=moved, remedy="another")) == plain
+    assert built(LOSSES, replace(triplet, builder=f"{triplet.module}:other")) != plain
+    assert built(LOSSES, replace(triplet, miner=None)) != plain
+    assert built(LOSSES, replace(triplet, settings=())) != plain
+    # The random changes to an image come in the order of their table.
+    with monkeypatch.context() as patch:
+        backwards = dict(reversed(AUGMENTATIONS._variants.items()))
+        patch.setattr(AUGMENTATIONS, "_variants", backwards)
+        assert variants.built_by(recipe["mine"]) != plain
+    cnn4 = MODELS["cnn4"]
+    with monkeypatch.context() as patch:
+        patch.setitem(MODELS._variants, "cnn4", replace(cnn4, builder=f"{cnn4.module}:other"))
+        assert variants.network_built_by(recipe["mine"]["model"]) != of_network

@@ -190,11 +190,8 @@ def _fill_store(
 
     # Two kinds of device differ in the last bits, and so may two versions of the code.
     network = MODELS[description["model"]["name"]]
-    embedder = [
-        module_digest(*EMBEDDERS, network.module, step="embed"),
-        torch.__version__,
-        PIL.__version__,
-    ]
+    code = module_digest(*EMBEDDERS, network.module, step="embed")
+    embedder = [code, network.function, network.own_names, torch.__version__, PIL.__version__]
     place = f"{kind}-{digest_of(embedder)}"
     folder_of_model = settings.cache / "embeddings" / description["digest"]
     store = Store(

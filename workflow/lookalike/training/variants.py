@@ -44,6 +44,17 @@ def modules_of(recipe: Mapping[str, Any]) -> list[str]:
     return sorted({variant.module for variant in variants_of(recipe)})
 
 
+def built_by(recipe: Mapping[str, Any]) -> list[Any]:
+    """What the records say of how a recipe's variants are built, in order, as JSON values.
+
+    Their tables are not followed (see `lookalike.provenance`): so this is counted beside the
+    modules. Not where the code is, which may move, nor what is said of it.
+    """
+    loss = LOSSES[recipe["loss"]["name"]]
+    built = [[variant.function, *variant.own_names] for variant in variants_of(recipe)]
+    return [*built, loss.miner, loss.own_lr]
+
+
 def libraries_of(recipe: Mapping[str, Any]) -> list[str]:
     """Distributions that a recipe's variants need and not every training does, sorted."""
     return sorted({name for variant in variants_of(recipe) for name in variant.libraries})
@@ -52,6 +63,12 @@ def libraries_of(recipe: Mapping[str, Any]) -> list[str]:
 def modules_of_network(model: Mapping[str, Any]) -> list[str]:
     """Dotted names of the modules that a recipe's `model` settings name."""
     return [MODELS[model["name"]].module]
+
+
+def network_built_by(model: Mapping[str, Any]) -> list[str]:
+    """As `built_by`, of a network alone."""
+    record = MODELS[model["name"]]
+    return [record.function, *record.own_names]
 
 
 def libraries_of_network(model: Mapping[str, Any]) -> list[str]:
