@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.config import image_settings, merge, resolve
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.models.building import build_model
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.loop import TrainingData, train

@@ -24,9 +24,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.data.layout import DataSettings, fingerprint
 from lookalike.storage.files import read_json, write_json
+from lookalike.storage.yaml_files import read_yaml
 from support.drawings import draw
 from support.snakemake_runs import Run, snakemake, write_settings
 from timing import REPEATS, machine, seconds

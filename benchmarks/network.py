@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.embedding.allocation import keep_freed_memory
 from lookalike.embedding.forward import embed_batches
@@ -29,6 +29,7 @@ from lookalike.models.files import save_model
 from lookalike.models.settings import ModelSettings
 from lookalike.steps.embed import EmbedSettings, embed_split
 from lookalike.storage.files import write_parquet
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for

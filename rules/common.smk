@@ -13,10 +13,10 @@ from lookalike.provenance import code_digest, software
 from lookalike.config import (
     image_settings,
     notes_on_old_names,
-    read_yaml,
     recipe_and_seed,
     resolve,
 )
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.data.layout import (
     SPLITS,
     DataSettings,

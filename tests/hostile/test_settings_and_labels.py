@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lookalike.config import Settings, read_yaml, resolve
+from lookalike.config import Settings, resolve
 from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.losses.table import LOSSES
 from support.project import ROOT
 

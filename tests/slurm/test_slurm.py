@@ -428,7 +428,8 @@ def test_the_processes_of_a_training_are_one_step_of_its_job(
     script.write_text(
         f"""
 import sys
-from lookalike.config import read_yaml, resolve, image_settings
+from lookalike.config import resolve, image_settings
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.launch import launch
 from lookalike.training.job import TrainingJob
 schema = read_yaml({str(ROOT / "workflow" / "schemas" / "config.schema.yaml")!r})

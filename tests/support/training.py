@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.storage.files import write_parquet
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.distributed import fabric_for
 from lookalike.training.job import TrainingJob
 from support.drawings import write_images

@@ -67,6 +67,7 @@ TESTED_ELSEWHERE = {
     "storage/rows": ("unit/steps/test_train.py", "rows of every kind that a training asks for"),
     "storage/strays": ("unit/embedding/test_parts.py", "litter among the parts of a table"),
     "storage/verified": ("unit/storage/test_row_store_looks.py", "notes of what was hashed"),
+    "storage/yaml_files": ("unit/test_config.py", "settings files of every kind"),
     "training/augmentation": ("unit/training/test_loop.py", "a trained image is augmented there"),
     "training/checkpoints": ("unit/training/test_loop.py", "trainings go on from them there"),
     "training/decks": ("unit/training/test_sampling.py", "batches are drawn from them"),

@@ -114,7 +114,8 @@ from lookalike.retrieval.metrics import metric_keys
 assert "F1@5" in metric_keys([5])
 """,
     "losses": """
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
+from lookalike.storage.yaml_files import read_yaml
 loss = {"name": "binomial_deviance", "alpha": 3.0}
 schema = read_yaml("workflow/schemas/config.schema.yaml")
 settings = resolve([{"recipes": {"mine": {"loss": loss}}}], schema)
@@ -122,7 +123,8 @@ assert settings["recipes"]["mine"]["loss"] == {**loss, "base": 0.5}
 assert "`binomial_deviance`" in open("config/README.md").read()
 """,
     "networks": """
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
+from lookalike.storage.yaml_files import read_yaml
 schema = read_yaml("workflow/schemas/config.schema.yaml")
 settings = resolve([{"recipes": {"mine": {"model": {"name": "linear"}}}}], schema)
 assert settings["recipes"]["mine"]["model"]["embedding_dim"] == 128

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from lookalike.config import image_settings, merge, read_yaml, resolve
+from lookalike.config import image_settings, merge, resolve
 from lookalike.storage.digests import digest_of
+from lookalike.storage.yaml_files import read_yaml
 from support.drawings import draw, write_data
 from support.project import ROOT
 from support.snakemake_runs import QUICK, Run, repeatable, snakemake, write_settings

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.data.findings import USUAL_BATCH, summary
+from lookalike.storage.yaml_files import read_yaml
 from support.data_reports import (
     CLEAN,
     LEAVE_ONE_OUT,

@@ -15,13 +15,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
 from lookalike.models.building import build_model
 from lookalike.records import Chosen
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.health import TrainingHealth, relative_spread

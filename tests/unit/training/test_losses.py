@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.errors import LookalikeError
 from lookalike.records import Chosen
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.losses.building import build_loss
 from lookalike.training.losses.contrastive import BatchContrastiveLoss, ContrastiveLoss
 from lookalike.training.losses.distances import squared_distances

@@ -14,10 +14,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from lookalike.config import read_yaml, resolve
+from lookalike.config import resolve
 from lookalike.errors import LookalikeError
 from lookalike.models.table import MODELS
 from lookalike.records import Chosen, Variant
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training import variants
 from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
 from lookalike.training.losses.building import build_loss
