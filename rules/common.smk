@@ -42,6 +42,8 @@ from lookalike.report.runs import (
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
 from lookalike.training.recipe import decisive
+from lookalike.training.losses.table import LOSSES
+from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.variants import (
     built_by,
     modules_of,
@@ -119,11 +121,11 @@ RECIPES_AND_SEEDS = [
 ]
 RUNS = [run_name(recipe, seed) for recipe, seed in RECIPES_AND_SEEDS]
 # A model is a run in one of its states: the trained network, or before its first step.
-MODELS = [model_name(run, state) for run in RUNS for state in SHOWN]
+MODEL_FOLDERS = [model_name(run, state) for run in RUNS for state in SHOWN]
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
-# What the cache may hold of decoded training images. It decides no result: a param takes it aside.
+# What the cache may hold of decoded training images. It decides no result.
 PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
 
 
@@ -396,7 +398,7 @@ def work_of_training(wildcards, input):
         images,
         passes=passes_of(recipe["epochs"], images, largest_class(), batch),
         image_size=IMAGES[recipe_of(wildcards.run)]["size"],
-        batch=batch.get("size") or batch["classes"] * batch["images_per_class"],
+        batch=SAMPLERS[batch["name"]].batch_size(batch),
         gpus=gpus(gpus_of_recipe)(wildcards),
     )
 

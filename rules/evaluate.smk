@@ -35,7 +35,7 @@ rule compare:
         # Of the folder of each run, then of those of its other states.
         metrics=expand("<results>/{run}/metrics.json", run=RUNS),
         of_states=expand(
-            "<results>/{model}/metrics.json", model=sorted({*MODELS} - {*RUNS})
+            "<results>/{model}/metrics.json", model=sorted({*MODEL_FOLDERS} - {*RUNS})
         ),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),

@@ -12,6 +12,15 @@ TEMPLATES = {
 }
 
 
+# What to do where a training taught nothing, as the records of the runs' losses say.
+ADVICE = {
+    loss: LOSSES[loss].remedy
+    for loss in sorted(
+        {config["recipes"][run]["loss"]["name"] for run in config["runs"]}
+    )
+}
+
+
 rule report:
     input:
         comparison="<results>/comparison.parquet",
@@ -19,9 +28,9 @@ rule report:
         train_manifest=manifest_of("train"),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        metrics=expand("<results>/{model}/metrics.json", model=MODELS),
-        per_query=expand("<results>/{model}/per_query.parquet", model=MODELS),
-        rankings=expand("<results>/{model}/rankings.parquet", model=MODELS),
+        metrics=expand("<results>/{model}/metrics.json", model=MODEL_FOLDERS),
+        per_query=expand("<results>/{model}/per_query.parquet", model=MODEL_FOLDERS),
+        rankings=expand("<results>/{model}/rankings.parquet", model=MODEL_FOLDERS),
         history=expand("<results>/{run}/history.parquet", run=RUNS),
         models=expand("<results>/{run}/model.json", run=RUNS),
     output:
@@ -46,6 +55,7 @@ rule report:
         templates=untracked(
             {name: workflow.source_path(path) for name, path in TEMPLATES.items()}
         ),
+        advice=ADVICE,
         code=code_of("report", *TEMPLATES.values()),
         software=software_of("report"),
     message:

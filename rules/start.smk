@@ -45,7 +45,7 @@ def force_damaged():
 
 def written_in(results):
     """The folders of results that jobs write in; not all are there."""
-    models = [results / model for model in MODELS]
+    models = [results / model for model in MODEL_FOLDERS]
     return [
         *(results / name for name in ("", "logs", "benchmarks", "manifest", "pixels")),
         *(folder / name for folder in models for name in ("", "embeddings")),
@@ -57,7 +57,7 @@ def metadata_of(path):
     return workflow.persistence.metadata(IOFile(str(path)))
 
 
-# Looking for damage opens what is there, so a name that cannot be a folder is told before.
+# Looking for damage opens what is there, so a name that cannot be a folder is refused before.
 if workflow.is_main_process and RESULTS_ARE_HERE:
     with errors_without_traceback():
         preflight.require_folder(Path(config["results"]), "results")

@@ -16,7 +16,8 @@ import yaml
 from lookalike.models.table import MODELS
 from lookalike.records import Setting, Table, Variant
 from lookalike.training.augmentations.table import AUGMENTATIONS
-from lookalike.training.losses.table import LOSSES, Loss
+from lookalike.training.losses.record import Loss
+from lookalike.training.losses.table import LOSSES
 from lookalike.training.optimizers.table import OPTIMIZERS
 from lookalike.training.samplers.table import SAMPLERS
 

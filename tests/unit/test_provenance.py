@@ -1,6 +1,7 @@
 """Digests of code: held against the imports that an independent reader of them finds (grimp)."""
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -20,8 +21,6 @@ from lookalike.steps import embed
 
 SCRIPTS = PACKAGE.parent / "scripts"
 STEPS = sorted(path.stem for path in SCRIPTS.glob("*.py"))
-# Libraries that carry values from place to place, or check them, or start processes.
-CARRIERS = {"jsonschema", "markupsafe", "pandas", "pyarrow", "safetensors", "tqdm", "yaml"}
 
 
 @cache
@@ -125,7 +124,7 @@ def test_what_fills_a_store_imports_nothing_but_carriers_and_what_its_key_counts
         inside(found) for key in keys for found in graph().find_upstream_modules(f"lookalike.{key}")
     }
     imported = {inside(found) for found in graph().find_modules_directly_imported_by(module)}
-    assert imported - counted - {*NEUTRAL, "text"} == carriers - counted
+    assert imported - counted - {*NEUTRAL, "errors", "text"} == carriers - counted
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -133,10 +132,40 @@ def test_whoever_imports_another_library_decides_whether_its_version_matters(ste
     script = SCRIPTS / f"{step}.py"
     files = [script, *map(file_of, reachable(step, script))]
     used = {library for file in files for library in read(file).libraries}
-    assert used <= provenance.SHAPING.keys() | CARRIERS
+    assert used <= provenance.SHAPING.keys() | provenance.CARRIERS
     expected = {provenance.SHAPING[name] for name in used & provenance.SHAPING.keys()}
     optional = set(provenance.NAMED.get(step, ()))
     assert set(provenance.software(step, script)) == expected | optional
+
+
+def test_a_library_that_nobody_decided_about_counts(tmp_path: Path) -> None:
+    script = tmp_path / "step.py"
+    script.write_text("import pluggy\nimport no_such_library\nimport yaml\n")
+    found = provenance.software("step", script)
+    assert found == {
+        "no_such_library": "not installed",
+        "pluggy": importlib.metadata.version("pluggy"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("roots", "keyed"),
+    [
+        (scan.SCAN_READERS, {"PIL", "imagehash"}),
+        (pixel_store.PIXEL_READERS, {"PIL"}),
+        (embed.EMBEDDERS, {"PIL", "torch"}),  # and the libraries of the network
+    ],
+)
+def test_the_libraries_that_a_store_is_made_by_are_in_its_key(
+    roots: tuple[str, ...], keyed: set[str]
+) -> None:
+    found: set[str] = set()
+    for root in roots:
+        modules = {root, *map(inside, graph().find_upstream_modules(f"lookalike.{root}"))}
+        for module in modules - NEUTRAL.keys():
+            found |= read(file_of(module)).libraries
+    # numpy carries pixels there, and numba compiles a search that is no part of what is kept.
+    assert found - provenance.CARRIERS - {"numpy", "numba"} == keyed
 
 
 def test_versions_are_those_installed() -> None:
@@ -188,6 +217,7 @@ PLAIN = {
     "changes",
     [
         {"two": '"""What."""\n# why\ndef second():\n    "Say."\n    return (2\n    )\n'},
+        {"three": 'third = 3\n"""What it is."""\n'},
         {"two": "def second():\r\n    return 2\r\n"},
         {"other": "anything = 1\n", "words": "said = 'otherwise'\n"},
         # For type checkers alone.
@@ -196,7 +226,7 @@ PLAIN = {
             "    from ours.other import first\n\ndef second():\n    return 2\n"
         },
     ],
-    ids=["comments", "line-ends", "elsewhere", "types"],
+    ids=["comments", "texts", "line-ends", "elsewhere", "types"],
 )
 def test_what_changes_no_code_changes_no_digest(written: Written, changes: dict[str, str]) -> None:
     plain = dict(PLAIN)
@@ -272,3 +302,27 @@ def test_the_snakefile_imports_nothing_heavy() -> None:
     )
     assert done.stdout.split() == []
     assert "code_digest" in ours
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from .two import second",
+        "import ours.two",
+        # Of the package's own map, which is not followed.
+        "from ours import second",
+        "from ours.deep import er",
+        "from ours.two import second\nfrom ours.three import third as second",
+        "from ours import two as m\nfrom ours import three as m",
+    ],
+)
+def test_an_import_that_a_digest_could_not_follow_is_refused(written: Written, line: str) -> None:
+    files = PLAIN | {"deep__er____init__": "", "deep____init__": "", "__init__": ""}
+    written.digest(**files)
+    with pytest.raises(ValueError, match=r"one\.py, line \d"):
+        written.digest(**files | {"one": f"{line}\n"})
+
+
+def test_the_words_of_an_error_are_results_of_the_manifest_alone() -> None:
+    digests = {step: "errors" in reachable(step, SCRIPTS / f"{step}.py") for step in STEPS}
+    assert {step for step, counts in digests.items() if counts} == {"manifest"}

@@ -66,7 +66,7 @@ TESTED_ELSEWHERE = {
     "storage/digests": ("unit/images/test_resizing.py", "digests of settings"),
     "storage/rows": ("unit/steps/test_train.py", "rows of every kind that a training asks for"),
     "storage/strays": ("unit/embedding/test_parts.py", "litter among the parts of a table"),
-    "storage/verified": ("unit/storage/test_row_store_looks.py", "notes of what was hashed"),
+    "storage/verified": ("unit/storage/test_row_store_verified.py", "notes of what was hashed"),
     "storage/yaml_files": ("unit/test_config.py", "settings files of every kind"),
     "training/augmentation": ("unit/training/test_loop.py", "a trained image is augmented there"),
     "training/checkpoints": ("unit/training/test_loop.py", "trainings go on from them there"),
@@ -82,6 +82,7 @@ TESTED_ELSEWHERE = {
     "training/optimizers/*": ("unit/training/test_loop.py", "rates and steps of a training"),
     "training/samplers/*": ("unit/training/test_sampling.py", "what is promised of batches"),
     "training/schedules/*": ("unit/training/test_loop.py", "rates by closed form"),
+    "training/plan": ("unit/training/test_loop.py", "what is said before a training"),
     "training/validation": ("unit/training/test_loop.py", "scored while it trains"),
 }
 

@@ -157,6 +157,21 @@ def new_loss(checkout: Checkout) -> None:
     table.write_text(table.read_text().replace("import dataclass\n", "import dataclass, replace\n"))
 
 
+def another_remedy(checkout: Checkout) -> None:
+    table = checkout.code / "workflow/lookalike/training/losses/table.py"
+    table.write_text(table.read_text().replace('remedy="raise loss.epsilon"', 'remedy="more"'))
+
+
+def another_docstring(checkout: Checkout) -> None:
+    checkout.append("images/pixel_store.py", '"""What is said of a constant."""\n')
+    checkout.append("training/loop.py", '"""What is said of a constant."""\n')
+
+
+def test_what_a_record_says_to_a_reader_is_told_anew(checkout: Checkout) -> None:
+    another_remedy(checkout)
+    assert checkout.planned() == {"report": 1}
+
+
 def new_network(checkout: Checkout) -> None:
     package = checkout.code / "workflow/lookalike/models"
     shutil.copy(package / "cnn4.py", package / "new.py")
@@ -183,7 +198,7 @@ def moved_modules(checkout: Checkout) -> None:
                 path.write_text(moved)
 
 
-@pytest.mark.parametrize("change", [new_loss, new_network, moved_modules])
+@pytest.mark.parametrize("change", [new_loss, new_network, moved_modules, another_docstring])
 def test_what_is_added_or_moved_runs_nothing(
     checkout: Checkout, change: Callable[[Checkout], None]
 ) -> None:

@@ -110,8 +110,8 @@ def test_a_recipe_leads_to_what_it_promises(
 
 PROOFS = {
     "metrics": """
-from lookalike.retrieval.metrics import metric_keys
-assert "F1@5" in metric_keys([5])
+from lookalike.retrieval.metrics import metrics_at
+assert "F1@5" in metrics_at([5])
 """,
     "losses": """
 from lookalike.config import resolve

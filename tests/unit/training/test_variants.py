@@ -17,6 +17,7 @@ import pytest
 from lookalike.config import resolve
 from lookalike.errors import LookalikeError
 from lookalike.models.table import MODELS
+from lookalike.provenance import SHAPING
 from lookalike.records import Chosen, Variant
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.training import variants
@@ -47,8 +48,15 @@ EVERY: list[Variant] = [
     *AUGMENTATIONS,
     CHAIN,
 ]
-IMPORTED_AS = {"pytorch_metric_learning": "pytorch-metric-learning", "kornia": "kornia"}
 OF_EVERY_TRAINING = {"torch", "numpy"}
+KINDS_OF_FILES = (
+    "models",
+    *(
+        f"training/{kind}"
+        for kind in ("augmentations", "losses", "miners", "optimizers", "samplers", "schedules")
+    ),
+)
+OF_VARIANTS = {"kornia", "pytorch_metric_learning"}
 
 
 def expanded(rule: Any) -> Any:
@@ -128,7 +136,8 @@ def reached_from(module: str) -> set[str]:
 def test_a_record_names_the_libraries_that_its_module_imports(variant: Variant) -> None:
     roots = {name.partition(".")[0] for name in reached_from(variant.module)}
     others = roots - sys.stdlib_module_names - OF_EVERY_TRAINING - {"lookalike"}
-    assert {IMPORTED_AS[name] for name in others} == set(variant.libraries)
+    # Another library is decided about there.
+    assert {SHAPING[name] for name in others} == set(variant.libraries)
 
 
 @pytest.mark.parametrize("step", ["train", "embed", "pixels", "report"])
@@ -136,15 +145,27 @@ def test_no_step_imports_a_variant(step: str) -> None:
     found = reached_from(f"lookalike.steps.{step}")
     assert "lookalike.records" in found or step == "pixels"
     assert found.isdisjoint(variant.module for variant in EVERY)
-    assert not found & IMPORTED_AS.keys()
+    assert not {name.partition(".")[0] for name in found} & OF_VARIANTS
 
 
 def test_every_file_of_a_variant_is_named() -> None:
     named = {variant.module for variant in EVERY}
-    for kind in ("miners", "optimizers", "schedules", "augmentations"):
-        for path in (PACKAGE / "training" / kind).glob("*.py"):
-            if path.stem not in ("__init__", "table"):
-                assert f"lookalike.training.{kind}.{path.stem}" in named
+    of_all = {"__init__", "building", "files", "record", "settings", "table"}
+    of_losses = {"distances", "library_distance", "mined", "value"}
+    for kind in KINDS_OF_FILES:
+        for path in (PACKAGE / kind).glob("*.py"):
+            if path.stem not in of_all | of_losses:
+                assert f"lookalike.{kind.replace('/', '.')}.{path.stem}" in named
+
+
+def test_tables_hold_records_and_no_code() -> None:
+    for kind in KINDS_OF_FILES:
+        tree = ast.parse((PACKAGE / kind / "table.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.ClassDef | ast.Lambda | ast.If | ast.For)
+            # What makes settings is no code of a variant: their values are params of their own.
+            if isinstance(node, ast.FunctionDef):
+                assert "Setting" in ast.unparse(node.returns or node)
 
 
 def test_tables_import_nothing_heavy_and_no_variant() -> None:
@@ -154,7 +175,7 @@ def test_tables_import_nothing_heavy_and_no_variant() -> None:
     )
     loaded = set(done.stdout.split())
     assert "lookalike.training.losses.table" in loaded
-    assert loaded.isdisjoint({*OF_EVERY_TRAINING, *IMPORTED_AS, "pandas", "pyarrow", "PIL"})
+    assert loaded.isdisjoint({*OF_EVERY_TRAINING, *OF_VARIANTS, "pandas", "pyarrow", "PIL"})
     assert loaded.isdisjoint(variant.module for variant in EVERY)
 
 

@@ -206,5 +206,5 @@ def _kind(mode: int) -> str:
 
 def _readers() -> str:
     """A digest of what decodes images: other code may find something else in the same bytes."""
-    modules = module_digest(*SCAN_READERS)
+    modules = module_digest(*SCAN_READERS, step="manifest")
     return digest_of([modules, PIL.__version__, list(FORMATS), imagehash.__version__])

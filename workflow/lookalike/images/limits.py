@@ -39,7 +39,7 @@ _TIFF_DIRECTORIES = {34665, 34853, 40965}  # EXIF, GPS, interoperability
 
 
 def require_few_pixels(width: int, height: int) -> None:
-    """Refuse an image of more pixels than are read, told by its header."""
+    """Refuse an image of more pixels than are read, by its header."""
     if width * height > MAX_PIXELS:
         raise BadImageError("too_large", f"{width} x {height}: {TOO_MANY}")
 
@@ -78,7 +78,7 @@ class CountedStream:
 
 
 def require_few_tag_numbers(stream: IO[bytes]) -> None:
-    """Refuse a TIFF, told by its first directory, whose tags hold more numbers than are read."""
+    """Refuse a TIFF, by its first directory, whose tags hold more numbers than are read."""
     page = first_directory(stream)
     if page is None:
         return  # cut short or damaged: Pillow says in what way

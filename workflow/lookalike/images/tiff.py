@@ -1,4 +1,4 @@
-"""Which TIFFs are read, told by the tags of the first page before Pillow opens the file.
+"""Which TIFFs are read, by the tags of the first page before Pillow opens the file.
 
 A TIFF may hold values of any width, sign and order, in planes or not, packed in dozens of ways, and
 a decoder that does not know one of them gives wrong colours without a word. So what is read is

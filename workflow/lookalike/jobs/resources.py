@@ -38,8 +38,8 @@ class Need:
 # Measured on a CPU with 2 busy cores, as each step's log tells (VmHWM):
 # - peaks of 500, 5,000 and 30,000 training and gallery images of 32 pixels: manifest 139 to 271 MB,
 #   pixels 145 to 293, train 1,077 to 1,240, embed 654 to 752, metrics 737 to 885 (of a million
-#   images: docs/performance.md); since the manifest compares looks, 130 MB more for it: 277 MB of
-#   5,000 and 344 of 30,000 images of 64 pixels;
+#   images: docs/performance.md); since the manifest looks for near-duplicates, 130 MB more for it:
+#   277 MB of 5,000 and 344 of 30,000 images of 64 pixels;
 # - scanning 600 photos of 24 megapixels: 218 MB with 1 thread, 489 with 4, 796 with 8, and 8 of
 #   them a second on one core; decoding them with 8 threads: 391 MB and 12 a second on both cores
 #   (fast), 1,136 MB and 7 a second (exact);

@@ -37,7 +37,7 @@ _NOTHING = int(rising(np.array([-np.inf], np.float32).view(np.int32))[0])
 class DeviceScorer:
     """Scores as those of `lookalike.retrieval.scores.Scorer`, made and kept on a device.
 
-    Products are those of torch as it is set: in full float32 after `models.choose_device`. Sums may
+    Products are those of torch as it is set: in full float32 after `choose_device`. Sums may
     be in another order than on a CPU, so scores differ by some 1e-7 and so may the order of items
     nearer than that.
 

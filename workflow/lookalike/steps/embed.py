@@ -40,7 +40,7 @@ from lookalike.jobs.torch_devices import choose_device, is_present
 from lookalike.models.files import load_model
 from lookalike.models.settings import ModelSettings
 from lookalike.models.table import MODELS
-from lookalike.provenance import module_digest
+from lookalike.provenance import module_digest, versions
 from lookalike.storage.cache import forget
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, write_json, write_text
@@ -191,7 +191,8 @@ def _fill_store(
     # Two kinds of device differ in the last bits, and so may two versions of the code.
     network = MODELS[description["model"]["name"]]
     code = module_digest(*EMBEDDERS, network.module, step="embed")
-    embedder = [code, network.function, network.own_names, torch.__version__, PIL.__version__]
+    built = [network.function, network.own_names, versions(network.libraries)]
+    embedder = [code, built, torch.__version__, PIL.__version__]
     place = f"{kind}-{digest_of(embedder)}"
     folder_of_model = settings.cache / "embeddings" / description["digest"]
     store = Store(

@@ -96,7 +96,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         with Path(path).open(encoding="utf-8") as stream:  # a stream has a name for messages
             value = yaml.load(stream, _Loader)
-        repr(value)  # a mistake is told with the value: one that cannot be written is refused here
+        repr(value)  # messages quote the value: one that cannot be written is refused here
     except Exception as error:  # of a date or number that is none, PyYAML raises nearly every type
         raise LookalikeError(f"{path}: cannot be read as YAML: {error}") from error
     if value is None:

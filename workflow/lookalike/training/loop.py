@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lookalike.data.class_draws import uneven_draws
 from lookalike.embedding.forward import embed_pixels, for_device
 from lookalike.images.normalisation import scale, standardise
 from lookalike.images.resizing import ImageSettings
@@ -34,6 +33,7 @@ from lookalike.training.health import TrainingHealth
 from lookalike.training.lessons import never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
 from lookalike.training.optimization import build_optimizer, set_learning_rates, share_of_rate
+from lookalike.training.plan import log_plan
 from lookalike.training.recipe import Recipe
 from lookalike.training.sampling import epoch_batches, hold_out_classes
 from lookalike.training.validation import leave_one_out_map
@@ -238,6 +238,8 @@ class Training:
         images = augment(scale(pixels), self.transform, seed, part, len(batch))
         classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
 
+        # What a network or a loss draws at random.
+        torch.manual_seed(seed)
         own = self.network(standardise(images, self.data.image))
         embeddings = gathered(own, len(batch), self.fabric)
         value = self.loss_of(embeddings, classes)
@@ -284,45 +286,6 @@ class Training:
 def hash_seed(*parts: int) -> int:
     """A 63-bit seed for one place of a run: different places get unrelated seeds."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def log_plan(
-    chosen: NDArray[np.int64],
-    n_held_out: int,
-    labels: NDArray[np.int64],
-    recipe: Recipe,
-) -> None:
-    """Say what will be trained on what.
-
-    Args:
-        chosen: int64 [n], the classes of the images to train on.
-        n_held_out: images to validate on.
-        labels: int64 [n + n_held_out], the classes of all.
-        recipe: how it will be done.
-    """
-    balanced, sizes = recipe.batch.name == "balanced", np.unique(chosen, return_counts=True)[1]
-    unused = int((sizes == 1).sum()) if balanced else 0
-    log.info(
-        "training on %d images%s, %d epochs",
-        len(chosen) - unused,
-        f", {n_held_out} images of held-out classes to validate on" if n_held_out else "",
-        recipe.epochs,
-    )
-    if unused:
-        log.info(
-            "not used in balanced batches, being the only one of its class: %d of %d images",
-            unused,
-            len(chosen),
-        )
-    places = {name: int(value) for name, value in recipe.batch.values.items()}
-    if balanced and (uneven := uneven_draws(sizes, **places)):
-        log.info(
-            "classes differ in size: in an epoch of %d batches, each image of a class of %d is "
-            "drawn %.1f times, each of a class of %d %.1f times",
-            *uneven,
-        )
-    if recipe.validation.classes and not n_held_out:
-        log.info("no validation: %d classes are too few to hold some out", len(np.unique(labels)))
 
 
 def describe(epoch: Epoch, epochs: int) -> str:

@@ -25,7 +25,7 @@ def build_optimizer(
         model: the network.
         settings: which optimizer, and how.
         loss: may have parameters of its own.
-        loss_lr: the highest learning rate of these.
+        loss_lr: the highest learning rate of these; the network's where it is None.
 
     Returns:
         An optimizer of the network's parameters, and of the loss's in a second group. Each group
@@ -33,10 +33,7 @@ def build_optimizer(
     """
     groups = [_group(model, settings.lr)]
     if loss is not None and any(True for _ in loss.parameters()):
-        assert loss_lr is not None, (
-            "a loss with parameters names the setting of their learning rate"
-        )
-        groups.append(_group(loss, loss_lr))
+        groups.append(_group(loss, settings.lr if loss_lr is None else loss_lr))
     values = {"weight_decay": settings.weight_decay, **settings.own}
     optimizer: torch.optim.Optimizer = OPTIMIZERS[settings.name].load()(groups, **values)
     return optimizer

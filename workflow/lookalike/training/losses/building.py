@@ -7,6 +7,7 @@ from torch import nn
 
 from lookalike.records import Chosen
 from lookalike.training.losses.mined import MinedLoss
+from lookalike.training.losses.record import Loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS
 
@@ -28,7 +29,7 @@ def build_loss(chosen: Chosen, n_classes: int, dimension: int, seed: int = 0) ->
     Raises:
         LookalikeError: there is no such loss.
     """
-    record = LOSSES[chosen.name]
+    record: Loss = LOSSES[chosen.name]
     with torch.random.fork_rng(devices=[]):
         # The CPU's alone: `torch.manual_seed` would change that of a GPU too.
         torch.default_generator.manual_seed(seed)

@@ -6,14 +6,15 @@ the record's settings by keyword, it returns the batches of an epoch, arrays of 
 
 from __future__ import annotations
 
-from lookalike.records import Setting, Table, Variant
+from lookalike.records import Setting, Table
+from lookalike.training.samplers.record import Sampler
 
 _LARGEST = 1_000_000
 
-SAMPLERS: Table[Variant] = Table(
+SAMPLERS: Table[Sampler] = Table(
     "batch.name",
     "sampler",
-    Variant(
+    Sampler(
         "balanced",
         "lookalike.training.samplers.balanced:balanced_batches",
         "different classes with as many images each",
@@ -22,8 +23,9 @@ SAMPLERS: Table[Variant] = Table(
             Setting("classes", int, 8, "classes in a batch", minimum=2, maximum=_LARGEST),
             Setting("images_per_class", int, 3, "images of each", minimum=2, maximum=_LARGEST),
         ),
+        size=("classes", "images_per_class"),
     ),
-    Variant(
+    Sampler(
         "shuffled",
         "lookalike.training.samplers.shuffled:shuffled_batches",
         "all images once in random order",
@@ -38,5 +40,6 @@ SAMPLERS: Table[Variant] = Table(
                 maximum=_LARGEST,
             ),
         ),
+        size=("size",),
     ),
 )
