@@ -1,7 +1,7 @@
 """What a change of the code or of a setting costs: the jobs that run again, by the real Snakemake.
 
 Two runs, `default.0` (multi_similarity) and `other.0` (ntxent), of a checkout that is edited; each
-row makes one change, and takes it back.
+row makes one change, and takes it back. Rows of a kind that is here already are `long`.
 """
 
 import re
@@ -99,30 +99,30 @@ def checkout(kept: Checkout, tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("file", "jobs"),
     [
-        ("data/labels.py", ALL),
-        ("training/loop.py", TRAINED),
+        pytest.param("data/labels.py", ALL, marks=pytest.mark.long),
+        pytest.param("training/loop.py", TRAINED, marks=pytest.mark.long),
         # A variant, by the runs that name it.
-        ("training/losses/multi_similarity.py", ONE_TRAINED),
+        pytest.param("training/losses/multi_similarity.py", ONE_TRAINED, marks=pytest.mark.long),
         ("training/losses/ntxent.py", ONE_TRAINED),
         ("training/losses/triplet.py", {}),
-        ("training/miners/multi_similarity.py", ONE_TRAINED),
-        ("training/optimizers/sgd.py", {}),
+        pytest.param("training/miners/multi_similarity.py", ONE_TRAINED, marks=pytest.mark.long),
+        pytest.param("training/optimizers/sgd.py", {}, marks=pytest.mark.long),
         ("models/cnn4.py", TRAINED),
         # What scores held-out classes while training, and what that is made of, decides no weight.
         ("training/validation.py", {}),
         ("retrieval/ranking.py", SCORED),
         ("embedding/tables.py", EMBEDDED),
-        ("steps/compare.py", FINAL),
-        ("report/runs.py", FINAL),
+        pytest.param("steps/compare.py", FINAL, marks=pytest.mark.long),
+        pytest.param("report/runs.py", FINAL, marks=pytest.mark.long),
         ("steps/report.py", {"report": 1}),
-        ("../report/page.html.j2", {"report": 1}),
-        ("../report/sections/data.html.j2", {"report": 1}),
+        pytest.param("../report/page.html.j2", {"report": 1}, marks=pytest.mark.long),
+        pytest.param("../report/sections/data.html.j2", {"report": 1}, marks=pytest.mark.long),
         ("../report/style.css", {"report": 1}),
         # When, where and with which words.
         ("errors.py", {}),
-        ("jobs/progress.py", {}),
+        pytest.param("jobs/progress.py", {}, marks=pytest.mark.long),
         ("jobs/step.py", {}),
-        ("storage/cache.py", {}),
+        pytest.param("storage/cache.py", {}, marks=pytest.mark.long),
         ("training/lessons.py", {"report": 1}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -210,12 +210,18 @@ def test_what_is_added_or_moved_runs_nothing(
     ("settings", "jobs"),
     [
         ({"recipes": {"default": {"validation": {"every": 3}}}}, {}),
-        ({"recipes": {"default": {"validation": {"classes": 0.5}}}}, ONE_TRAINED),
+        pytest.param(
+            {"recipes": {"default": {"validation": {"classes": 0.5}}}},
+            ONE_TRAINED,
+            marks=pytest.mark.long,
+        ),
         ({"recipes": {"default": {"precision": "float32"}}}, {}),
         ({"image": {"background": "#FFF"}}, {}),
-        ({"image": {"background": "rgb(100%, 100%, 100%)"}}, {}),
+        pytest.param(
+            {"image": {"background": "rgb(100%, 100%, 100%)"}}, {}, marks=pytest.mark.long
+        ),
         ({"metrics": {"k": [5, 1]}}, {}),
-        ({"metrics": {"k": [1, 5, 10]}}, SCORED),
+        pytest.param({"metrics": {"k": [1, 5, 10]}}, SCORED, marks=pytest.mark.long),
         ({"report": {"title": "Another"}}, {"report": 1}),
     ],
     ids=str,
