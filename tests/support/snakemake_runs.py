@@ -29,6 +29,10 @@ QUICK: dict[str, Any] = {
 }
 
 
+# The jobs at the end, which any change of results runs.
+FINAL = {"compare": 1, "report": 1}
+
+
 @dataclass(frozen=True)
 class Run:
     """What a call of Snakemake did."""

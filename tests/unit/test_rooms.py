@@ -39,8 +39,7 @@ TESTED_ELSEWHERE = {
     "jobs/progress": ("unit/data/test_near_duplicates.py", "what is said while work lasts"),
     "jobs/torch_devices": ("unit/models/test_cnn4.py", "the device a network is put on"),
     "models/files": ("unit/models/test_cnn4.py", "a network is saved and read again"),
-    "models/building": ("unit/models/test_table.py", "every network is built there"),
-    "models/settings": ("unit/models/test_table.py", "settings of every network"),
+    "models/*": ("unit/models/test_table.py", "every network of the table"),
     "report/examples": ("unit/steps/test_report.py", "read back from the page"),
     "report/figures": ("unit/steps/test_report.py", "read back from the page"),
     "report/glossary": ("unit/steps/test_report.py", "read back from the page"),
@@ -110,7 +109,9 @@ def test_each_file_of_a_room_is_named_after_a_module_of_its_package() -> None:
         for path in room.glob("test_*.py"):
             name = path.stem.removeprefix("test_")
             # Further files of a module say of what: test_metrics_peers.
-            assert any(name == module or name.startswith(f"{module}_") for module in modules), path
+            assert any(name == module or name.startswith(f"{module}_") for module in modules), (
+                f"{path}: named after no module of its package"
+            )
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.stem)

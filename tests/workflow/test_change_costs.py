@@ -15,11 +15,10 @@ import pytest
 from lookalike.config import merge
 from support.drawings import write_data
 from support.project import ROOT
-from support.snakemake_runs import QUICK, Run, snakemake, write_settings
+from support.snakemake_runs import FINAL, QUICK, Run, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
-FINAL = {"compare": 1, "report": 1}
 SCORED = {"metrics": 4, **FINAL}
 EMBEDDED = {"embed": 8, **SCORED}
 TRAINED = {"train": 2, **EMBEDDED}

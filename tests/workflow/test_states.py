@@ -20,7 +20,7 @@ pytestmark = pytest.mark.workflow
 # Two more: one with a model of its own, one that has but the scores of what it orders anew.
 DECLARED = """
     State("copied", "what a copy gives", folder="copied", against="trained"),
-    State("re_ordered", "what another order gives", "re_ordered", against="copied", files=SCORES),
+    State("re_ordered", "what another order gives", "re_ordered", "copied", SCORE_FILES),
 """
 MADE_BY = """
 

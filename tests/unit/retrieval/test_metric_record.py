@@ -45,9 +45,7 @@ def test_every_metric_has_a_small_example(metric: Metric) -> None:
 
 def test_the_tables_of_the_docs_are_those_of_the_records() -> None:
     text = metrics_page.PAGE.read_text(encoding="utf-8")
-    assert metrics_page.page(text) == text, (
-        "run: PYTHONPATH=tests python tests/support/metrics_page.py"
-    )
+    assert metrics_page.page(text) == text, "run make docs"
 
 
 @pytest.mark.parametrize("k", [1, 10, 2**53])

@@ -26,7 +26,8 @@ from lookalike.report.thumbnails import SIDE, Thumbnails
 from lookalike.retrieval.metrics import metrics_at
 from lookalike.storage.files import write_parquet
 from support.html_reader import Node, parse
-from support.report_folder import EVIL, LABELS, RUNS, TEMPLATES, Made, make_folder, make_run
+from support.project import ROOT
+from support.report_folder import EVIL, LABELS, REPORT, RUNS, TEMPLATES, Made, make_folder, make_run
 
 NEAR = [
     {
@@ -489,3 +490,14 @@ def test_a_training_that_taught_nothing_is_warned_of(tmp_path: Path, made: Made)
     assert f"The training of {recipe}.{seed} did not" in warned[0]
     assert "in every one of its 4 epochs, the loss was exactly 0 in every step" in warned[0]
     assert "did not do what it is for" not in made.write()
+
+
+def test_every_section_is_named_by_the_page_and_by_the_rule() -> None:
+    files = {path.name.partition(".")[0] for path in (REPORT / "sections").iterdir()}
+    rule = (ROOT / "rules" / "report.smk").read_text(encoding="utf-8")
+    named = re.search(r"^SECTIONS = \[(.*?)\]", rule, re.MULTILINE | re.DOTALL)
+    page = (REPORT / "page.html.j2").read_text(encoding="utf-8")
+    shown = re.search(r"set sections = \{(.*?)\}", page, re.DOTALL)
+    assert named and shown
+    assert files == set(re.findall(r'"(\w+)"', named[1]))
+    assert files == set(re.findall(r'"(\w+)":', shown[1]))

@@ -71,7 +71,7 @@ PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
         ),
         (2, {"optimizer": {"name": "adamw", "lr": 1e-4}, "loss": {"name": "triplet"}}),
         # Parameters of the loss's own.
-        (3, {"optimizer": {**PLAIN, "lr": 0.002}, "loss": PROXIES}),
+        (3, {"optimizer": {**PLAIN, "lr": 0.0002}, "loss": PROXIES}),
     ],
 )
 def test_processes_train_what_one_process_would(

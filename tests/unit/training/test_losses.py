@@ -286,7 +286,8 @@ def test_losses_of_angles_are_refused_where_distances_are_scored() -> None:
             assert f"recipes.mine: the loss {name}" in str(error)
             assert "model.normalize: true" in str(error)
             refused.append(name)
-    assert refused == ["multi_similarity", "ntxent", "proxy_anchor"]
+    assert refused == [loss.name for loss in LOSSES if loss.angles]
+    assert {"multi_similarity", "ntxent", "proxy_anchor"} <= set(refused)
 
 
 def rotation(d: int) -> Tensor:
@@ -349,3 +350,18 @@ def test_a_triplet_loss_is_0_where_each_image_finds_its_own_class_first(normaliz
         assert (loss(x, torch.from_numpy(labels)).loss.item() == 0) == (found == 1)
         perfect += found == 1
     assert (perfect == 0) if normalize else (10 < perfect < 50)
+
+
+@pytest.mark.parametrize("name", LOSSES.names)
+@pytest.mark.parametrize("labels", [[0], [0, 0, 0], [0, 1], [0, 1, 2]])
+def test_no_batch_gives_a_loss_that_is_no_number(name: str, labels: list[int]) -> None:
+    values = {setting.name: setting.default for setting in LOSSES[name].every_setting}
+    loss = build_loss(Chosen(name, values), 3, 4)
+    generator = torch.Generator().manual_seed(0)
+    embeddings = F.normalize(torch.randn(len(labels), 4, generator=generator)).requires_grad_()
+    value = loss(embeddings, torch.tensor(labels))
+    assert torch.isfinite(value.loss)
+    assert value.active_negatives is None or torch.isfinite(value.active_negatives)
+    if value.loss.requires_grad:
+        (gradient,) = torch.autograd.grad(value.loss, embeddings, allow_unused=True)
+        assert gradient is None or torch.isfinite(gradient).all()

@@ -17,7 +17,8 @@ class Ranks:
     """Ranks of the relevant items of n queries, one query after the other.
 
     Attributes:
-        values: integers, ascending for each query, from 1.
+        values: integers, ascending for each query, from 1; maybe int32, and a cut-off may be larger
+            than these hold: compare with it, or compute in float64.
         starts: int64 [n + 1]; the ranks of query i are at starts[i]:starts[i + 1].
 
     """
