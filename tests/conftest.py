@@ -36,3 +36,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Data:
     from support.training import make_data
 
     return make_data(tmp_path_factory.mktemp("training"))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A content is no name: it may hold a time, and the processes must collect the same tests."""
+    return argname if isinstance(val, bytes) else None
