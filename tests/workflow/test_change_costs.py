@@ -79,6 +79,10 @@ class Checkout:
         with (self.code / "workflow" / "lookalike" / file).open("a") as stream:
             stream.write(text)
 
+    def put_back(self, file: str) -> None:
+        place = Path("workflow") / "lookalike" / file
+        shutil.copy(ROOT / place, self.code / place)
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
@@ -118,7 +122,7 @@ def checkout(kept: Checkout, tmp_path: Path) -> Any:
         pytest.param("../report/sections/data.html.j2", {"report": 1}, marks=pytest.mark.long),
         ("../report/style.css", {"report": 1}),
         # When, where and with which words.
-        ("errors.py", {}),
+        ("jobs/preflight.py", {}),
         pytest.param("jobs/progress.py", {}, marks=pytest.mark.long),
         ("jobs/step.py", {}),
         pytest.param("storage/cache.py", {}, marks=pytest.mark.long),
@@ -131,16 +135,20 @@ def test_edited_code(checkout: Checkout, file: str, jobs: dict[str, int]) -> Non
     assert checkout.planned() == jobs
 
 
+def test_the_words_of_errors_stand_in_the_manifest(checkout: Checkout) -> None:
+    checkout.append("errors.py", "UNUSED = 1\n")
+    assert checkout.run().jobs == {"manifest": 1}
+    checkout.put_back("errors.py")
+    assert checkout.run().jobs == {"manifest": 1}
+
+
 def test_a_new_metric(checkout: Checkout) -> None:
     checkout.append("retrieval/metrics.py", NEW_METRIC)
     assert checkout.run().jobs == SCORED
     table = (checkout.folder / "results" / "comparison.csv").read_text()
     assert "mean_reciprocal" in table.partition("\n")[0]
     # And what was made by it is made anew without it.
-    shutil.copy(
-        ROOT / "workflow/lookalike/retrieval/metrics.py",
-        checkout.code / "workflow/lookalike/retrieval/metrics.py",
-    )
+    checkout.put_back("retrieval/metrics.py")
     assert checkout.run().jobs == SCORED
 
 
@@ -149,11 +157,10 @@ def new_loss(checkout: Checkout) -> None:
     shutil.copy(package / "triplet.py", package / "new.py")
     checkout.append(
         "training/losses/table.py",
+        "from dataclasses import replace\n"
         'LOSSES = Table("loss.name", "loss", *LOSSES, replace(LOSSES["triplet"], name="new", '
         'builder="lookalike.training.losses.new:build"))\n',
     )
-    table = package / "table.py"
-    table.write_text(table.read_text().replace("import dataclass\n", "import dataclass, replace\n"))
 
 
 def another_remedy(checkout: Checkout) -> None:
