@@ -267,7 +267,7 @@ class TestCache:
         self, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         counters_of(root, cache)
-        monkeypatch.setattr(scanning, "module_digest", lambda *_: "other code")
+        monkeypatch.setattr(scanning, "module_digest", lambda *_, **__: "other code")
         assert counters_of(root, cache) == Counters(5, hashed=0, decoded=5, from_cache=0)
 
     def test_a_writer_in_between_loses_nothing(

@@ -64,7 +64,7 @@ from lookalike.jobs.step import step
 with step("step.log"):
     from lookalike.report.svg import Curve, Measured, Versus, curves, versus
     line = Curve("a $b$ & c", 0, [(1, 0.5), (2, 0.25)])
-    row = Versus("run", 1, Measured(0.5, 0.4, 0.6), Measured(0.1), 0.05)
+    row = Versus("run", 1, [Measured(0.5, 0.4, 0.6), Measured(0.1)], 0.05)
     print(curves("one", "a curve", [line]), versus("two", "rows", [row]))
 """
 
