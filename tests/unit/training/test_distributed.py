@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import chdir
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -138,26 +139,38 @@ def wait_for(log: Path, words: str) -> None:
         time.sleep(0.01)
 
 
+def endless(made: Data, here: Path) -> TrainingJob:
+    """A training by two processes that never ends by itself.
+
+    Its epochs have fewer steps than lie between two times that the processes ask each other.
+    """
+    settings = recipe(epochs=10**6, validation={"classes": 0.0})
+    return job(made, here, processes=2, threads=1, recipe=settings)
+
+
+@contextmanager
+def once_it_trains(log: Path, act: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile, `act` from another thread as soon as the log tells of the second epoch."""
+
+    def wait_and_act() -> None:
+        wait_for(log, "epoch 2/")
+        act()
+
+    thread = threading.Thread(target=wait_and_act)
+    thread.start()
+    yield
+    thread.join()
+
+
 @pytest.mark.slow
 def test_a_signal_to_the_launcher_reaches_all(made: Data, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
-    long = job(
-        made,
-        tmp_path,
-        processes=2,
-        threads=1,
-        recipe=recipe(epochs=10**6, validation={"classes": 0.0}),
-    )
 
-    def interrupt() -> None:
-        wait_for(log, "epoch 2/")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(Interrupted) as stopped:
-        launch(long, log)
-    thread.join()
+    with (
+        once_it_trains(log, lambda: os.kill(os.getpid(), signal.SIGTERM)),
+        pytest.raises(Interrupted) as stopped,
+    ):
+        launch(endless(made, tmp_path), log)
     assert stopped.value.code == 128 + signal.SIGTERM
     assert "is kept" in log.read_text()
     assert list((tmp_path / "cache" / "training").iterdir())
@@ -169,26 +182,17 @@ def test_a_signal_to_one_process_ends_all_and_the_state_is_kept(
     made: Data, tmp_path: Path, rank: str
 ) -> None:
     log = tmp_path / "train.log"
-    # Epochs of fewer steps than lie between two times that the processes ask each other.
-    long = job(
-        made,
-        tmp_path,
-        processes=2,
-        threads=1,
-        recipe=recipe(epochs=10**6, validation={"classes": 0.0}),
-    )
 
     def interrupt() -> None:
-        wait_for(log, "epoch 2/")
         started = psutil.Process().children(recursive=True)
         (process,) = (child for child in started if child.environ().get("RANK") == rank)
         process.send_signal(signal.SIGTERM)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(LookalikeError, match=f"ended with status {128 + signal.SIGTERM}"):
-        launch(long, log)
-    thread.join()
+    with (
+        once_it_trains(log, interrupt),
+        pytest.raises(LookalikeError, match=f"ended with status {128 + signal.SIGTERM}"),
+    ):
+        launch(endless(made, tmp_path), log)
     assert "is kept" in log.read_text()
     assert "another process" not in log.read_text()
     assert list((tmp_path / "cache" / "training").iterdir())
