@@ -94,9 +94,12 @@ class Variant:
         return self.builder.partition(":")[2]
 
     @property
-    def own_names(self) -> list[str]:
-        """Names of its settings."""
-        return [setting.name for setting in self.settings]
+    def built_by(self) -> list[str]:
+        """How it is built, as far as its record says: its function, and names of its settings.
+
+        Not where its code is, which may move.
+        """
+        return [self.function, *(setting.name for setting in self.settings)]
 
     def load(self) -> Callable[..., Any]:
         """Its builder, whose module is imported now."""

@@ -191,7 +191,7 @@ def _fill_store(
     # Two kinds of device differ in the last bits, and so may two versions of the code.
     network = MODELS[description["model"]["name"]]
     code = module_digest(*EMBEDDERS, network.module, step="embed")
-    built = [network.function, network.own_names, versions(network.libraries)]
+    built = [*network.built_by, versions(network.libraries)]
     embedder = [code, built, torch.__version__, PIL.__version__]
     place = f"{kind}-{digest_of(embedder)}"
     folder_of_model = settings.cache / "embeddings" / description["digest"]

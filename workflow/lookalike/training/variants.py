@@ -48,11 +48,10 @@ def built_by(recipe: Mapping[str, Any]) -> list[Any]:
     """What the records say of how a recipe's variants are built, in order, as JSON values.
 
     Their tables are not followed (see `lookalike.provenance`): so this is counted beside the
-    modules. Not where the code is, which may move, nor what is said of it.
+    modules.
     """
     loss = LOSSES[recipe["loss"]["name"]]
-    built = [[variant.function, *variant.own_names] for variant in variants_of(recipe)]
-    return [*built, loss.miner, loss.own_lr]
+    return [*(variant.built_by for variant in variants_of(recipe)), loss.miner, loss.own_lr]
 
 
 def libraries_of(recipe: Mapping[str, Any]) -> list[str]:
@@ -67,8 +66,7 @@ def modules_of_network(model: Mapping[str, Any]) -> list[str]:
 
 def network_built_by(model: Mapping[str, Any]) -> list[str]:
     """As `built_by`, of a network alone."""
-    record = MODELS[model["name"]]
-    return [record.function, *record.own_names]
+    return MODELS[model["name"]].built_by
 
 
 def libraries_of_network(model: Mapping[str, Any]) -> list[str]:
