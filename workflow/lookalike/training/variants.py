@@ -54,11 +54,6 @@ def built_by(recipe: Mapping[str, Any]) -> list[Any]:
     return [*(variant.built_by for variant in variants_of(recipe)), loss.miner, loss.own_lr]
 
 
-def libraries_of(recipe: Mapping[str, Any]) -> list[str]:
-    """Distributions that a recipe's variants need and not every training does, sorted."""
-    return sorted({name for variant in variants_of(recipe) for name in variant.libraries})
-
-
 def modules_of_network(model: Mapping[str, Any]) -> list[str]:
     """Dotted names of the modules that a recipe's `model` settings name."""
     return [MODELS[model["name"]].module]
@@ -67,8 +62,3 @@ def modules_of_network(model: Mapping[str, Any]) -> list[str]:
 def network_built_by(model: Mapping[str, Any]) -> list[str]:
     """As `built_by`, of a network alone."""
     return MODELS[model["name"]].built_by
-
-
-def libraries_of_network(model: Mapping[str, Any]) -> list[str]:
-    """Distributions that a network needs and not every one does, sorted."""
-    return sorted(MODELS[model["name"]].libraries)
