@@ -33,7 +33,8 @@ from lookalike.models.building import build_model
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
-from lookalike.training.loop import TrainingData, train
+from lookalike.training.feeds import TrainingData
+from lookalike.training.loop import train
 from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe
 from lookalike.training.sampling import hold_out_classes

@@ -31,7 +31,8 @@ from lookalike.steps.metrics import evaluate_files
 from lookalike.storage.files import write_json
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
-from lookalike.training.loop import TrainingData, train
+from lookalike.training.feeds import TrainingData
+from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import build_optimizer, fabric_precision
 from lookalike.training.recipe import Recipe

@@ -33,7 +33,8 @@ from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
-from lookalike.training.loop import TrainingData, train
+from lookalike.training.feeds import TrainingData
+from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import build_optimizer, fabric_precision
 from lookalike.training.recipe import Recipe

@@ -29,8 +29,9 @@ from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
+from lookalike.training.feeds import TrainingData
 from lookalike.training.health import TrainingHealth
-from lookalike.training.loop import TrainingData, train
+from lookalike.training.loop import train
 from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe
 from support.devices import DEVICES, GPU

@@ -70,6 +70,7 @@ TESTED_ELSEWHERE = {
     "training/augmentation": ("unit/training/test_loop.py", "a trained image is augmented there"),
     "training/checkpoints": ("unit/training/test_loop.py", "trainings go on from them there"),
     "training/decks": ("unit/training/test_sampling.py", "batches are drawn from them"),
+    "training/feeds": ("unit/training/test_loop.py", "what a network is trained on there"),
     "training/health": ("unit/training/test_loop.py", "trainings that go wrong are stopped there"),
     "training/job": ("unit/steps/test_train.py", "jobs are run there"),
     "training/launch": ("unit/training/test_distributed.py", "processes are launched there"),

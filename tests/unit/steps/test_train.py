@@ -26,7 +26,8 @@ from lookalike.storage.files import read_json
 from lookalike.storage.row_store import Store
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.checkpoints import Checkpoint
-from lookalike.training.loop import TrainingData, train
+from lookalike.training.feeds import TrainingData
+from lookalike.training.loop import train
 from lookalike.training.recipe import Recipe
 from support.training import ALONE, CLASSES, EACH, IMAGE, Data, job, recipe
 

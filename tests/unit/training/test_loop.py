@@ -25,9 +25,10 @@ from lookalike.records import Chosen
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
+from lookalike.training.feeds import TrainingData
 from lookalike.training.health import TrainingHealth, relative_spread
 from lookalike.training.lessons import never_taught, taught_nothing
-from lookalike.training.loop import TrainingData, hash_seed, train
+from lookalike.training.loop import hash_seed, train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.losses.value import LossValue

@@ -23,8 +23,9 @@ from lookalike.storage.digests import digest_of
 from lookalike.storage.files import write_parquet
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for, leave
+from lookalike.training.feeds import TrainingData
 from lookalike.training.job import TrainingJob
-from lookalike.training.loop import VALIDATION_K, TrainingData, train
+from lookalike.training.loop import VALIDATION_K, train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe, decisive

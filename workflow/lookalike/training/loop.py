@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,14 +13,9 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lookalike.embedding.forward import embed_pixels, for_device
-from lookalike.images.normalisation import scale, standardise
-from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted, Interruption
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.progress import Progress
-from lookalike.storage.rows import RowSource, Selected
-from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.distributed import (
     gathered,
@@ -29,6 +23,7 @@ from lookalike.training.distributed import (
     same_gradients,
     with_global_batch_norm,
 )
+from lookalike.training.feeds import TrainingData
 from lookalike.training.health import TrainingHealth
 from lookalike.training.lessons import never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
@@ -48,21 +43,6 @@ SAVE_EVERY = 300.0
 AGREE_EVERY = 10
 
 Epoch = dict[str, float | int | None]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Images to train on.
-
-    Attributes:
-        pixels: uint8 [n, size, size, 3]; read a batch at a time.
-        labels: int64 [n], the class of each image.
-        image: how pixels become the network's input.
-    """
-
-    pixels: RowSource
-    labels: NDArray[np.int64]
-    image: ImageSettings
 
 
 def train(
@@ -134,7 +114,7 @@ class Training:
         self.loss_of = loss.to(fabric.device)
         optimizer = build_optimizer(self.bare, recipe.optimizer, loss, own_lr(recipe.loss))
         self.network, self.optimizer = fabric.setup(self.bare, optimizer)
-        self.transform = build_augmentation(recipe.augment, data.image.size)
+        self.feed = data.feed(recipe.augment, fabric.device)
 
     def run(self, interruption: Interruption) -> list[Epoch]:
         """Go on from where the checkpoint is, to the end."""
@@ -225,22 +205,20 @@ class Training:
             self.checkpoint.save(self.bare, self.loss_of, self.optimizer, position)
 
     def _load(self, batch: NDArray[np.int64]) -> Tensor:
-        """This process's images of a batch: uint8 [own, size, size, 3]."""
-        own = batch[own_images(len(batch), self.fabric)]
-        return for_device(self.data.pixels[self.chosen[own]], self.fabric.device)
+        """This process's images of a batch, on the CPU."""
+        return self.feed.load(self.chosen[batch[own_images(len(batch), self.fabric)]])
 
     def _step(
         self, batch: NDArray[np.int64], waiting: Tensor, seed: int, health: TrainingHealth
     ) -> None:
         """One step, with this process's images of the batch."""
-        pixels = waiting.to(self.fabric.device, non_blocking=waiting.is_pinned())
         part = own_images(len(batch), self.fabric)
-        images = augment(scale(pixels), self.transform, seed, part, len(batch))
+        inputs = self.feed.inputs(waiting, seed, part, len(batch))
         classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
 
         # What a network or a loss draws at random.
         torch.manual_seed(seed)
-        own = self.network(standardise(images, self.data.image))
+        own = self.network(inputs)
         embeddings = gathered(own, len(batch), self.fabric)
         value = self.loss_of(embeddings, classes)
         self.optimizer.zero_grad()
@@ -273,8 +251,7 @@ class Training:
         if len(self.held_out) and epoch % self.recipe.validation.every == 0:
             if self.fabric.is_global_zero:
                 with interruption.at_once():
-                    pixels = Selected(self.data.pixels, self.held_out)
-                    vectors = embed_pixels(self.bare, pixels, self.data.image)
+                    vectors = self.feed.embed(self.bare, self.held_out)
                     labels = self.data.labels[self.held_out]
                     score = leave_one_out_map(
                         vectors, labels, self.recipe.model.score, VALIDATION_K

@@ -1,0 +1,89 @@
+"""What a network is fed with while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lookalike.embedding.forward import embed_pixels, for_device
+from lookalike.images.normalisation import scale, standardise
+from lookalike.images.resizing import ImageSettings
+from lookalike.storage.rows import RowSource, Selected
+from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.decks import Indices
+
+
+class Feed(Protocol):
+    """Training images by their row, in whatever form the trained network takes them."""
+
+    def load(self, rows: Indices) -> Tensor:
+        """What is kept of some images, on the CPU: from there it is copied to the device."""
+
+    def inputs(self, loaded: Tensor, seed: int, part: slice, n: int) -> Tensor:
+        """What the network takes in a step, on its device, changed at random.
+
+        Args:
+            loaded: as `load` gave it.
+            seed: the changes depend on it and on nothing else.
+            part: where these images stand in the batch, of which other processes may have the rest.
+            n: images in the batch.
+        """
+
+    def embed(self, model: nn.Module, rows: Indices) -> NDArray[np.float32]:
+        """Embeddings of some images as they are, float32 [n, d], n at least 1."""
+
+
+@dataclass(frozen=True)
+class PixelFeed:
+    """Decoded images for a whole network.
+
+    Attributes:
+        pixels: uint8 [n, size, size, 3].
+        image: how pixels become the network's input.
+        transform: of `build_augmentation`.
+        device: of the network.
+    """
+
+    pixels: RowSource
+    image: ImageSettings
+    transform: nn.Module | None
+    device: torch.device
+
+    def load(self, rows: Indices) -> Tensor:
+        """Pixels: uint8 [n, size, size, 3]."""
+        return for_device(self.pixels[rows], self.device)
+
+    def inputs(self, loaded: Tensor, seed: int, part: slice, n: int) -> Tensor:
+        """Images changed at random and normalised: float32 [n, 3, size, size]."""
+        there = loaded.to(self.device, non_blocking=loaded.is_pinned())
+        return standardise(augment(scale(there), self.transform, seed, part, n), self.image)
+
+    def embed(self, model: nn.Module, rows: Indices) -> NDArray[np.float32]:
+        """See `Feed`."""
+        return embed_pixels(model, Selected(self.pixels, rows), self.image)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images to train on.
+
+    Attributes:
+        pixels: uint8 [n, size, size, 3]; read a batch at a time.
+        labels: int64 [n], the class of each image.
+        image: how pixels become the network's input.
+    """
+
+    pixels: RowSource
+    labels: NDArray[np.int64]
+    image: ImageSettings
+
+    def feed(self, changes: Mapping[str, float], device: torch.device) -> Feed:
+        """The images for a network on `device`, with a recipe's `augment` settings."""
+        transform = build_augmentation(changes, self.image.size)
+        return PixelFeed(self.pixels, self.image, transform, device)
