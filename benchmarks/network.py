@@ -20,6 +20,7 @@ import torch
 from lookalike.config import resolve
 from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.embedding.allocation import keep_freed_memory
+from lookalike.embedding.filling import EmbedSettings
 from lookalike.embedding.forward import embed_batches
 from lookalike.images.normalisation import scale, standardise
 from lookalike.images.pixel_store import decoded, training_pixels
@@ -27,7 +28,7 @@ from lookalike.images.resizing import ImageSettings
 from lookalike.models.building import build_model
 from lookalike.models.files import save_model
 from lookalike.models.settings import ModelSettings
-from lookalike.steps.embed import EmbedSettings, embed_split
+from lookalike.steps.embed import embed_split
 from lookalike.storage.files import write_parquet
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.augmentation import augment, build_augmentation

@@ -41,7 +41,7 @@ from lookalike.report.runs import (
 )
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
-from lookalike.training.recipe import decisive
+from lookalike.training.recipe import TrainedParts, decisive, summary_of
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.variants import (
@@ -231,11 +231,29 @@ def trainable_manifest(wildcards):
     """Input function: the training images' manifest; an error where the recipe cannot use them."""
     file = manifest_of("train")(wildcards)
     recipe = recipe_of(wildcards.run)
-    if workflow.is_main_process:
+    if workflow.is_main_process and trains(recipe):
         with errors_without_traceback():
             batch = config["recipes"][recipe]["batch"]
             require_trainable(data_facts(), recipe, batch)
     return file
+
+
+def parts_trained(recipe):
+    """What of its network a recipe trains."""
+    return TrainedParts.from_setting(config["recipes"][recipe]["train"])
+
+
+def trains(recipe):
+    """Whether a recipe trains anything."""
+    return parts_trained(recipe).head
+
+
+def pixels_to_train_on(wildcards):
+    """Input function: the decoded training images; none where a backbone stays as it came."""
+    recipe = recipe_of(wildcards.run)
+    if parts_trained(recipe).frozen_backbone:
+        return []
+    return f"{config['results']}/pixels/{digest_of(IMAGES[recipe])}.parquet"
 
 
 def scorable_manifest(wildcards):
@@ -293,6 +311,12 @@ def software_of(step, also=()):
     """The versions of the libraries that a step's results come from."""
     script = workflow.source_path(f"../workflow/scripts/{step}.py")
     return software(step, script, also)
+
+
+def deciding(run):
+    """What of a run's recipe decides its weights; a file that is not there ends Snakemake."""
+    with errors_without_traceback():
+        return decisive(config["recipes"][recipe_of(run)])
 
 
 def variants_of_run(run):
@@ -394,6 +418,11 @@ def work_of_training(wildcards, input):
     """Work function: a training."""
     recipe = config["recipes"][recipe_of(wildcards.run)]
     batch, images = recipe["batch"], images_in([local_copy(input.manifest)])
+    if parts_trained(recipe_of(wildcards.run)).frozen_backbone:
+        # Each view of each image goes through the network once, as in embedding.
+        return replace(
+            work_of_embedding_images(wildcards.run, images), passes=1 + recipe["views"]
+        )
     return Work(
         images,
         passes=passes_of(recipe["epochs"], images, largest_class(), batch),
@@ -413,11 +442,17 @@ def largest_class():
 
 def work_of_embedding(wildcards, input):
     """Work function: the embedding of a split, or of a part of it."""
+    images = images_in([local_copy(input.manifest)]) // config["embed"]["shards"]
+    return work_of_embedding_images(Path(wildcards.model).parts[0], images)
+
+
+def work_of_embedding_images(run, images):
+    """What it takes to send so many images through a run's network."""
     return Work(
-        images_in([local_copy(input.manifest)]) // config["embed"]["shards"],
-        image_size=IMAGES[recipe_of(Path(wildcards.model).parts[0])]["size"],
+        images,
+        image_size=IMAGES[recipe_of(run)]["size"],
         batch=32,
-        gpus=gpus()(wildcards),
+        gpus=gpus()(run),
     )
 
 

@@ -21,6 +21,8 @@ checkpoint manifest:
             DATA, logger.info, apart=[results_folder(), Path(config["cache"])]
         ),
         cache=untracked(config["cache"]),
+        # Whether the images suffice for training does not change what is known of them.
+        trains=untracked(any(trains(recipe) for recipe in config["runs"])),
         code=code_of("manifest"),
         software=software_of("manifest"),
     message:

@@ -1,8 +1,7 @@
 rule train:
     input:
         manifest=trainable_manifest,
-        pixels=lambda wildcards: f"{config['results']}/pixels/"
-        f"{digest_of(IMAGES[recipe_of(wildcards.run)])}.parquet",
+        pixels=pixels_to_train_on,
     output:
         weights="<results>/{run}/model.safetensors",
         model="<results>/{run}/model.json",
@@ -25,9 +24,12 @@ rule train:
         recipe_name=lambda wildcards: recipe_of(wildcards.run),
         seed=lambda wildcards: seed_of(wildcards.run),
         images=training_images,
-        decisive=lambda wildcards: decisive(config["recipes"][recipe_of(wildcards.run)]),
+        decisive=lambda wildcards: deciding(wildcards.run),
         recipe=untracked_of(
             lambda wildcards: config["recipes"][recipe_of(wildcards.run)]
+        ),
+        summary=untracked_of(
+            lambda wildcards: summary_of(config["recipes"][recipe_of(wildcards.run)])
         ),
         image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
         device=untracked(config["device"]),
@@ -36,6 +38,6 @@ rule train:
         code=lambda wildcards: code_of_run(wildcards.run),
         software=lambda wildcards: software_of("train", variants_of_run(wildcards.run)),
     message:
-        "train: {wildcards.run} ({params.recipe[model][name]}, {params.recipe[loss][name]} loss, {params.recipe[epochs]} epochs)"
+        "train: {wildcards.run} ({params.summary})"
     script:
         "../workflow/scripts/train.py"

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from lookalike import provenance as code
+from lookalike.embedding.filling import EmbedSettings
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.steps.embed import EmbedSettings, embed_split
+from lookalike.steps.embed import embed_split
 from lookalike.steps.metrics import evaluate_files
 from lookalike.steps.train import train_run
 from support import processes

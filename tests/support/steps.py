@@ -20,12 +20,13 @@ import pytest
 import torch
 
 from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.embedding.filling import EmbedSettings
 from lookalike.images import pixel_store as pixels
 from lookalike.jobs.step import step as logged
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps import embed as embedding_split
 from lookalike.steps.compare import write_comparison
-from lookalike.steps.embed import EmbedSettings, embed_shard, embed_split
+from lookalike.steps.embed import embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest
 from lookalike.steps.metrics import evaluate_files
 from lookalike.steps.pixels import write_pixels

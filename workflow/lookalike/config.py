@@ -17,8 +17,11 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from lookalike.errors import LookalikeError
+from lookalike.models.backbones.images import image_of_backbone
+from lookalike.models.table import MODELS
 from lookalike.text import did_you_mean, shown
 from lookalike.training.losses.table import LOSSES
+from lookalike.training.recipe import TrainedParts
 
 Settings = dict[str, Any]
 
@@ -156,8 +159,15 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             for name, recipe in settings["recipes"].items()
             if LOSSES[recipe["loss"]["name"]].angles and not recipe["model"]["normalize"]
         ]
+    if not mistakes:
+        mistakes = [
+            f"recipes.{name}.{mistake}"
+            for name, recipe in settings["recipes"].items()
+            for mistake in _mistakes_of_parts(recipe)
+        ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+    _bring_images(settings, schema)
     # In one spelling, so that another one of the same makes nothing anew.
     settings["metrics"]["k"] = sorted(set(settings["metrics"]["k"]))
     for _, image in _images(settings):
@@ -171,6 +181,39 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             "in; name one inside of it, such as results"
         )
     return settings
+
+
+def _mistakes_of_parts(recipe: Settings) -> Iterator[str]:
+    """What of a recipe asks for a part of the network that it has not."""
+    parts, model = TrainedParts.from_setting(recipe["train"]), recipe["model"]
+    network = MODELS[model["name"]]
+    if parts.layers is not None and not network.is_backbone:
+        having = " or ".join(known.name for known in MODELS if known.is_backbone)
+        yield (
+            f"train: {recipe['train']} speaks of a network with a backbone and a head, and "
+            f"{network.name} has none; set train: all, or take the model {having}"
+        )
+    elif parts.head and parts.frozen_backbone and model["head"] == "none":
+        yield (
+            "train: head, and model.head: none: there is nothing to train; set model.head, or "
+            "train: none"
+        )
+
+
+def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
+    """Give each recipe what its backbone brings of image settings, in place.
+
+    What the recipe says stays, and so does what was changed in the common ones: a size that is
+    given there is one for all. Mean and deviation belong together.
+    """
+    rules, common = schema["$defs"]["image"]["properties"], settings["image"]
+    changed = {key for key in common if common[key] != rules[key]["default"]}
+    if changed & {"mean", "std"}:
+        changed |= {"mean", "std"}
+    for recipe in settings["recipes"].values():
+        for key, value in image_of_backbone(recipe["model"]).items():
+            if key not in changed:
+                recipe["image"].setdefault(key, value)
 
 
 def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:
@@ -239,6 +282,14 @@ def _fault(error: jsonschema.ValidationError) -> str:
         known = schema["enum"]
         allowed = ", ".join(str(choice) for choice in known)
         return f"{value!r} is not one of {allowed}" + did_you_mean(value, known, list_known=False)
+    if error.validator == "anyOf" and "enum" in schema["anyOf"][0]:
+        names, mapping = schema["anyOf"]
+        (key,) = mapping["required"]
+        least = mapping["properties"][key]["minimum"]
+        return (
+            f"{value!r} is not one of {', '.join(names['enum'])}, nor a mapping with a whole "
+            f"number from {least} up such as {{{key}: 2}}"
+        )
     if error.validator == "anyOf":
         none, least = schema["anyOf"]
         return f"{value!r} must be {none['const']}, or {least['minimum']} or more"

@@ -92,6 +92,7 @@ SHAPING = {
     "numba": "numba",
     "numpy": "numpy",
     "pytorch_metric_learning": "pytorch-metric-learning",
+    "timm": "timm",
     "torch": "torch",
     "torchvision": "torchvision",
 }

@@ -164,6 +164,10 @@ class Table(Generic[V_co]):
     def __iter__(self) -> Iterator[V_co]:
         return iter(self._variants.values())
 
+    def switched_on(self, values: Mapping[str, Value]) -> list[V_co]:
+        """Those of which complete settings of all ask for anything, in order."""
+        return [variant for variant in self if variant.is_on(values)]
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of all variants, in order."""

@@ -5,9 +5,10 @@ from lookalike.jobs.step import step
 with step(snakemake.log[0], snakemake.output):
     import torch
 
+    from lookalike.embedding.filling import EmbedSettings
     from lookalike.jobs.devices import device_for
     from lookalike.jobs.gpu_slots import gpu_slots
-    from lookalike.steps.embed import EmbedSettings, embed_shard
+    from lookalike.steps.embed import embed_shard
 
     torch.set_num_threads(snakemake.threads)
     with gpu_slots(snakemake.resources.gpu):

@@ -12,4 +12,5 @@ with step(snakemake.log[0], snakemake.output):
         Path(snakemake.output.report),
         cache=Path(snakemake.params.cache),
         threads=snakemake.threads,
+        trains=snakemake.params.trains,
     )

@@ -17,6 +17,8 @@ DIMENSION = 16
 def network(name: str, **changes: object) -> nn.Module:
     torch.manual_seed(0)
     settings = {setting.name: setting.default for setting in MODELS[name].settings}
+    if MODELS[name].is_backbone:
+        settings["weights"] = "none"
     wanted = settings | {"name": name, "embedding_dim": DIMENSION} | changes
     return build_model(ModelSettings.from_dict(wanted), IMAGE.size).eval()  # type: ignore[arg-type]
 

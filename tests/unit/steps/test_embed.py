@@ -11,7 +11,6 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from hypothesis import strategies as st
 
 from lookalike.data.layout import DataSettings
 from lookalike.data.manifest_table import read_manifest, usable
-from lookalike.embedding import tables
+from lookalike.embedding import filling, tables
+from lookalike.embedding.filling import EmbedSettings, embed_files
 from lookalike.embedding.forward import embed_batches, embed_pixels
 from lookalike.embedding.tables import read_names, read_vectors, write_embeddings
 from lookalike.errors import LookalikeError
@@ -36,12 +36,12 @@ from lookalike.jobs.progress import Progress
 from lookalike.models.building import build_model
 from lookalike.models.files import load_model, save_model
 from lookalike.models.settings import ModelSettings
-from lookalike.steps import embed as embedding_split
-from lookalike.steps.embed import EmbedSettings, embed_files, embed_shard, embed_split
+from lookalike.steps.embed import embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest
 from lookalike.storage.cache import prune
 from lookalike.storage.files import read_json, write_json, write_parquet
 from lookalike.storage.row_store import Store
+from support.devices import torch_threads
 from support.drawings import draw, write_data
 from support.models import IMAGE, MODEL
 from support.processes import exit_code, start
@@ -150,16 +150,6 @@ def whole(made: Split) -> bytes:
     return made.embed()[0]
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def counts(summary: dict[str, Any]) -> tuple[int, int, int, int]:
     return summary["images"], summary["from_store"], summary["decoded"], summary["embedded"]
 
@@ -217,7 +207,7 @@ def test_bytes_do_not_depend_on_the_way_there(
         assert here.stored() == known
 
     with pytest.MonkeyPatch.context() as patch, torch_threads(threads):
-        patch.setattr(embedding_split, "STORE_BATCHES", chunk_batches)
+        patch.setattr(filling, "STORE_BATCHES", chunk_batches)
         for number, rows in enumerate(arrivals):
             if rows:
                 part = here.part(rows, str(number))
@@ -294,7 +284,7 @@ def test_equal_models_share_embeddings_and_no_others_do(
 def test_what_was_pruned_or_damaged_is_embedded_again(
     made: Split, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding_split, "STORE_BATCHES", 1)
+    monkeypatch.setattr(filling, "STORE_BATCHES", 1)
     here = replace(made, folder=tmp_path)
     here.embed()
     chunks = sorted((tmp_path / "cache").rglob("*.arrow"))
@@ -364,7 +354,7 @@ def test_a_batch_is_decoded_while_the_network_has_another(
             yield vectors
 
     monkeypatch.setattr("lookalike.images.pixel_store.load_pixels", load)
-    monkeypatch.setattr(embedding_split, "embed_batches", embed_and_look)
+    monkeypatch.setattr(filling, "embed_batches", embed_and_look)
     table = usable(read_manifest(made.manifest))
     names = zip(table["sha256"].to_pylist(), table["image_id"].to_pylist(), strict=True)
     files = [(key, made.images / name) for key, name in names]
@@ -408,7 +398,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
 
 def embed_slowly(split: Split, name: str, seconds: float) -> None:
     """Embed in chunks of 32, with a pause after each."""
-    embedding_split.STORE_BATCHES = 1
+    filling.STORE_BATCHES = 1
     add = Store.add
 
     def add_slowly(store: Store, keys: Any, rows: Any) -> None:
@@ -421,7 +411,7 @@ def embed_slowly(split: Split, name: str, seconds: float) -> None:
 
 def embed_and_die(split: Split, chunks: int, name: str) -> None:
     """Embed in chunks of 32, and be killed when `os.<name>` is called for the chunk after some."""
-    embedding_split.STORE_BATCHES = 1
+    filling.STORE_BATCHES = 1
     real, calls = getattr(os, name), []
 
     def die(*arguments: Any, **more: Any) -> Any:

@@ -17,7 +17,7 @@ import pytest
 from lookalike.config import resolve
 from lookalike.errors import LookalikeError
 from lookalike.models.table import MODELS
-from lookalike.provenance import SHAPING, software
+from lookalike.provenance import CARRIERS, SHAPING, software
 from lookalike.records import Chosen, Variant
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.training import variants
@@ -56,7 +56,7 @@ KINDS_OF_FILES = (
         for kind in ("augmentations", "losses", "miners", "optimizers", "samplers", "schedules")
     ),
 )
-OF_VARIANTS = {"kornia", "pytorch_metric_learning"}
+OF_VARIANTS = {"kornia", "pytorch_metric_learning", "timm"}
 
 
 def expanded(rule: Any) -> Any:
@@ -135,7 +135,7 @@ def reached_from(module: str) -> set[str]:
 @pytest.mark.parametrize("variant", EVERY, ids=lambda variant: variant.builder)
 def test_a_record_names_the_libraries_that_its_module_imports(variant: Variant) -> None:
     roots = {name.partition(".")[0] for name in reached_from(variant.module)}
-    others = roots - sys.stdlib_module_names - OF_EVERY_TRAINING - {"lookalike"}
+    others = roots - sys.stdlib_module_names - OF_EVERY_TRAINING - CARRIERS - {"lookalike"}
     # Another library is decided about there.
     assert {SHAPING[name] for name in others} == set(variant.libraries)
 

@@ -39,6 +39,13 @@ def require_trainable(report: Report, recipe: str, batch: Mapping[str, Any]) -> 
     """
     alone = report["classes_without_positive"]
     classes = report["splits"]["train"]["classes"]
+    # The manifest was made when nothing was to be trained.
+    if classes < 2 or alone["count"] == classes:
+        raise LookalikeError(
+            f"recipe {recipe}: training needs two classes or more, one of them with two usable "
+            f"images; there are {classes:,}, with one image alone {alone['count']:,}. Add images, "
+            "or set train: none in the recipe"
+        )
     if batch["name"] == "balanced" and classes - alone["count"] < 2:
         raise LookalikeError(
             f"recipe {recipe}: balanced batches need two training classes of two usable images "
@@ -107,18 +114,21 @@ def _left_out(tables: Mapping[str, pa.Table], report: Report, splits: Iterable[s
     return "".join(f"\n{line}" for line in lines)
 
 
-def require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
+def require_enough(
+    data: DataSettings, tables: Mapping[str, pa.Table], report: Report, *, trains: bool = True
+) -> None:
     """See that there is something to train on, to look for and to find.
 
     Args:
         data: the settings of that name.
         tables: the manifest of each split.
         report: data_report.json.
+        trains: whether there is anything that is trained.
 
     Raises:
         LookalikeError: there is not; with the first entries that are left out, and why.
     """
-    for split in SPLITS:
+    for split in SPLITS if trains else ("query", "gallery"):
         counts = report["splits"][split]
         if not counts["ok"]:
             labels = data.train_labels_path if split == "train" else data.test_labels_path
@@ -131,6 +141,22 @@ def require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: R
                 + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
                 + _left_out(tables, report, [split])
             )
+    if trains:
+        _require_classes(data, tables, report)
+    of_queries, of_gallery = (_labels_of(tables[split]) for split in ("query", "gallery"))
+    if not set(of_queries) & set(of_gallery):
+        alike = nearly_equal_labels([*of_queries, *of_gallery])
+        raise LookalikeError(
+            "No query has an image of its class in the gallery, so there is nothing to find "
+            f"and nothing to score; see {data.test_labels_path}. Labels of the queries: "
+            f"{_first(of_queries)}; of the gallery: {_first(of_gallery)}."
+            + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
+            + _besides(_left_out(tables, report, ["query", "gallery"]))
+        )
+
+
+def _require_classes(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:
+    """See that the training images have pairs of one class, and of two."""
     of_training = _left_out(tables, report, ["train"])
     classes = report["splits"]["train"]["classes"]
     if classes < 2:
@@ -145,16 +171,6 @@ def require_enough(data: DataSettings, tables: Mapping[str, pa.Table], report: R
             f"None of the {classes} training classes has two usable images, so there is no pair of "
             f"one class to learn from: {named(alone)}; see {data.train_labels_path}."
             f"{_besides(of_training)}"
-        )
-    of_queries, of_gallery = (_labels_of(tables[split]) for split in ("query", "gallery"))
-    if not set(of_queries) & set(of_gallery):
-        alike = nearly_equal_labels([*of_queries, *of_gallery])
-        raise LookalikeError(
-            "No query has an image of its class in the gallery, so there is nothing to find "
-            f"and nothing to score; see {data.test_labels_path}. Labels of the queries: "
-            f"{_first(of_queries)}; of the gallery: {_first(of_gallery)}."
-            + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
-            + _besides(_left_out(tables, report, ["query", "gallery"]))
         )
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 from torch import nn
 
+from lookalike.models.backbones.networks import EmbeddingNetwork
+from lookalike.models.backbones.sources import is_pretrained
 from lookalike.models.settings import ModelSettings
 from lookalike.models.table import MODELS
 
 
 def build_model(settings: ModelSettings, image_size: int) -> nn.Module:
-    """Make the network that a recipe's `model` settings name, with fresh random weights.
+    """Make the network that a recipe's `model` settings name, as it is before it is trained.
 
-    The weights come from torch's global random state: seed it first.
+    Random weights come from torch's global random state: seed it first.
 
     Args:
         settings: which network, and how.
         image_size: pixels on each side of its square input.
 
     Returns:
-        A module on the CPU, from float32 [n, 3, image_size, image_size], normalised, to float32 [n,
-        embedding_dim].
+        A module on the CPU, from float32 [n, 3, image_size, image_size], normalised, to float32
+        [n, d]; d is `embedding_dim_of` it.
 
     Raises:
-        LookalikeError: there is no such network.
+        LookalikeError: there is no such network, or weights that it should start from are not
+            there, or it takes no images of this size.
     """
     build = MODELS[settings.name].load()
     model: nn.Module = build(
@@ -32,3 +38,25 @@ def build_model(settings: ModelSettings, image_size: int) -> nn.Module:
         **settings.own,
     )
     return model
+
+
+def embedding_dim_of(model: nn.Module, settings: ModelSettings) -> int:
+    """How long the embeddings of a network are: without a head, as its features."""
+    return int(getattr(model, "embedding_dim", settings.embedding_dim))
+
+
+def before_training(
+    model: nn.Module, settings: Mapping[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """What a network is before its first training step, and the `model` settings that say so.
+
+    A network with random weights is itself. What a pretrained backbone knows is in its features,
+    which a new head would only blur: so it is the backbone without the head.
+    """
+    return without_head(model, settings) if is_pretrained(settings) else (model, dict(settings))
+
+
+def without_head(model: nn.Module, settings: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network whose embeddings are the features of a backbone, and its `model` settings."""
+    bare = cast(EmbeddingNetwork, model).without_head()
+    return bare, dict(settings) | {"head": "none", "embedding_dim": bare.embedding_dim}

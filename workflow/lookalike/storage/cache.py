@@ -1,8 +1,9 @@
 """What is in the cache folder, and making it smaller.
 
 The cache holds `scan/` (what is known of files), `pixels/<settings>/` (decoded images),
-`embeddings/<model digest>/<device>/` and `training/` (unfinished trainings). All of it is kept by
-content and can be made again, so anything may be removed at any time, also while jobs run.
+`features/<digest of a backbone>/<device>/`, `embeddings/<model digest>/<device>/` and `training/`
+(unfinished trainings). All of it is kept by content and can be made again, so anything may be
+removed at any time, also while jobs run.
 
 A folder named by mistake, or one that others use too, may hold any other file: ours are those whose
 whole name is one that Lookalike gives. Nothing else is touched, and no link is followed.
@@ -24,7 +25,7 @@ from lookalike.errors import LookalikeError
 from lookalike.storage.files import HALF_WRITTEN
 from lookalike.text import shown, shown_path
 
-KINDS = ("scan", "pixels", "embeddings", "training")
+KINDS = ("scan", "pixels", "features", "embeddings", "training")
 DAY = 24 * 60 * 60
 
 DONE = ".done.safetensors"
@@ -32,11 +33,12 @@ DONE = ".done.safetensors"
 
 _DIGEST, _LONG_DIGEST = "[0-9a-f]{16}", "[0-9a-f]{32}"
 _STATE = rf"{_LONG_DIGEST}(\.{_LONG_DIGEST}\.done)?\.safetensors"
+_STORE = rf"{_LONG_DIGEST}\.arrow|\.looks\.json"
 # The names that are given below the cache, by the folders that they are given in.
 _NAMES = {
     "scan": rf"(files|images)-{_DIGEST}",
-    f"pixels/{_DIGEST}": rf"{_LONG_DIGEST}\.arrow|\.looks\.json",
-    f"embeddings/{_LONG_DIGEST}/[a-z]+-{_DIGEST}": rf"{_LONG_DIGEST}\.arrow|\.looks\.json",
+    f"pixels/{_DIGEST}": _STORE,
+    f"(features|embeddings)/{_LONG_DIGEST}/[a-z]+-{_DIGEST}": _STORE,
     "training": _STATE,
 }
 # While it is written, see `storage.files.whole`, a file has its name and a few letters more.

@@ -24,8 +24,7 @@ def build_augmentation(settings: Mapping[str, float], size: int) -> nn.Module | 
     """
     changes = [
         change.load()(size, **change.own(settings))
-        for change in AUGMENTATIONS
-        if change.is_on(settings)
+        for change in AUGMENTATIONS.switched_on(settings)
     ]
     if not changes:
         return None

@@ -7,10 +7,10 @@ all have all embeddings. What they compute together is what one process would wi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed
@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lookalike.errors import LookalikeError
+
+T = TypeVar("T")
 
 # The first process validates and writes while the others wait for it.
 PATIENCE = timedelta(hours=2)
@@ -75,6 +77,17 @@ def leave() -> None:
     """Leave the other processes, at the end of a training."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def first_alone(fabric: Fabric, make: Callable[[], T]) -> T:
+    """Let the first process make something that is kept, and then the others, which find it."""
+    if fabric.is_global_zero:
+        made = make()
+        fabric.barrier()
+    else:
+        fabric.barrier()
+        made = make()
+    return made
 
 
 def own_images(n: int, fabric: Fabric) -> slice:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lookalike.embedding.forward import embed_pixels, for_device
+from lookalike.embedding.heads import apply_head
 from lookalike.images.normalisation import scale, standardise
 from lookalike.images.resizing import ImageSettings
 from lookalike.storage.rows import RowSource, Selected
@@ -70,6 +71,43 @@ class PixelFeed:
 
 
 @dataclass(frozen=True)
+class FeatureFeed:
+    """Kept features for a head.
+
+    Attributes:
+        features: float32 [n, views, n_features]: of each image as it is, then of changed ones.
+        device: of the head.
+    """
+
+    features: RowSource
+    device: torch.device
+
+    def load(self, rows: Indices) -> Tensor:
+        """All views: float32 [n, views, n_features]."""
+        return torch.from_numpy(self.features[rows])
+
+    def inputs(self, loaded: Tensor, seed: int, part: slice, n: int) -> Tensor:
+        """One view of each image: float32 [n, n_features]."""
+        views = np.random.default_rng(seed).integers(loaded.shape[1], size=n)[part]
+        return loaded[torch.arange(len(loaded)), torch.from_numpy(views)].to(self.device)
+
+    def embed(self, model: nn.Module, rows: Indices) -> NDArray[np.float32]:
+        """See `Feed`; of the images as they are."""
+        return apply_head(model, self.features[rows][:, 0])
+
+
+class TrainingSet(Protocol):
+    """Labelled images, in whatever form the trained network takes them."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """int64 [n], the class of each image."""
+
+    def feed(self, changes: Mapping[str, float], device: torch.device) -> Feed:
+        """The images for a network on `device`, with a recipe's `augment` settings."""
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """Images to train on.
 
@@ -87,3 +125,20 @@ class TrainingData:
         """The images for a network on `device`, with a recipe's `augment` settings."""
         transform = build_augmentation(changes, self.image.size)
         return PixelFeed(self.pixels, self.image, transform, device)
+
+
+@dataclass(frozen=True)
+class FeatureData:
+    """Features to train a head on.
+
+    Attributes:
+        features: float32 [n, views, n_features], see `FeatureFeed`.
+        labels: int64 [n], the class of each image.
+    """
+
+    features: RowSource
+    labels: NDArray[np.int64]
+
+    def feed(self, changes: Mapping[str, float], device: torch.device) -> Feed:
+        """The features for a head on `device`; random changes are in them."""
+        return FeatureFeed(self.features, device)

@@ -23,7 +23,7 @@ from lookalike.training.distributed import (
     same_gradients,
     with_global_batch_norm,
 )
-from lookalike.training.feeds import TrainingData
+from lookalike.training.feeds import TrainingSet
 from lookalike.training.health import TrainingHealth
 from lookalike.training.lessons import never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
@@ -47,7 +47,7 @@ Epoch = dict[str, float | int | None]
 
 def train(
     model: nn.Module,
-    data: TrainingData,
+    data: TrainingSet,
     recipe: Recipe,
     seed: int,
     fabric: Fabric,
@@ -93,7 +93,7 @@ class Training:
     def __init__(
         self,
         model: nn.Module,
-        data: TrainingData,
+        data: TrainingSet,
         recipe: Recipe,
         seed: int,
         fabric: Fabric,

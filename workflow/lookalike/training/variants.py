@@ -35,7 +35,7 @@ def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
     yield SAMPLERS[recipe["batch"]["name"]]
     yield OPTIMIZERS[recipe["optimizer"]["name"]]
     yield SCHEDULES[recipe["optimizer"]["schedule"]]
-    changes = [change for change in AUGMENTATIONS if change.is_on(recipe["augment"])]
+    changes = AUGMENTATIONS.switched_on(recipe["augment"])
     yield from [*changes, CHAIN] if changes else []
 
 

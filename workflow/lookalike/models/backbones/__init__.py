@@ -1,0 +1,1 @@
+"""Networks that are a backbone, which may have learned something before, and a head."""

@@ -1,0 +1,76 @@
+"""The two parts of a network whose backbone is left as it came.
+
+The features that such a backbone makes of an image serve every head that is put on it. So they are
+computed once and kept, and a head is trained on, and applied to, what is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lookalike.models.backbones.networks import EmbeddingNetwork
+from lookalike.storage.digests import digest_of
+
+# What of the settings of a network decides the features.
+_OF_BACKBONE = ("name", "backbone", "pooling")
+
+
+class FeaturePart(nn.Module):
+    """The backbone: float32 [n, 3, size, size], standardised, to float32 [n, n_features].
+
+    Args:
+        network: shares its parameters.
+    """
+
+    def __init__(self, network: EmbeddingNetwork) -> None:
+        super().__init__()
+        self.backbone = network.backbone
+        self._features = network.features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        return self._features(images)
+
+
+class HeadPart(nn.Module):
+    """The head and what follows it: float32 [n, n_features] to float32 [n, embedding_dim].
+
+    Args:
+        network: shares its parameters.
+    """
+
+    def __init__(self, network: EmbeddingNetwork) -> None:
+        super().__init__()
+        self.head = network.head
+        self._embed = network.embed_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        return self._embed(features)
+
+
+def features_digest(
+    network: EmbeddingNetwork, settings: Mapping[str, Any], image: Mapping[str, Any]
+) -> str:
+    """32 hexadecimal digits of what decides the features of an image, beside the code.
+
+    Args:
+        network: whose backbone it is.
+        settings: the recipe's `model` mapping.
+        image: the image settings.
+    """
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in network.backbone.state_dict().items()
+    }
+    parts = {
+        "weights": hashlib.sha256(save(tensors)).hexdigest(),
+        "model": {key: settings[key] for key in _OF_BACKBONE},
+        "image": dict(image),
+    }
+    return digest_of(parts, length=32)

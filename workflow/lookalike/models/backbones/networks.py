@@ -1,0 +1,159 @@
+"""A backbone, which makes features of an image, and a head, which makes an embedding of these."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lookalike.errors import LookalikeError
+from lookalike.jobs.torch_devices import one_thread
+
+
+class GeM(nn.Module):
+    """Generalised-mean pooling (Radenović, Tolias and Chum 2019): (mean of x^p)^(1/p), p learned.
+
+    p of 1 is the mean, and the larger p, the closer to the maximum.
+
+    Args:
+        flatten: give [n, channels]; otherwise [n, channels, 1, 1].
+    """
+
+    LEAST = 1e-6
+
+    def __init__(self, p: float = 3.0, *, flatten: bool) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([p]))
+        self.flatten = flatten
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool float [n, channels, height, width]; what is below 1e-6 counts as that.
+
+        >>> GeM(2.0, flatten=True)(torch.tensor([[[[1.0, 7.0]]]])).item()  # the root of 25
+        5.0
+        """
+        powers = maps.float().clamp(min=self.LEAST).pow(self.p)
+        pooled = powers.mean(dim=(2, 3), keepdim=not self.flatten).pow(1 / self.p)
+        return pooled.to(maps.dtype)
+
+
+class EmbeddingNetwork(nn.Module):
+    """A backbone and a head: the embedding is the head's, of length 1 where `normalize` is set.
+
+    Args:
+        backbone: from images float32 [n, 3, size, size] to features [n, n_features].
+        head: from these to [n, d].
+        n_features: of the backbone.
+        embedding_dim: d, the length of an embedding.
+        normalize: scale embeddings to length 1.
+        weights: what the backbone came with: `none`, or the SHA-256 of the file.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        *,
+        n_features: int,
+        embedding_dim: int,
+        normalize: bool,
+        weights: str,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self.n_features, self.embedding_dim = n_features, embedding_dim
+        self.normalize, self.weights = normalize, weights
+
+    def features(self, images: Tensor) -> Tensor:
+        """The backbone's features of images: float32 [n, 3, size, size] to [n, n_features]."""
+        features: Tensor = self.backbone(images)
+        return features.flatten(1).float()
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """The embeddings of features: float32 [n, n_features] to [n, embedding_dim]."""
+        # On several threads a CPU's matrix product may add up in another order.
+        with nullcontext() if self.head.training else one_thread():
+            embeddings: Tensor = self.head(features)
+        # float32 whatever the precision of the layers: distances are differences of near equals.
+        embeddings = embeddings.float()
+        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed a batch: float32 [n, 3, size, size], standardised, to [n, embedding_dim]."""
+        return self.embed_features(self.features(images))
+
+    def without_head(self) -> EmbeddingNetwork:
+        """The same backbone, whose features are the embeddings."""
+        return assembled(
+            self.backbone,
+            self.n_features,
+            head="none",
+            embedding_dim=self.n_features,
+            normalize=self.normalize,
+            weights=self.weights,
+        )
+
+
+def assembled(
+    backbone: nn.Module,
+    n_features: int,
+    *,
+    head: str,
+    embedding_dim: int,
+    normalize: bool,
+    weights: str,
+) -> EmbeddingNetwork:
+    """A backbone and a new head on it, with random weights.
+
+    Args:
+        backbone: see `EmbeddingNetwork`.
+        n_features: that it makes.
+        head: a name of `HEADS` in `lookalike.models.table`. Without one, an embedding is as long as
+            the features are, whatever `embedding_dim` says.
+        embedding_dim: length of an embedding.
+        normalize: embeddings of length 1.
+        weights: see `EmbeddingNetwork`.
+    """
+    layers: nn.Module
+    if head == "none":
+        layers, embedding_dim = nn.Identity(), n_features
+    elif head == "linear":
+        layers = nn.Linear(n_features, embedding_dim)
+    elif head == "bn_linear":
+        layers = nn.Sequential(nn.BatchNorm1d(n_features), nn.Linear(n_features, embedding_dim))
+    else:
+        layers = nn.Sequential(
+            nn.Linear(n_features, n_features), nn.ReLU(), nn.Linear(n_features, embedding_dim)
+        )
+    return EmbeddingNetwork(
+        backbone,
+        layers,
+        n_features=n_features,
+        embedding_dim=embedding_dim,
+        normalize=normalize,
+        weights=weights,
+    )
+
+
+def count_features(backbone: nn.Module, image_size: int, name: str) -> int:
+    """How many features a backbone makes, told by sending one image through it.
+
+    Raises:
+        LookalikeError: it takes no images of this size, or makes no features [n, f] of them.
+    """
+    was_training = backbone.training
+    try:
+        with torch.inference_mode():
+            features = backbone.eval()(torch.zeros(1, 3, image_size, image_size))
+            shape = tuple(features.flatten(1).shape)
+    except (RuntimeError, AssertionError, ValueError, AttributeError) as error:
+        raise LookalikeError(
+            f"model.backbone: {name} cannot be given images of {image_size} pixels: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}; set image.size "
+            "in the recipe to what it takes"
+        ) from error
+    finally:
+        backbone.train(was_training)
+    return int(shape[1])
