@@ -62,7 +62,7 @@ format: .venv/.test
 
 # What is made of records and lists in the code: tables in docs/ and config/, definitions in the schema.
 docs: .venv/.test
-	for page in hostile_page metrics_page variant_tables; do PYTHONPATH=tests $(BIN)/python -m support.$$page || exit 1; done
+	for page in hostile_page metrics_page variant_tables known_backbones; do PYTHONPATH=tests $(BIN)/python -m support.$$page || exit 1; done
 
 bench: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/run.py

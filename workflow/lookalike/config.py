@@ -17,7 +17,7 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from lookalike.errors import LookalikeError
-from lookalike.models.backbones.images import image_of_backbone
+from lookalike.models.backbones.images import image_of_backbone, names_of_backbones
 from lookalike.models.table import MODELS
 from lookalike.text import did_you_mean, shown
 from lookalike.training.losses.table import LOSSES
@@ -165,6 +165,14 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             for name, recipe in settings["recipes"].items()
             for mistake in _mistakes_of_parts(recipe)
         ]
+    if not mistakes:
+        mistakes = [
+            f"recipes.{name}.model.backbone: no backbone {recipe['model']['backbone']!r} of "
+            f"{recipe['model']['name']} is known{_nearest_backbone(recipe['model'])}"
+            for name, recipe in settings["recipes"].items()
+            if image_of_backbone(recipe["model"]) is None
+            and not {"size", "mean", "std"} <= recipe["image"].keys()
+        ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     _bring_images(settings, schema)
@@ -200,6 +208,18 @@ def _mistakes_of_parts(recipe: Settings) -> Iterator[str]:
         )
 
 
+def _nearest_backbone(model: Mapping[str, Any]) -> str:
+    """The end of a message about a backbone that is not known."""
+    names = names_of_backbones(model["name"])
+    nearest = did_you_mean(model["backbone"], names, list_known=False)
+    if model["name"] != "timm":
+        return nearest
+    return (
+        f"{nearest}. If your version of timm has it, say in the recipe which images it takes: "
+        "image: {size: ..., mean: [...], std: [...]}"
+    )
+
+
 def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
     """Give each recipe what its backbone brings of image settings, in place.
 
@@ -211,7 +231,7 @@ def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
     if changed & {"mean", "std"}:
         changed |= {"mean", "std"}
     for recipe in settings["recipes"].values():
-        for key, value in image_of_backbone(recipe["model"]).items():
+        for key, value in (image_of_backbone(recipe["model"]) or {}).items():
             if key not in changed:
                 recipe["image"].setdefault(key, value)
 

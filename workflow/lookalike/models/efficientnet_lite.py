@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import timm
+from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import nn
 
 from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
 from lookalike.models.backbones.pooling import pool_by_gem
-from lookalike.models.backbones.sources import NONE, PRETRAINED, digest_of_weights, packaged_weights
+from lookalike.models.backbones.sources import (
+    NONE,
+    PRETRAINED,
+    digest_of_weights,
+    own_file,
+    packaged_weights,
+)
 from lookalike.models.backbones.weights import Tensors, load_weights, read_weights
 
 # In the order of timm's layers; a block that does not expand has two of each.
@@ -42,11 +49,11 @@ def build(
     network = timm.create_model(f"tf_efficientnet_{backbone}", pretrained=False, num_classes=0)
     known = NONE
     if weights != NONE:
-        path = packaged_weights(backbone) if weights == PRETRAINED else Path(weights).expanduser()
+        path = packaged_weights(backbone) if weights == PRETRAINED else own_file(weights)
         _load(network, path, backbone)
         known = digest_of_weights(path)
     if pooling == "gem":
-        pool_by_gem(network, backbone)
+        pool_by_gem(network, backbone, SelectAdaptivePool2d)
     n_features = count_features(network, image_size, backbone)
     return assembled(
         network,

@@ -89,4 +89,22 @@ MODELS: Table[Network] = Table(
         libraries=_TIMM,
         is_backbone=True,
     ),
+    Network(
+        "timm",
+        "lookalike.models.timm_backbone:build",
+        "any network of timm by its name there; pretrained weights are downloaded once",
+        "Wightman 2019, and the papers that it names",
+        _of_backbone(Setting("backbone", str, "resnet50", "its name, with a tag or without")),
+        libraries=_TIMM,
+        is_backbone=True,
+    ),
+    Network(
+        "torchvision",
+        "lookalike.models.torchvision_backbone:build",
+        "a classifier of torchvision by its name there; pretrained weights are downloaded once",
+        "the papers that torchvision names",
+        _of_backbone(Setting("backbone", str, "resnet50", "its name")),
+        libraries=(*_TIMM, "torchvision"),
+        is_backbone=True,
+    ),
 )

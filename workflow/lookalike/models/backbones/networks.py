@@ -12,33 +12,6 @@ from lookalike.errors import LookalikeError
 from lookalike.jobs.torch_devices import one_thread
 
 
-class GeM(nn.Module):
-    """Generalised-mean pooling (Radenović, Tolias and Chum 2019): (mean of x^p)^(1/p), p learned.
-
-    p of 1 is the mean, and the larger p, the closer to the maximum.
-
-    Args:
-        flatten: give [n, channels]; otherwise [n, channels, 1, 1].
-    """
-
-    LEAST = 1e-6
-
-    def __init__(self, p: float = 3.0, *, flatten: bool) -> None:
-        super().__init__()
-        self.p = nn.Parameter(torch.tensor([p]))
-        self.flatten = flatten
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Pool float [n, channels, height, width]; what is below 1e-6 counts as that.
-
-        >>> GeM(2.0, flatten=True)(torch.tensor([[[[1.0, 7.0]]]])).item()  # the root of 25
-        5.0
-        """
-        powers = maps.float().clamp(min=self.LEAST).pow(self.p)
-        pooled = powers.mean(dim=(2, 3), keepdim=not self.flatten).pow(1 / self.p)
-        return pooled.to(maps.dtype)
-
-
 class EmbeddingNetwork(nn.Module):
     """A backbone and a head: the embedding is the head's, of length 1 where `normalize` is set.
 

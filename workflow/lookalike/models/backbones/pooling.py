@@ -1,42 +1,72 @@
-"""Other pooling in a network that has a layer for it."""
+"""Generalised-mean pooling in the place of a network's own."""
 
 from __future__ import annotations
 
-from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lookalike.errors import LookalikeError
-from lookalike.models.backbones.networks import GeM
 
 
-def pool_by_gem(network: nn.Module, name: str) -> None:
+class GeM(nn.Module):
+    """Generalised-mean pooling (Radenović, Tolias and Chum 2019): (mean of x^p)^(1/p), p learned.
+
+    p of 1 is the mean, and the larger p, the closer to the maximum.
+
+    Args:
+        p: at first.
+        flatten: give [n, channels]; otherwise [n, channels, 1, 1].
+    """
+
+    LEAST = 1e-6
+
+    def __init__(self, p: float = 3.0, *, flatten: bool) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([p]))
+        self.flatten = flatten
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool float [n, channels, height, width]; what is below 1e-6 counts as that.
+
+        >>> GeM(2.0, flatten=True)(torch.tensor([[[[1.0, 7.0]]]])).item()  # the root of 25
+        5.0
+        """
+        powers = maps.float().clamp(min=self.LEAST).pow(self.p)
+        pooled = powers.mean(dim=(2, 3), keepdim=not self.flatten).pow(1 / self.p)
+        return pooled.to(maps.dtype)
+
+
+def pool_by_gem(network: nn.Module, name: str, kind: type[nn.Module], at: str = "") -> None:
     """Put generalised-mean pooling in the place of a network's average over its last maps.
 
     Args:
         network: changed in place.
         name: for messages.
+        kind: of the layer that takes the average.
+        at: where it is; otherwise it is the only one of its kind.
 
     Raises:
-        LookalikeError: it has none, or several.
+        LookalikeError: there is none, or it is not given maps as [n, channels, height, width].
     """
     found = [
-        (parent, place, child)
-        for parent in network.modules()
-        for place, child in parent.named_children()
-        if isinstance(child, SelectAdaptivePool2d | nn.AdaptiveAvgPool2d) and _is_of_all(child)
+        (place, layer)
+        for place, layer in network.named_modules()
+        if isinstance(layer, kind) and (not at or place == at) and _is_of_maps(layer)
     ]
     if len(found) != 1:
         raise LookalikeError(
-            f"model.pooling: {name} has no layer that generalised-mean pooling could replace; set "
-            "pooling: avg"
+            f"model.pooling: {name} has no average of its last maps that the generalised mean "
+            "could replace; set pooling: avg"
         )
-    ((parent, place, child),) = found
-    flatten = isinstance(child, SelectAdaptivePool2d) and isinstance(child.flatten, nn.Flatten)
-    setattr(parent, place, GeM(flatten=flatten))
+    ((place, layer),) = found
+    parent, _, last = place.rpartition(".")
+    flatten = isinstance(getattr(layer, "flatten", None), nn.Flatten)
+    setattr(network.get_submodule(parent), last, GeM(flatten=flatten))
 
 
-def _is_of_all(pool: nn.Module) -> bool:
-    """Whether it pools a whole map to one number."""
-    if isinstance(pool, nn.AdaptiveAvgPool2d):
-        return pool.output_size in (1, (1, 1))
-    return pool.pool_type == "avg"
+def _is_of_maps(layer: nn.Module) -> bool:
+    """Whether a pooling layer makes one number of each whole map [height, width]."""
+    if isinstance(layer, nn.AdaptiveAvgPool2d):
+        return layer.output_size in (1, (1, 1))
+    averages = getattr(layer, "pool", None)
+    return isinstance(averages, nn.AdaptiveAvgPool2d)

