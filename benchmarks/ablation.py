@@ -34,10 +34,10 @@ from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
 from lookalike.training.feeds import TrainingData
+from lookalike.training.held_out import hold_out_classes
 from lookalike.training.loop import train
 from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe
-from lookalike.training.sampling import hold_out_classes
 from lookalike.training.validation import leave_one_out_map
 
 CPU = torch.device("cpu")

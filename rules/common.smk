@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from lookalike.data.checks import require_scorable, require_trainable
-from lookalike.provenance import code_digest, software
+from lookalike.provenance import code_digest, module_digest, software
 from lookalike.config import (
     image_settings,
     notes_on_old_names,
@@ -41,7 +41,13 @@ from lookalike.report.runs import (
 )
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
-from lookalike.training.recipe import TrainedParts, decisive, summary_of
+from lookalike.training.recipe import (
+    DataFacts,
+    TrainedParts,
+    decisive,
+    for_data,
+    summary_of,
+)
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.variants import (
@@ -49,6 +55,7 @@ from lookalike.training.variants import (
     modules_of,
     modules_of_network,
     network_built_by,
+    scored_by,
 )
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
@@ -273,6 +280,21 @@ def training_images(wildcards):
     return digest_of_file(local_copy(checkpoints.manifest.get().output.train))
 
 
+def closed_set(wildcards):
+    """Param function: whether most queries are of classes that are trained on."""
+    return DataFacts.from_report(data_facts()).closed_set
+
+
+def decisive_of_run(wildcards):
+    """Param function: what of a run's recipe decides the weights, with these data.
+
+    A file of weights that is not there ends Snakemake.
+    """
+    recipe = config["recipes"][recipe_of(wildcards.run)]
+    with errors_without_traceback():
+        return decisive(for_data(recipe, DataFacts.from_report(data_facts())))
+
+
 def manifest_of_split(wildcards):
     """Input function: the manifest of the split that the wildcards name."""
     return manifest_of(wildcards.split)(wildcards)
@@ -313,12 +335,6 @@ def software_of(step, also=()):
     return software(step, script, also)
 
 
-def deciding(run):
-    """What of a run's recipe decides its weights; a file that is not there ends Snakemake."""
-    with errors_without_traceback():
-        return decisive(config["recipes"][recipe_of(run)])
-
-
 def variants_of_run(run):
     """The modules that a run's recipe names: its network, its loss and so on."""
     return modules_of(config["recipes"][recipe_of(run)])
@@ -326,8 +342,11 @@ def variants_of_run(run):
 
 def code_of_run(run):
     """A digest of the code that trains a run."""
-    built = built_by(config["recipes"][recipe_of(run)])
-    return digest_of([code_of("train", also=variants_of_run(run)), built])
+    recipe = config["recipes"][recipe_of(run)]
+    code = [code_of("train", also=variants_of_run(run)), built_by(recipe)]
+    # What scores held-out images decides the weights where the best epoch's are kept.
+    scored = scored_by(recipe)
+    return digest_of([*code, module_digest(*scored)] if scored else code)
 
 
 def network_of_model(model):
@@ -417,17 +436,17 @@ def work_of_reading(wildcards, input):
 def work_of_training(wildcards, input):
     """Work function: a training."""
     recipe = config["recipes"][recipe_of(wildcards.run)]
-    batch, images = recipe["batch"], images_in([local_copy(input.manifest)])
+    images = images_in([local_copy(input.manifest)])
     if parts_trained(recipe_of(wildcards.run)).frozen_backbone:
         # Each view of each image goes through the network once, as in embedding.
-        return replace(
-            work_of_embedding_images(wildcards.run, images), passes=1 + recipe["views"]
-        )
+        work = work_of_embedding_images(wildcards.run, images)
+        return replace(work, passes=1 + recipe["views"])
+    batch_size = SAMPLERS[recipe["batch"]["name"]].batch_size(recipe["batch"])
     return Work(
         images,
-        passes=passes_of(recipe["epochs"], images, largest_class(), batch),
+        passes=passes_of(recipe, images, largest_class(), batch_size),
         image_size=IMAGES[recipe_of(wildcards.run)]["size"],
-        batch=SAMPLERS[batch["name"]].batch_size(batch),
+        batch=batch_size,
         gpus=gpus(gpus_of_recipe)(wildcards),
     )
 

@@ -24,7 +24,8 @@ rule train:
         recipe_name=lambda wildcards: recipe_of(wildcards.run),
         seed=lambda wildcards: seed_of(wildcards.run),
         images=training_images,
-        decisive=lambda wildcards: deciding(wildcards.run),
+        decisive=decisive_of_run,
+        closed_set=untracked_of(closed_set),
         recipe=untracked_of(
             lambda wildcards: config["recipes"][recipe_of(wildcards.run)]
         ),

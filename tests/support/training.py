@@ -14,10 +14,15 @@ import torch
 from lookalike.config import resolve
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.models.building import build_model
 from lookalike.storage.files import write_parquet
 from lookalike.storage.yaml_files import read_yaml
+from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
+from lookalike.training.feeds import TrainingData
 from lookalike.training.job import TrainingJob
+from lookalike.training.loop import train
+from lookalike.training.recipe import Recipe
 from support.drawings import write_images
 from support.project import ROOT
 
@@ -26,6 +31,9 @@ CPU = torch.device("cpu")
 ALONE = fabric_for(CPU, "32-true")
 IMAGE = ImageSettings(16, "squash", "white", (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "fast")
 CLASSES, EACH = 12, 4
+PATTERNS = ImageSettings(
+    16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast"
+)
 
 
 @dataclass(frozen=True)
@@ -84,3 +92,36 @@ def job(made: Data, here: Path, **changes: Any) -> TrainingJob:
         "threads": torch.get_num_threads(),
     }
     return TrainingJob(**(told | changes))
+
+
+def blobs(classes: int = 12, each: int = 4) -> TrainingData:
+    """Images whose class is a colour pattern, under heavy noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 256, (classes, 4, 4, 3))
+    labels = np.repeat(np.arange(classes), each)
+    clean = patterns[labels].repeat(4, axis=1).repeat(4, axis=2)
+    noisy = clean + rng.normal(0, 60, clean.shape)
+    return TrainingData(noisy.clip(0, 255).astype(np.uint8), labels, PATTERNS)
+
+
+def run(
+    folder: Path, settings: dict[str, Any], seed: int = 0, data: TrainingData | None = None
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    """Train a network on `blobs`, or on `data`: its weights, and its history."""
+    torch.manual_seed(seed)
+    made = Recipe.from_dict(settings)
+    model = build_model(made.model, PATTERNS.size)
+    checkpoint = Checkpoint(folder, "run")
+    history = train(model, data or blobs(), made, seed, ALONE, checkpoint)
+    return model.state_dict(), history
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    """Whether weights are equal bit by bit."""
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A history but for the columns that no two trainings have alike."""
+    times = {"seconds", "images_per_second"}
+    return [{key: epoch[key] for key in epoch.keys() - times} for epoch in history]

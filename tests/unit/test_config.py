@@ -158,6 +158,13 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
             ["recipes.default.loss", "'mean'"],
         ),
         ({"recipes": {"default": {"epochs": 1.5}}}, ["recipes.default.epochs", "1.5"]),
+        *[
+            ({"recipes": {"a": {"epochs": wrong}}}, ["recipes.a.epochs", repr(wrong), "auto, or"])
+            for wrong in (0, "atuo", "12", None, True, 1.0, [3])
+        ],
+        ({"recipes": {"a": {"steps": "auto"}}}, ["recipes.a.steps", "'auto'"]),
+        ({"recipes": {"a": {"validation": {"keep": "first"}}}}, ["validation.keep", "last, best"]),
+        ({"recipes": {"a": {"optimizer": {"average": 1.0}}}}, ["optimizer.average", "1.0"]),
         ({"recipes": {"a b": {}}}, ["a b"]),
         ({"recipes": {1: {}}}, ["recipes", "1", "quotes"]),
         ({"image": {"size": "64"}}, ["image.size", "'64'", "without quotes"]),

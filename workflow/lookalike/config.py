@@ -311,8 +311,13 @@ def _fault(error: jsonschema.ValidationError) -> str:
             f"number from {least} up such as {{{key}: 2}}"
         )
     if error.validator == "anyOf":
-        none, least = schema["anyOf"]
-        return f"{value!r} must be {none['const']}, or {least['minimum']} or more"
+        word, number = schema["anyOf"]
+        if "maximum" not in number:
+            return f"{value!r} must be {word['const']}, or {number['minimum']} or more"
+        return (
+            f"{shown(repr(value), 40)} must be {word['const']}, or a whole number (without quotes) "
+            f"from {number['minimum']} to {number['maximum']}"
+        )
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
             f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "

@@ -70,7 +70,7 @@ NEUTRAL_IN: dict[str, dict[str, str]] = {
         **_END,
         **_WORDS,
         "training.lessons": "what is said of an epoch",
-        "training.validation": "scores held-out classes: no weight depends on it",
+        "training.validation": "scores held-out images: a job adds it where weights depend on it",
     },
     "embed": _END | _WORDS,
     "embed_shard": _END | _WORDS,

@@ -28,6 +28,7 @@ with step(log, snakemake.output):
             code=snakemake.params.code,
             software=dict(snakemake.params.software),
             threads=snakemake.threads,
+            closed_set=snakemake.params.closed_set,
             processes=processes_for(device, gpus),
         )
         if job.processes > 1:

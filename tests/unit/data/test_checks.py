@@ -19,7 +19,8 @@ from lookalike.records import Chosen
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
-from lookalike.training.sampling import epoch_batches, hold_out_classes
+from lookalike.training.held_out import hold_out
+from lookalike.training.sampling import epoch_batches
 
 BALANCED = {"name": "balanced", "classes": 4, "images_per_class": 3}
 SHUFFLED = {"name": "shuffled", "size": 8}
@@ -57,15 +58,16 @@ def refuses(step: Any, *arguments: Any, **options: Any) -> bool:
     ),
     st.sampled_from([BALANCED, SHUFFLED]),
     st.sampled_from([0.0, 0.1, 0.5, 0.9]),
+    st.sampled_from(["classes", "images"]),
 )
 def test_a_training_that_could_make_no_batches(
-    labels: list[int], batch: dict[str, Any], share: float
+    labels: list[int], batch: dict[str, Any], share: float, of: str
 ) -> None:
     """Against the batches themselves, of what the validation leaves to train on."""
     rows = [(f"{number:02}", str(label), f"{number}") for number, label in enumerate(labels)]
     report = report_of({"train": rows}, [])
     known = np.array(labels)
-    chosen, _ = hold_out_classes(known, share, seed=0)
+    chosen = hold_out(known, None, of, share, seed=0).training
     would = refuses(epoch_batches, known[chosen], Chosen.from_dict(batch), 0, 1)
     assert refuses(require_trainable, report, "mine", batch) == would
 

@@ -89,6 +89,8 @@ class TestCounts:
         classes = {split: {row.label for row in ok[split]} for split in SPLITS}
         shared_classes = classes["train"] & (classes["query"] | classes["gallery"])
         assert report["shared_classes"]["first"] == sorted(shared_classes)
+        known = [row for row in ok["query"] if row.label in classes["train"]]
+        assert report["queries_of_training_classes"] == len(known)
         alone = [
             c for c in sorted(classes["train"]) if [r.label for r in ok["train"]].count(c) == 1
         ]

@@ -62,7 +62,9 @@ def test_a_large_class_makes_passes_of_the_whole_as_the_batches_do(
 ) -> None:
     labels = np.repeat(np.arange(len(sizes) + 1), [*sizes, largest])
     batch = {"name": "balanced", "classes": classes, "images_per_class": images_per_class}
-    passes = passes_of(3, len(labels), max(*sizes, largest), batch)
+    recipe = {"epochs": 3, "steps": 1000, "batch": batch}
+    size = classes * images_per_class
+    passes = passes_of(recipe, len(labels), max(*sizes, largest), size)
     batches = balanced_batches(
         labels, np.random.default_rng(0), classes=classes, images_per_class=images_per_class
     )
@@ -71,7 +73,12 @@ def test_a_large_class_makes_passes_of_the_whole_as_the_batches_do(
     assert passes >= 3
     if largest >= 10 * sum(sizes) and classes <= len(sizes):
         assert passes * len(labels) == pytest.approx(drawn)
-    assert passes_of(3, len(labels), largest, {"name": "shuffled", "size": 9}) == 3
+    shuffled = recipe | {"batch": {"name": "shuffled", "size": 9}}
+    assert passes_of(shuffled, len(labels), largest, 9) == 3
+    # As many steps as asked for, whatever the batches are drawn from.
+    by_steps = passes_of(recipe | {"epochs": "auto"}, len(labels), largest, size)
+    assert by_steps * len(labels) == pytest.approx(1000 * size)
+    assert passes_of(recipe | {"epochs": "auto"}, 0, 0, size) == 0
 
 
 def test_images_are_counted(tmp_path: Path) -> None:

@@ -178,9 +178,11 @@ def everything(cache: Path) -> set[str]:
     model = torch.nn.Linear(1, 1)
     for key, done in (("0" * 32, False), ("1" * 32, True)):
         state = Checkpoint(cache / "training", key)
-        state.save(model, torch.nn.Identity(), torch.optim.SGD(model.parameters()), Position())
+        state.save({"model": model}, torch.optim.SGD(model.parameters()), Position())
         if done:
             state.finish(ONE)
+    features = Store(cache / "features" / OTHER / CPU, (2,), np.dtype(np.float32))
+    features.add([hashlib.sha256(b"features").hexdigest()], np.zeros((1, 2)))
     large = Store(cache / "pixels" / PIXELS, (100_000,), np.dtype(np.uint8))
     large.add([hashlib.sha256(b"large").hexdigest()], np.zeros((1, 100_000)))
     large.remember()
@@ -203,7 +205,7 @@ def test_all_that_lookalike_makes_can_be_removed(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     names = everything(cache)
     assert {name.split("/")[0] for name in names} == set(KINDS)
-    assert len(names) == 2 * (4 + 2 + 2 + 1 + 1)  # chunks, scan, states, large chunk, its note
+    assert len(names) == 2 * (5 + 2 + 2 + 1 + 1)  # chunks, scan, states, large chunk, its note
     assert foreign(cache) == []
     aged(cache)
     size = sum((cache / name).stat().st_size for name in names)

@@ -73,6 +73,16 @@ PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
         (2, {"optimizer": {"name": "adamw", "lr": 1e-4}, "loss": {"name": "triplet"}}),
         # Parameters of the loss's own.
         (3, {"optimizer": {**PLAIN, "lr": 0.0002}, "loss": PROXIES}),
+        # The mean of the weights, gradients that are cut; the best epoch is kept, and ends it.
+        (
+            2,
+            {
+                "optimizer": {**PLAIN, "average": 0.9, "clip": 0.5, "decay_norms": False},
+                "epochs": "auto",
+                "steps": 12,
+                "validation": {"classes": 0.25, "keep": "best", "patience": 2},
+            },
+        ),
     ],
 )
 def test_processes_train_what_one_process_would(
@@ -83,7 +93,9 @@ def test_processes_train_what_one_process_would(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", warm_python())
-    one = job(made, tmp_path / "one", recipe=recipe(validation={"classes": 0.25}, **changes))
+    one = job(
+        made, tmp_path / "one", recipe=recipe(**({"validation": {"classes": 0.25}} | changes))
+    )
     train_run(one)
     several = replace(
         job(made, tmp_path / "several", recipe=one.recipe, threads=1), processes=processes

@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 from lookalike.config import resolve
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
-from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.interruption import Interrupted
 from lookalike.models.building import build_model
 from lookalike.records import Chosen
@@ -37,40 +36,13 @@ from lookalike.training.recipe import OptimizerSettings, Recipe
 from lookalike.training.sampling import epoch_batches
 from lookalike.training.validation import leave_one_out_map
 from support.project import ROOT
-from support.training import ALONE, recipe
+from support.training import ALONE, PATTERNS, blobs, recipe, run, same, without_times
 
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
-IMAGE = ImageSettings(16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast")
 
 
-def blobs(classes: int = 12, each: int = 4) -> TrainingData:
-    """Images whose class is a colour pattern, under heavy noise."""
-    rng = np.random.default_rng(0)
-    patterns = rng.integers(0, 256, (classes, 4, 4, 3))
-    labels = np.repeat(np.arange(classes), each)
-    clean = patterns[labels].repeat(4, axis=1).repeat(4, axis=2)
-    noisy = clean + rng.normal(0, 60, clean.shape)
-    return TrainingData(noisy.clip(0, 255).astype(np.uint8), labels, IMAGE)
-
-
-def run(
-    folder: Path, settings: dict[str, Any], seed: int = 0, data: TrainingData | None = None
-) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
-    torch.manual_seed(seed)
-    made = Recipe.from_dict(settings)
-    model = build_model(made.model, IMAGE.size)
-    checkpoint = Checkpoint(folder, "run")
-    history = train(model, data or blobs(), made, seed, ALONE, checkpoint)
-    return model.state_dict(), history
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(value, b[name]) for name, value in a.items())
-
-
-def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    times = {"seconds", "images_per_second"}
-    return [{key: epoch[key] for key in epoch.keys() - times} for epoch in history]
+# Of the 12 classes of `blobs`, a tenth is none.
+WHOLE_CLASSES = {"validation": {"of": "classes"}}
 
 
 def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> None:
@@ -85,19 +57,33 @@ def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "loss"),
+    ("optimizer", "loss", "others"),
     [
-        ("adam", "multi_similarity"),
-        ("adamw", "multi_similarity"),
-        ("sgd", "multi_similarity"),
+        ({"name": "adam"}, "multi_similarity", WHOLE_CLASSES),
+        ({"name": "adamw"}, "multi_similarity", WHOLE_CLASSES),
+        ({"name": "sgd"}, "multi_similarity", WHOLE_CLASSES),
         # It has parameters of its own.
-        ("adamw", "proxy_anchor"),
+        ({"name": "adamw"}, "proxy_anchor", WHOLE_CLASSES),
+        # All that a training may keep: the mean of the weights, those of the best epoch.
+        (
+            {"name": "adamw", "average": 0.6, "clip": 0.2, "decay_norms": False},
+            "proxy_anchor",
+            {
+                "epochs": "auto",
+                "steps": 40,
+                "validation": {"classes": 0.25, "keep": "best", "patience": 9},
+            },
+        ),
     ],
 )
 def test_a_training_stopped_after_each_step_ends_the_same(
-    tmp_path: Path, optimizer: str, loss: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    optimizer: dict[str, Any],
+    loss: str,
+    others: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = recipe(optimizer={"name": optimizer}, loss={"name": loss})
+    settings = recipe(optimizer=optimizer, loss={"name": loss}, **others)
     whole, history = run(tmp_path / "whole", settings)
 
     class StoppedError(Exception):
@@ -214,7 +200,7 @@ def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
     """40 images of one class, 3 of each of 4, and 5 images that are alone in their class."""
     labels = np.repeat(np.arange(10), [40, *[3] * 4, *[1] * 5])
     pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 3), np.uint8)
-    data, none = TrainingData(pixels, labels, IMAGE), {"classes": 0.0}
+    data, none = TrainingData(pixels, labels, PATTERNS), {"classes": 0.0}
     balanced = {"classes": 3, "images_per_class": 2}
     with caplog.at_level("INFO", logger="lookalike.training"):
         _, history = run(tmp_path, recipe(epochs=1, batch=balanced, validation=none), data=data)
@@ -285,7 +271,7 @@ def test_a_warning_keeps_the_state_and_training_goes_on(
 
     monkeypatch.setattr(Checkpoint, "save", note)
     monkeypatch.setattr(TrainingHealth, "record_step", record_then_warn)
-    run(tmp_path, recipe())
+    run(tmp_path, recipe(**WHOLE_CLASSES))
     assert kept == [(1, 0), (1, 3), (2, 0), (3, 0)]
 
 
@@ -325,16 +311,16 @@ def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: 
     settings = Recipe.from_dict(recipe(epochs=12, validation={"classes": 0.0}))
     seen, unseen = data.labels < 28, data.labels >= 28
     torch.manual_seed(0)
-    model = build_model(settings.model, IMAGE.size)
+    model = build_model(settings.model, PATTERNS.size)
 
     def score() -> float:
-        vectors = embed_pixels(model, data.pixels[unseen], IMAGE)
+        vectors = embed_pixels(model, data.pixels[unseen], PATTERNS)
         value = leave_one_out_map(vectors, data.labels[unseen], "cosine", 10)
         assert value is not None
         return value
 
     untrained = score()
-    part = TrainingData(data.pixels[seen], data.labels[seen], IMAGE)
+    part = TrainingData(data.pixels[seen], data.labels[seen], PATTERNS)
     history = train(model, part, settings, 0, ALONE, Checkpoint(tmp_path, "run"))
     assert score() > untrained + 0.1
     losses = [float(row["loss"] or 0) for row in history]
@@ -342,7 +328,7 @@ def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: 
 
 
 def test_validation_is_on_held_out_classes_every_so_many_epochs(tmp_path: Path) -> None:
-    _, history = run(tmp_path, recipe(validation={"classes": 0.25, "every": 2}))
+    _, history = run(tmp_path, recipe(validation={"of": "classes", "classes": 0.25, "every": 2}))
     assert [row["validation_mAP@10"] is None for row in history] == [True, False, True]
     # 9 of the 12 classes are left to train on, 4 images each in groups of 3.
     assert all(row["images"] == 9 * 6 for row in history)
@@ -372,7 +358,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_reason(tmp_path: Path) -> None
 
 def test_embeddings_that_collapse_stop_with_the_reason(tmp_path: Path) -> None:
     data = blobs()
-    one_image = TrainingData(np.repeat(data.pixels[:1], len(data.pixels), 0), data.labels, IMAGE)
+    one_image = TrainingData(np.repeat(data.pixels[:1], len(data.pixels), 0), data.labels, PATTERNS)
     plain = dict.fromkeys(["flip", "rotate", "aspect", "brightness", "contrast"], 0.0)
     off = plain | {"saturation": 0.0, "grayscale": 0.0, "scale": 1.0}
     with pytest.raises(LookalikeError, match="collapsed to one point"):
@@ -390,7 +376,7 @@ def test_relative_spread_by_closed_form() -> None:
 
 def rate(settings: dict[str, Any], epochs_done: float) -> float:
     made = Recipe.from_dict(settings)
-    return made.optimizer.lr * share_of_rate(made.optimizer, made.epochs, epochs_done)
+    return made.optimizer.lr * share_of_rate(made.optimizer, settings["epochs"], epochs_done)
 
 
 def test_learning_rate_by_closed_form() -> None:
@@ -479,7 +465,7 @@ def test_a_training_that_teaches_nothing_says_so(
     told: str | None,
 ) -> None:
     made = blobs()
-    data = made if labels is None else TrainingData(made.pixels, labels, IMAGE)
+    data = made if labels is None else TrainingData(made.pixels, labels, PATTERNS)
     with caplog.at_level(logging.WARNING):
         _, history = run(tmp_path, recipe(**changes, validation={"classes": 0.0}), data=data)
     said = [record.message for record in caplog.records]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lookalike.config import merge
-from lookalike.training.recipe import decisive
+from lookalike.training.recipe import DataFacts, decisive, for_data
 from support.training import recipe
 
 
@@ -13,6 +13,10 @@ from support.training import recipe
     "changes",
     [
         {"validation": {"every": 7}},
+        {"validation": {"keep": "last"}},
+        # A budget that is not used.
+        {"steps": 77},
+        {"optimizer": {"clip": 0.0, "average": 0.0}},
         {"precision": "float32"},
         {"image": {"background": "#fff"}},
         # A change of an image that is switched off, such as one that is new.
@@ -38,8 +42,51 @@ def test_what_decides_no_weight(changes: dict[str, Any]) -> None:
         {"model": {"embedding_dim": 9}},
         {"batch": {"classes": 7}},
         {"optimizer": {"schedule": "constant"}},
+        {"optimizer": {"clip": 1.0}},
+        {"optimizer": {"average": 0.999}},
+        {"optimizer": {"decay_norms": False}},
+        {"epochs": "auto"},
+        {"validation": {"of": "images"}},
+        {"validation": {"seed": 1}},
+        {"validation": {"keep": "best"}},
+        {"validation": {"patience": 3}},
     ],
     ids=str,
 )
 def test_what_decides_weights(changes: dict[str, Any]) -> None:
     assert decisive(merge(recipe(), changes)) != decisive(recipe())
+
+
+@pytest.mark.parametrize(
+    ("below", "changes", "decides"),
+    [
+        ({"epochs": "auto"}, {"steps": 77}, True),
+        ({"validation": {"keep": "best"}}, {"validation": {"every": 7}}, True),
+        ({"validation": {"patience": 3}}, {"validation": {"every": 7}}, True),
+        # Patience keeps the best in any case.
+        ({"validation": {"patience": 3}}, {"validation": {"keep": "best"}}, False),
+        # Where nothing is held out, nothing is chosen by it.
+        ({"validation": {"classes": 0.0}}, {"validation": {"seed": 1, "of": "images"}}, False),
+        ({"validation": {"classes": 0.0}}, {"validation": {"keep": "best"}}, False),
+        ({"optimizer": {"weight_decay": 0.0}}, {"optimizer": {"decay_norms": False}}, False),
+    ],
+    ids=str,
+)
+def test_a_setting_decides_where_it_is_used(
+    below: dict[str, Any], changes: dict[str, Any], decides: bool
+) -> None:
+    before = merge(recipe(), below)
+    assert (decisive(merge(before, changes)) != decisive(before)) == decides
+
+
+def test_what_the_data_leave_open_is_settled_before_it_decides() -> None:
+    facts = DataFacts(classes=400, largest=9, closed_set=False)
+    open_set = for_data(recipe(), facts)
+    assert open_set["validation"]["of"] == "classes"
+    # More images or classes change nothing, as long as the answer stays.
+    assert for_data(recipe(), DataFacts(401, 12, closed_set=False)) == open_set
+    closed = for_data(recipe(), DataFacts(400, 9, closed_set=True))
+    assert decisive(closed) != decisive(open_set)
+    assert recipe()["validation"]["of"] == "auto"
+    named = recipe(validation={"of": "classes"})
+    assert decisive(for_data(named, DataFacts(400, 9, closed_set=True))) == decisive(open_set)

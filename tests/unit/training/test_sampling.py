@@ -10,11 +10,7 @@ from lookalike.errors import LookalikeError
 from lookalike.records import Chosen
 from lookalike.training.samplers.balanced import balanced_batches
 from lookalike.training.samplers.shuffled import shuffled_batches
-from lookalike.training.sampling import (
-    epoch_batches,
-    generator,
-    hold_out_classes,
-)
+from lookalike.training.sampling import epoch_batches, generator
 
 
 def balanced(
@@ -188,18 +184,3 @@ def test_an_epoch_is_a_function_of_seed_and_epoch() -> None:
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 2)
     assert order(0, 1) != order(1, 1)
-
-
-@settings(derandomize=True)
-@given(class_sizes, st.floats(0, 0.9), st.integers(0, 99))
-def test_held_out_classes_are_not_trained_on(sizes: list[int], share: float, seed: int) -> None:
-    labels = labels_of(sizes)
-    training, held_out = hold_out_classes(labels, share, seed)
-    assert sorted([*training, *held_out]) == list(range(len(labels)))
-    assert not set(labels[training]) & set(labels[held_out])
-    with_pair = sum(size >= 2 for size in sizes)
-    expected = round(with_pair * share)
-    if expected >= 2 and with_pair - expected >= 2:
-        assert len(set(labels[held_out])) == expected
-    else:
-        assert len(held_out) == 0

@@ -25,7 +25,7 @@ from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
 from lookalike.training.losses.building import build_loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS
-from lookalike.training.optimizers.table import OPTIMIZERS, SCHEDULED
+from lookalike.training.optimizers.table import ALIKE, OPTIMIZERS
 from lookalike.training.schedules.table import SCHEDULES
 from support.variant_tables import (
     KINDS,
@@ -102,7 +102,7 @@ def test_a_builder_takes_the_settings_of_its_record(variant: Variant) -> None:
     parameters = inspect.signature(builder).parameters.values()
     types = typing.get_type_hints(builder)
     asked = {one.name: types[one.name] for one in parameters if one.kind is one.KEYWORD_ONLY}
-    left_out = SCHEDULED if variant in [*OPTIMIZERS] else ()
+    left_out = ALIKE if variant in [*OPTIMIZERS] else ()
     own = variant.own({setting.name: setting.default for setting in variant.settings})
     kinds = {setting.name: setting.type for setting in variant.settings}
     assert asked == {name: kinds[name] for name in own if name not in left_out}

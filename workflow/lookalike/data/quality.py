@@ -81,6 +81,9 @@ def data_report(
         "shared_classes": _counted(
             sorted(labels["train"].keys() & (labels["query"].keys() | labels["gallery"].keys()))
         ),
+        "queries_of_training_classes": sum(
+            count for label, count in labels["query"].items() if label in labels["train"]
+        ),
         "classes_without_positive": _counted(sorted(alone)),
         "queries_without_relevant": nothing_to_find["same_file"],
         "nothing_to_find": nothing_to_find,

@@ -121,23 +121,26 @@ def minutes(step: str, work: Work, attempt: int = 1) -> int:
     return math.ceil((LEAST_MINUTES + SAFETY_FACTOR * seconds / 60) * attempt)
 
 
-def passes_of(epochs: int, images: int, largest_class: int, batch: Mapping[str, Any]) -> float:
+def passes_of(recipe: Mapping[str, Any], images: int, largest_class: int, batch_size: int) -> float:
     """How often a training goes through its images, on average.
 
     Balanced batches are full, and hold a class once: one large class makes them draw the others
     again and again (see `lookalike.training.sampling`).
 
     Args:
-        epochs: of the training.
+        recipe: its complete settings.
         images: that it has.
         largest_class: images of the largest class.
-        batch: a recipe's settings of that name.
+        batch_size: images in a batch.
     """
+    epochs, batch = recipe["epochs"], recipe["batch"]
+    if epochs == "auto":
+        drawn = recipe["steps"] * batch_size
+        return float(drawn / images) if images else 0.0
     if batch["name"] != "balanced" or not images:
-        return epochs
+        return float(epochs)
     n_batches = math.ceil(largest_class / int(batch["images_per_class"]))
-    drawn = n_batches * int(batch["classes"]) * int(batch["images_per_class"])
-    return epochs * max(1.0, drawn / images)
+    return float(epochs * max(1.0, n_batches * batch_size / images))
 
 
 def images_in(paths: Iterable[str | Path]) -> int:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 from torch import nn
 
 from lookalike import __version__
@@ -40,10 +39,11 @@ from lookalike.training.distributed import fabric_for, first_alone, leave
 from lookalike.training.features import training_features
 from lookalike.training.feeds import FeatureData, TrainingData, TrainingSet
 from lookalike.training.job import TrainingJob
-from lookalike.training.loop import VALIDATION_K, train
+from lookalike.training.keeping import SCORE
+from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
-from lookalike.training.recipe import Recipe, decisive
+from lookalike.training.recipe import Recipe, decisive, for_data
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ HISTORY = pa.schema(
         "without_positives": pa.float64(),
         "without_negatives": pa.float64(),
         "lr": pa.float64(),
-        f"validation_mAP@{VALIDATION_K}": pa.float64(),
+        SCORE: pa.float64(),
+        "kept": pa.bool_(),
         "images_per_second": pa.float64(),
         "seconds": pa.float64(),
     }
@@ -122,7 +123,7 @@ def train_run(job: TrainingJob) -> None:
         fabric, lambda: _training_set(job, recipe, table, image, model, frozen, fabric, threads)
     )
     part = model if frozen is None else HeadPart(cast(EmbeddingNetwork, model))
-    checkpoint = _checkpoint(job, recipe, table, part, data.labels, fabric)
+    checkpoint = _checkpoint(job, recipe, table, part, data, fabric)
     epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
         digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen)
@@ -158,18 +159,21 @@ def _training_set(
 
     That is pixels; and for the head on a frozen backbone, the features of that digest.
     """
-    labels = np.unique(table["label"].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    labels, contents = (
+        np.unique(table[column].to_numpy(), return_inverse=True)[1].astype(np.int64)
+        for column in ("label", "sha256")
+    )
     folder, cache = Path(job.folder), Path(job.cache)
     if features is None:
         pixels = training_pixels(table, folder, image, cache, threads, job.pixel_store_gb)
-        return TrainingData(pixels, labels, image)
+        return TrainingData(pixels, labels, image, contents, job.closed_set)
     embedder = features_of(cast(EmbeddingNetwork, model), recipe.model, image, features)
     how = EmbedSettings(cache, fabric.device.type, _IMAGES_AT_ONCE, threads)
     views = training_features(
         table, folder, embedder, how, fabric.device, recipe.views, recipe.augment
     )
     embedder.network.cpu()
-    return FeatureData(views, labels)
+    return FeatureData(views, labels, contents, job.closed_set)
 
 
 def _checkpoint(
@@ -177,7 +181,7 @@ def _checkpoint(
     recipe: Recipe,
     table: pa.Table,
     part: nn.Module,
-    labels: NDArray[np.int64],
+    data: TrainingSet,
     fabric: Fabric,
 ) -> Checkpoint:
     """Where the state of this training is kept, once it is seen that there is room for it.
@@ -187,17 +191,21 @@ def _checkpoint(
     cache, threads = Path(job.cache), max(1, job.threads // job.processes)
     hashes = table["sha256"].to_pylist()
     digest = ImageSettings.from_dict(dict(job.image)).digest
-    decides = [decisive(job.recipe), digest, job.seed, hashes, labels.tolist()]
+    decided = decisive(for_data(job.recipe, data.facts))
+    decides = [decided, digest, job.seed, hashes, data.labels.tolist()]
     precision = fabric_precision(recipe.precision)
     kind = fabric.device.type
     works = [job.code, dict(job.software), kind, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     # A loss may have parameters for each class; some classes may be held out.
-    of_loss = _n_bytes(build_loss(recipe.loss, int(labels.max()) + 1, recipe.model.embedding_dim))
-    # A state is the weights and two moments of each; the last one goes when the next one is there.
+    n_classes = int(data.labels.max()) + 1
+    of_loss = _n_bytes(build_loss(recipe.loss, n_classes, recipe.model.embedding_dim))
+    # A state is the weights and two moments of each, and what else is kept of the weights: their
+    # mean, those of the best epoch. The last state goes when the next one is there.
     states = 1 if checkpoint.kept else 2
-    n_bytes = 3 * states * (_n_bytes(part) + of_loss)
-    require_room(cache, n_bytes, "the state of the training", "cache")
+    others = bool(recipe.optimizer.average) + recipe.validation.keeps_best
+    state = 3 * (_n_bytes(part) + of_loss) + others * _n_bytes(part)
+    require_room(cache, states * state, "the state of the training", "cache")
     return checkpoint
 
 

@@ -40,13 +40,21 @@ class Position:
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def steps_done(self) -> int:
+        """Steps of the whole training so far."""
+        return sum(int(epoch["steps"]) for epoch in self.history) + self.step
+
     def __str__(self) -> str:
         epoch = f"epoch {len(self.history)}"
         return f"step {self.step} after {epoch}" if self.step else epoch
 
 
 class Checkpoint:
-    """Weights, the loss's own parameters, optimizer state and position of an unfinished training.
+    """Weights of all modules, optimizer state and position of an unfinished training.
+
+    The modules are the network, the loss, which may have parameters of its own, and, where a recipe
+    asks for them, the mean of the weights and those of the best epoch.
 
     All in one safetensors file. Its name is a digest of everything that decides the training
     (recipe, seed, data, code), so that no other training goes on from it.
@@ -65,15 +73,20 @@ class Checkpoint:
 
     def save(
         self,
-        model: nn.Module,
-        loss: nn.Module,
+        modules: Mapping[str, nn.Module],
         optimizer: torch.optim.Optimizer,
         position: Position,
     ) -> None:
-        """Replace the state that was kept."""
+        """Replace the state that was kept.
+
+        Args:
+            modules: by a name without a dot.
+            optimizer: of their weights.
+            position: how far the training has come.
+        """
         tensors = {
             f"{kind}.{name}": value
-            for kind, module in (("model", model), ("loss", loss))
+            for kind, module in modules.items()
             for name, value in module.state_dict().items()
         }
         for number, state in optimizer.state_dict()["state"].items():
@@ -85,8 +98,8 @@ class Checkpoint:
         with whole(self.path) as beside:
             save_file(tensors, beside, metadata=metadata)
 
-    def load(self, model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
-        """Bring model, loss and optimizer to the state kept, if there is one.
+    def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> Position:
+        """Bring modules and optimizer to the state kept, if there is one.
 
         Returns:
             How far the training had come; the beginning where nothing is kept, or what is kept
@@ -109,17 +122,17 @@ class Checkpoint:
                 error,
             )
             return Position()
-        modules: dict[str, dict[str, torch.Tensor]] = {"model": {}, "loss": {}}
+        weights: dict[str, dict[str, torch.Tensor]] = {kind: {} for kind in modules}
         state = dict[int, dict[str, torch.Tensor]]()
         for name, value in tensors.items():
             kind, _, rest = name.partition(".")
-            if kind in modules:
-                modules[kind][rest] = value
+            if kind in weights:
+                weights[kind][rest] = value
             else:
                 number, _, entry = rest.partition(".")
                 state.setdefault(int(number), {})[entry] = value
-        model.load_state_dict(modules["model"])
-        loss.load_state_dict(modules["loss"])
+        for kind, module in modules.items():
+            module.load_state_dict(weights[kind])
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         log.info("going on after %s, from %s", position, path)

@@ -6,6 +6,7 @@ all have all embeddings. What they compute together is what one process would wi
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -160,6 +161,16 @@ def same_gradients(parameters: Iterable[nn.Parameter], fabric: Fabric) -> None:
     for parameter in parameters:
         if parameter.grad is not None:
             torch.distributed.broadcast(parameter.grad, src=0)
+
+
+def from_first(value: float | None, fabric: Fabric) -> float | None:
+    """The first process's value, bit by bit, in all of them; others give None."""
+    if fabric.world_size == 1:
+        return value
+    told = torch.tensor(math.nan if value is None else value, dtype=torch.float64)
+    told = told.to(fabric.device)
+    torch.distributed.broadcast(told, src=0)
+    return None if told.isnan() else float(told)
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):

@@ -18,6 +18,7 @@ from lookalike.images.resizing import ImageSettings
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.decks import Indices
+from lookalike.training.recipe import DataFacts
 
 
 class Feed(Protocol):
@@ -103,6 +104,14 @@ class TrainingSet(Protocol):
     def labels(self) -> NDArray[np.int64]:
         """int64 [n], the class of each image."""
 
+    @property
+    def contents(self) -> NDArray[np.int64] | None:
+        """int64 [n], equal where images are equal byte by byte; None: all differ."""
+
+    @property
+    def facts(self) -> DataFacts:
+        """What decides which images are held out, where settings leave it to the data."""
+
     def feed(self, changes: Mapping[str, float], device: torch.device) -> Feed:
         """The images for a network on `device`, with a recipe's `augment` settings."""
 
@@ -115,11 +124,20 @@ class TrainingData:
         pixels: uint8 [n, size, size, 3]; read a batch at a time.
         labels: int64 [n], the class of each image.
         image: how pixels become the network's input.
+        contents: int64 [n], equal where images are equal byte by byte; None: all differ.
+        closed_set: whether most queries are of these classes.
     """
 
     pixels: RowSource
     labels: NDArray[np.int64]
     image: ImageSettings
+    contents: NDArray[np.int64] | None = None
+    closed_set: bool = False
+
+    @property
+    def facts(self) -> DataFacts:
+        """See `TrainingSet`."""
+        return _facts(self.labels, self.closed_set)
 
     def feed(self, changes: Mapping[str, float], device: torch.device) -> Feed:
         """The images for a network on `device`, with a recipe's `augment` settings."""
@@ -134,11 +152,25 @@ class FeatureData:
     Attributes:
         features: float32 [n, views, n_features], see `FeatureFeed`.
         labels: int64 [n], the class of each image.
+        contents: int64 [n], equal where images are equal byte by byte; None: all differ.
+        closed_set: whether most queries are of these classes.
     """
 
     features: RowSource
     labels: NDArray[np.int64]
+    contents: NDArray[np.int64] | None = None
+    closed_set: bool = False
+
+    @property
+    def facts(self) -> DataFacts:
+        """See `TrainingSet`."""
+        return _facts(self.labels, self.closed_set)
 
     def feed(self, changes: Mapping[str, float], device: torch.device) -> Feed:
         """The features for a head on `device`; random changes are in them."""
         return FeatureFeed(self.features, device)
+
+
+def _facts(labels: NDArray[np.int64], closed_set: bool) -> DataFacts:
+    sizes = np.unique(labels, return_counts=True)[1]
+    return DataFacts(int((sizes >= 2).sum()), int(sizes.max()), closed_set)

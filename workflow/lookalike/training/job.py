@@ -27,6 +27,7 @@ class TrainingJob:
             is decoded as it is needed.
         code: digest of the code that trains.
         software: versions of the libraries it uses.
+        closed_set: whether most queries are of classes that are trained on.
         threads: of the CPU, of all processes together.
         processes: that share each batch; more than one must be started by
             `lookalike.training.launch`.
@@ -47,4 +48,5 @@ class TrainingJob:
     code: str
     software: Mapping[str, str]
     threads: int
+    closed_set: bool = False
     processes: int = 1

@@ -1,4 +1,4 @@
-"""What a training's history tells of a network that was taught nothing.
+"""What a training's history tells, above all of a network that was taught nothing.
 
 Imports no torch: the report tells it too.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lookalike.training.keeping import SCORE
 from lookalike.training.losses.table import LOSSES
 
 SHARES = ("zero_loss", "without_positives", "without_negatives")
@@ -72,3 +73,20 @@ def never_taught(history: Sequence[Mapping[Any, Any]], loss: str) -> str | None:
         return None
     epochs = f"every one of its {len(history)} epochs" if len(history) > 1 else "its only epoch"
     return f"in {epochs}, {reasons[-1]}"
+
+
+def in_words(epoch: Mapping[str, Any], epochs: int) -> str:
+    """One line about an epoch, for the log.
+
+    Args:
+        epoch: its row of the history.
+        epochs: of the training.
+    """
+    parts = [f"epoch {epoch['epoch']}/{epochs}", f"loss {epoch['loss']:.4f}"]
+    if epoch["active_negatives"] is not None:
+        parts.append(f"active negatives {epoch['active_negatives']:.1%}")
+    parts.append(f"spread {epoch['spread']:.3f}")
+    if epoch[SCORE] is not None:
+        parts.append(f"{SCORE.replace('_', ' ')} {epoch[SCORE]:.3f}")
+    parts.append(f"{epoch['images_per_second']:.0f} images/s")
+    return ", ".join(parts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from contextlib import closing
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -16,8 +18,11 @@ from torch import Tensor, nn
 from lookalike.jobs.interruption import Interrupted, Interruption
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.progress import Progress
+from lookalike.training.averaging import Average
 from lookalike.training.checkpoints import Checkpoint, Position
+from lookalike.training.course import Course
 from lookalike.training.distributed import (
+    from_first,
     gathered,
     own_images,
     same_gradients,
@@ -25,17 +30,19 @@ from lookalike.training.distributed import (
 )
 from lookalike.training.feeds import TrainingSet
 from lookalike.training.health import TrainingHealth
-from lookalike.training.lessons import never_taught, taught_nothing
+from lookalike.training.held_out import hold_out
+from lookalike.training.keeping import SCORE, VALIDATION_K, best_epoch, is_over
+from lookalike.training.lessons import in_words, never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
 from lookalike.training.optimization import build_optimizer, set_learning_rates, share_of_rate
 from lookalike.training.plan import log_plan
-from lookalike.training.recipe import Recipe
-from lookalike.training.sampling import epoch_batches, hold_out_classes
+from lookalike.training.recipe import Recipe, held_out
+from lookalike.training.samplers.table import SAMPLERS
+from lookalike.training.sampling import epoch_batches
 from lookalike.training.validation import leave_one_out_map
 
 log = logging.getLogger(__name__)
 
-VALIDATION_K = 10
 # Seconds between two times that the state is kept in the middle of an epoch: what a kill without
 # warning costs at most.
 SAVE_EVERY = 300.0
@@ -55,9 +62,10 @@ def train(
 ) -> list[Epoch]:
     """Train `model` in place, by a recipe.
 
-    All chance (batches, augmentation, held-out classes) is a function of seed, epoch and step, so
-    a run that goes on from its checkpoint ends as one that was never stopped; several processes
-    share the work of each batch and come to what one would, but for rounding.
+    All chance (batches, augmentation) is a function of seed, epoch and step, so a run that goes on
+    from its checkpoint ends as one that was never stopped; several processes share the work of each
+    batch and come to what one would, but for rounding. What is held out follows from the data and
+    `validation.seed` alone.
 
     While the network works on a batch, the next one is read. So two batches are in memory, however
     many images there are; a validation holds the embeddings of the held-out images beside.
@@ -72,7 +80,8 @@ def train(
             in its middle, and when a signal asks for it.
 
     Returns:
-        One mapping per epoch: the columns of history.parquet.
+        One mapping per epoch: the columns of history.parquet. One epoch is `kept`: the network has
+        its weights, or where the recipe asks for it, their running mean there.
 
     Raises:
         LookalikeError: the loss is not finite, the embeddings collapsed to a point, or an image
@@ -101,10 +110,14 @@ class Training:
     ) -> None:
         self.data, self.recipe, self.seed = data, recipe, seed
         self.fabric, self.checkpoint = fabric, checkpoint
-        chosen, held_out = hold_out_classes(data.labels, recipe.validation.classes, seed)
-        self.chosen, self.held_out = chosen, held_out
-        self.labels = np.unique(data.labels[chosen], return_inverse=True)[1]
-        log_plan(self.labels, len(held_out), data.labels, recipe)
+        self.course, validation = Course.of(recipe), recipe.validation
+        of, why = held_out(asdict(validation), data.facts)
+        split = hold_out(data.labels, data.contents, of, validation.classes, validation.seed)
+        self.chosen, self.split = split.training, split
+        self.labels = np.unique(data.labels[self.chosen], return_inverse=True)[1]
+        batch_size = SAMPLERS[recipe.batch.name].batch_size(recipe.batch.values)
+        self.every = self.course.validated(validation.every, len(split.gallery), batch_size)
+        log_plan(data.labels, split, why, recipe, self.course, self.every)
 
         self.bare = model.to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
@@ -116,20 +129,49 @@ class Training:
         self.network, self.optimizer = fabric.setup(self.bare, optimizer)
         self.feed = data.feed(recipe.augment, fabric.device)
 
+        self.modules: dict[str, nn.Module] = {"model": self.bare, "loss": self.loss_of}
+        # Whose weights are scored, and kept in the end.
+        self.scored, self.average = self.bare, None
+        if recipe.optimizer.average:
+            self.average = Average(self.bare, recipe.optimizer.average)
+            self.scored = self.modules["average"] = self.average.network
+        if validation.keeps_best and len(split.queries):
+            self.modules["best"] = copy.deepcopy(self.bare).requires_grad_(False)
+
     def run(self, interruption: Interruption) -> list[Epoch]:
         """Go on from where the checkpoint is, to the end."""
-        position = self.checkpoint.load(self.bare, self.loss_of, self.optimizer)
-        epochs = range(len(position.history) + 1, self.recipe.epochs + 1)
+        position = self.checkpoint.load(self.modules, self.optimizer)
+        epochs = range(len(position.history) + 1, self.course.epochs + 1)
+        draw = self.course.drawer(self._draw, epochs.start)
         # While the network works on an epoch, the batches of the next one are drawn.
-        with closing(map_ahead(self._draw, epochs, threads=1, ahead=1)) as drawn:
+        with closing(map_ahead(draw, epochs, threads=1, ahead=1)) as drawn:
             for batches in drawn:
+                if is_over(position.history, self.recipe.validation.patience):
+                    break
                 self._epoch(batches, position, interruption)
+        self._take_what_is_kept(position.history)
         if reason := never_taught(position.history, self.recipe.loss.name):
             log.warning("warning: the training did not do what it is for: %s", reason)
         return position.history
 
     def _draw(self, epoch: int) -> list[NDArray[np.int64]]:
         return epoch_batches(self.labels, self.recipe.batch, self.seed, epoch)
+
+    def _take_what_is_kept(self, history: list[Epoch]) -> None:
+        """Give the network the weights that the training ends with, and mark their epoch."""
+        kept, best = len(history), None
+        if "best" in self.modules:
+            best = best_epoch(history)
+        if len(history) < self.course.epochs:
+            log.info("stopped after epoch %d: the scores rise no more", len(history))
+        if best is not None:
+            kept = best
+            log.info("kept: epoch %d of %d, which scored best", kept, len(history))
+        kept_weights = self.scored if best is None else self.modules["best"]
+        if kept_weights is not self.bare:
+            self.bare.load_state_dict(kept_weights.state_dict())
+        for row in history:
+            row["kept"] = row["epoch"] == kept
 
     def _epoch(
         self, batches: list[NDArray[np.int64]], position: Position, interruption: Interruption
@@ -141,7 +183,7 @@ class Training:
             position: how far the training has come.
             interruption: where a signal is noted.
         """
-        epoch, epochs = len(position.history) + 1, self.recipe.epochs
+        epoch, epochs = len(position.history) + 1, self.course.epochs
         left = batches[position.step :]
         health = TrainingHealth(epoch, position.step, position.sums)
         started = time.monotonic() - position.seconds
@@ -150,8 +192,7 @@ class Training:
         def keep() -> None:
             health.check()
             position.sums, position.seconds = health.sums, time.monotonic() - started
-            if self.fabric.is_global_zero:
-                self.checkpoint.save(self.bare, self.loss_of, self.optimizer, position)
+            self._save(position)
 
         self.network.train()
         with (
@@ -163,6 +204,8 @@ class Training:
                     self.optimizer, self._share_of_rate(epoch, position.step, len(batches))
                 )
                 self._step(batch, waiting, hash_seed(self.seed, epoch, position.step), health)
+                if self.average is not None:
+                    self.average.update(self.bare, position.steps_done)
                 position.step += 1
                 progress.update(1, health.progress_note())
                 # All processes ask each other at the same steps.
@@ -192,17 +235,22 @@ class Training:
             **health.means(),
             "lr": self.recipe.optimizer.lr
             * self._share_of_rate(epoch, len(batches) - 1, len(batches)),
-            f"validation_mAP@{VALIDATION_K}": score,
+            SCORE: score,
             "images_per_second": images / seconds,
             "seconds": seconds,
         }
-        log.info("%s", describe(done, epochs))
+        log.info("%s", in_words(done, epochs))
         if reason := taught_nothing(done, self.recipe.loss.name):
             log.warning("warning: epoch %d: %s", epoch, reason)
         position.history.append(done)
         position.step, position.seconds, position.sums = 0, 0.0, {}
+        if "best" in self.modules and best_epoch(position.history) == epoch:
+            self.modules["best"].load_state_dict(self.scored.state_dict())
+        self._save(position)
+
+    def _save(self, position: Position) -> None:
         if self.fabric.is_global_zero:
-            self.checkpoint.save(self.bare, self.loss_of, self.optimizer, position)
+            self.checkpoint.save(self.modules, self.optimizer, position)
 
     def _load(self, batch: NDArray[np.int64]) -> Tensor:
         """This process's images of a batch, on the CPU."""
@@ -224,12 +272,15 @@ class Training:
         self.optimizer.zero_grad()
         self.fabric.backward(value.loss)
         same_gradients(self.loss_of.parameters(), self.fabric)
+        if longest := self.recipe.optimizer.clip:
+            # Of the whole batch: the processes have the same by now.
+            nn.utils.clip_grad_norm_(self.bare.parameters(), longest)
         self.optimizer.step()
         health.record_step(value, embeddings.detach(), self.labels[batch])
 
     def _share_of_rate(self, epoch: int, step: int, steps: int) -> float:
-        done = epoch - 1 + step / steps
-        return share_of_rate(self.recipe.optimizer, self.recipe.epochs, done)
+        done = self.course.done(epoch, step, steps)
+        return share_of_rate(self.recipe.optimizer, self.course.epochs, done)
 
     def _asked_to_stop(self, interruption: Interruption) -> int:
         """The signal to stop for, 0 where there is none; all processes get the same answer."""
@@ -241,37 +292,27 @@ class Training:
         return int(asked)
 
     def _validate(self, epoch: int, interruption: Interruption) -> float | None:
-        """The score of the held-out classes, where it is time for it; the first process's work.
+        """The score of the held-out images, where it is time for it; the first process's work.
 
         Raises:
             Interrupted: a signal asked the first process to end; the others wait for it, and so
                 none of them may leave before it has kept the state.
         """
+        # The last epoch has a say in which is the best.
+        is_last = "best" in self.modules and epoch == self.course.epochs
+        if not len(self.split.queries) or (epoch % self.every and not is_last):
+            return None
         score = None
-        if len(self.held_out) and epoch % self.recipe.validation.every == 0:
-            if self.fabric.is_global_zero:
-                with interruption.at_once():
-                    vectors = self.feed.embed(self.bare, self.held_out)
-                    labels = self.data.labels[self.held_out]
-                    score = leave_one_out_map(
-                        vectors, labels, self.recipe.model.score, VALIDATION_K
-                    )
-            self.fabric.barrier()
-        return score
+        if self.fabric.is_global_zero:
+            with interruption.at_once():
+                gallery, n_queries = self.split.gallery, len(self.split.queries)
+                vectors, labels = self.feed.embed(self.scored, gallery), self.data.labels[gallery]
+                score = leave_one_out_map(
+                    vectors, labels, self.recipe.model.score, VALIDATION_K, n_queries
+                )
+        return from_first(score, self.fabric)
 
 
 def hash_seed(*parts: int) -> int:
     """A 63-bit seed for one place of a run: different places get unrelated seeds."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def describe(epoch: Epoch, epochs: int) -> str:
-    """One line about an epoch, for the log."""
-    parts = [f"epoch {epoch['epoch']}/{epochs}", f"loss {epoch['loss']:.4f}"]
-    if epoch["active_negatives"] is not None:
-        parts.append(f"active negatives {epoch['active_negatives']:.1%}")
-    parts.append(f"spread {epoch['spread']:.3f}")
-    if epoch[f"validation_mAP@{VALIDATION_K}"] is not None:
-        parts.append(f"validation mAP@10 {epoch['validation_mAP@10']:.3f}")
-    parts.append(f"{epoch['images_per_second']:.0f} images/s")
-    return ", ".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -28,19 +28,26 @@ def build_optimizer(
         loss_lr: the highest learning rate of these; the network's where it is None.
 
     Returns:
-        An optimizer of the network's parameters, and of the loss's in a second group. Each group
-        has its highest learning rate as `initial_lr`, as torch's schedulers call it.
+        An optimizer of the network's parameters, in two groups where some have no weight decay, and
+        of the loss's in a last one; these have it. Each group has its highest learning rate as
+        `initial_lr`, as torch's schedulers call it.
     """
-    groups = [_group(model, settings.lr)]
+    groups = [_group(model.parameters(), settings.lr)]
+    if not settings.decay_norms:
+        # Biases, scales and shifts: to pull them towards 0 is not what weight decay is for.
+        flat = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+        deep = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+        groups = [_group(deep, settings.lr), _group(flat, settings.lr) | {"weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
     if loss is not None and any(True for _ in loss.parameters()):
-        groups.append(_group(loss, settings.lr if loss_lr is None else loss_lr))
+        groups.append(_group(loss.parameters(), settings.lr if loss_lr is None else loss_lr))
     values = {"weight_decay": settings.weight_decay, **settings.own}
     optimizer: torch.optim.Optimizer = OPTIMIZERS[settings.name].load()(groups, **values)
     return optimizer
 
 
-def _group(module: nn.Module, lr: float) -> dict[str, Any]:
-    return {"params": list(module.parameters()), "lr": lr, "initial_lr": lr}
+def _group(parameters: Iterable[nn.Parameter], lr: float) -> dict[str, Any]:
+    return {"params": list(parameters), "lr": lr, "initial_lr": lr}
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, share: float) -> None:

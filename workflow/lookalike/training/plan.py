@@ -10,32 +10,38 @@ from numpy.typing import NDArray
 
 from lookalike.data.class_draws import UnevenDraws, uneven_draws
 from lookalike.records import Value
+from lookalike.training.course import Course
+from lookalike.training.held_out import HeldOut
 from lookalike.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 
 def log_plan(
-    chosen: NDArray[np.int64],
-    n_held_out: int,
-    labels: NDArray[np.int64],
-    recipe: Recipe,
+    labels: NDArray[np.int64], split: HeldOut, why: str, recipe: Recipe, course: Course, every: int
 ) -> None:
     """Say what will be trained on what.
 
     Args:
-        chosen: int64 [n], the classes of the images to train on.
-        n_held_out: images to validate on.
-        labels: int64 [n + n_held_out], the classes of all.
+        labels: int64 [n], the classes of all images.
+        split: which of them are trained on.
+        why: classes or images are held out.
         recipe: how it will be done.
+        course: its epochs.
+        every: epochs between two validations.
     """
+    chosen = labels[split.training]
     balanced, sizes = recipe.batch.name == "balanced", np.unique(chosen, return_counts=True)[1]
     unused = int((sizes == 1).sum()) if balanced else 0
     log.info(
-        "training on %d images%s, %d epochs",
+        "training on %d images%s, %s",
         len(chosen) - unused,
-        f", {n_held_out} images of held-out classes to validate on" if n_held_out else "",
-        recipe.epochs,
+        f", {len(split.held_out)} images of {_of(split, labels)} to validate on"
+        if len(split.held_out)
+        else "",
+        f"{course.epochs} epochs"
+        if course.steps is None
+        else f"{course.steps} steps, in {course.epochs} parts that are called epochs here",
     )
     if unused:
         log.info(
@@ -45,12 +51,52 @@ def log_plan(
         )
     if balanced and (uneven := _uneven_draws(sizes, recipe.batch.values)):
         log.info(
-            "classes differ in size: in an epoch of %d batches, each image of a class of %d is "
+            "classes differ in size: in %s of %d batches, each image of a class of %d is "
             "drawn %.1f times, each of a class of %d %.1f times",
+            "an epoch" if course.steps is None else "a pass",
             *uneven,
         )
-    if recipe.validation.classes and not n_held_out:
-        log.info("no validation: %d classes are too few to hold some out", len(np.unique(labels)))
+    _log_validation(labels, split, why, recipe, every)
+
+
+def _log_validation(
+    labels: NDArray[np.int64], split: HeldOut, why: str, recipe: Recipe, every: int
+) -> None:
+    validation = recipe.validation
+    if not validation.classes:
+        return
+    if not len(split.held_out):
+        of_classes = f"{len(np.unique(labels))} classes are too few to hold some out"
+        log.info(
+            "no validation: %s (%s)%s",
+            of_classes if split.of == "classes" else "no class has three different images",
+            why,
+            "; so the last epoch is kept" if validation.keeps_best else "",
+        )
+        return
+    log.info(
+        "held out: %s, by validation.seed %d: %s",
+        "whole classes" if split.of == "classes" else "images of each class",
+        validation.seed,
+        why,
+    )
+    if len(split.companions):
+        log.info("they are looked for among %d of the images trained on", len(split.companions))
+    if len(split.queries) < len(split.held_out):
+        log.info(
+            "scored are %d of them: not equal copies, and no more than a validation may take",
+            len(split.queries),
+        )
+    if every > validation.every:
+        log.info(
+            "scored every %d epochs, so that no more images are embedded than trained on", every
+        )
+
+
+def _of(split: HeldOut, labels: NDArray[np.int64]) -> str:
+    if split.of == "classes":
+        return "held-out classes"
+    return f"{len(np.unique(labels[split.held_out]))} of its classes"
 
 
 def _uneven_draws(sizes: NDArray[np.int64], batch: Mapping[str, Value]) -> UnevenDraws | None:

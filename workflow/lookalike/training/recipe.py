@@ -10,6 +10,10 @@ from lookalike.models.backbones.sources import with_known_weights
 from lookalike.models.settings import ModelSettings
 from lookalike.records import Chosen, Value
 from lookalike.training.augmentations.table import AUGMENTATIONS
+from lookalike.training.optimizers.table import ALIKE
+
+# Fewer classes than these are no measure of what a network does with new ones.
+_CLASSES_TO_HOLD_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class OptimizerSettings:
         warmup_epochs: epochs in which the learning rate rises from 0.
         schedule: how it runs from there, see `lookalike.training.schedules.table`.
         own: the optimizer's other settings.
+        decay_norms: whether weight decay pulls the network's parameters of one dimension, too.
+        clip: longest gradient of the network's parameters together; 0: any.
+        average: share of the running mean of the weights that stays in a step; 0: no mean.
     """
 
     name: str
@@ -31,11 +38,14 @@ class OptimizerSettings:
     warmup_epochs: float
     schedule: str
     own: Mapping[str, Value]
+    decay_norms: bool = True
+    clip: float = 0.0
+    average: float = 0.0
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> OptimizerSettings:
         """From the complete `optimizer` mapping of a recipe."""
-        common = ("name", "lr", "weight_decay", "warmup_epochs", "schedule")
+        common = ("name", "weight_decay", *ALIKE)
         own = {key: value for key, value in settings.items() if key not in common}
         return cls(**{key: settings[key] for key in common}, own=own)
 
@@ -45,12 +55,25 @@ class ValidationSettings:
     """A recipe's `validation` settings.
 
     Attributes:
-        classes: share of the training classes that are held out.
+        of: auto, classes or images; see `held_out`.
+        classes: share of the training classes that is held out, or of each class's images.
         every: epochs between two scores.
+        seed: of the choice; that of a run has no say in it.
+        keep: last or best: the epoch whose weights are the model.
+        patience: scores without a better one after which training stops; 0: never.
     """
 
+    of: str
     classes: float
     every: int
+    seed: int
+    keep: str
+    patience: int
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the best epoch's weights are the model, which patience asks for, too."""
+        return bool(self.classes) and (self.keep == "best" or self.patience > 0)
 
 
 @dataclass(frozen=True)
@@ -90,12 +113,13 @@ class Recipe:
         loss: its name and settings.
         batch: the sampler of batches, its name and settings.
         optimizer: with the learning rate.
-        epochs: passes over the training images.
+        epochs: passes over the training images; None: as many as `steps` take.
+        steps: of the whole training, where `epochs` is None.
         augment: settings of the random changes to an image, see
             `lookalike.training.augmentations.table`.
         precision: auto, float32 or bfloat16.
         gpus: that share each batch.
-        validation: on held-out classes.
+        validation: on held-out images.
     """
 
     model: ModelSettings
@@ -104,7 +128,8 @@ class Recipe:
     loss: Chosen
     batch: Chosen
     optimizer: OptimizerSettings
-    epochs: int
+    epochs: int | None
+    steps: int
     augment: Mapping[str, float]
     precision: str
     gpus: int
@@ -120,7 +145,8 @@ class Recipe:
             loss=Chosen.from_dict(settings["loss"]),
             batch=Chosen.from_dict(settings["batch"]),
             optimizer=OptimizerSettings.from_dict(settings["optimizer"]),
-            epochs=settings["epochs"],
+            epochs=None if settings["epochs"] == "auto" else settings["epochs"],
+            steps=settings["steps"],
             augment=dict(settings["augment"]),
             precision=settings["precision"],
             gpus=settings["gpus"],
@@ -128,20 +154,78 @@ class Recipe:
         )
 
 
+@dataclass(frozen=True)
+class DataFacts:
+    """What of the data decides what is held out where `validation.of` is auto.
+
+    Attributes:
+        classes: training classes with two images or more.
+        largest: images of the largest training class.
+        closed_set: whether most queries are of classes that are trained on.
+    """
+
+    classes: int
+    largest: int
+    closed_set: bool
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any]) -> DataFacts:
+        """From data_report.json."""
+        train = report["splits"]["train"]
+        queries = report["splits"]["query"]["ok"]
+        return cls(
+            train["classes"] - report["classes_without_positive"]["count"],
+            train["images_per_class"]["max"],
+            # A mixture is what at least half of its queries are.
+            bool(queries) and 2 * report["queries_of_training_classes"] >= queries,
+        )
+
+
+def held_out(validation: Mapping[str, Any], facts: DataFacts) -> tuple[str, str]:
+    """What of the training images is held out to be scored: classes, or images of each.
+
+    Whole classes tell how well a network does with classes that it never saw. Where the queries'
+    classes are those that are trained on, that is not what is asked of it; and a few classes are
+    no measure. Then images of each class are held out instead, where a class has three.
+
+    Args:
+        validation: a recipe's complete settings of that name.
+        facts: of the data.
+
+    Returns:
+        `classes` or `images`; and why, in words.
+    """
+    asked, share = validation["of"], validation["classes"]
+    if asked != "auto":
+        return asked, f"validation.of is {asked}"
+    n_held = round(facts.classes * share)
+    if facts.largest < 3:
+        return "classes", "no class has a third image to hold out"
+    if facts.closed_set:
+        return "images", "most queries are of classes that are trained on"
+    if facts.classes < _CLASSES_TO_HOLD_OUT or n_held < 2 or facts.classes - n_held < 2:
+        return "images", f"{facts.classes} classes of two images or more are few to hold some out"
+    return "classes", "most queries are of classes that are not trained on"
+
+
+def for_data(settings: Mapping[str, Any], facts: DataFacts) -> dict[str, Any]:
+    """A complete mapping under `recipes` in which nothing of `validation` is left to the data."""
+    validation = settings["validation"]
+    return {**settings, "validation": {**validation, "of": held_out(validation, facts)[0]}}
+
+
 def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What of a complete mapping under `recipes` decides the weights.
 
-    Not how often held-out classes are scored, nor what is switched off, which so may be added. A
-    file of weights counts by its content. The recipe's `image` decides together with the common
-    one: both have a digest of their own.
+    Not how often held-out images are scored where the last epoch is kept, nor what is switched off,
+    which so may be added. A file of weights counts by its content. The recipe's `image` decides
+    together with the common one: both have a digest of their own.
 
     Raises:
         LookalikeError: a file of weights is not there.
     """
-    train, model = (
-        TrainedParts.from_setting(settings["train"]),
-        with_known_weights(settings["model"]),
-    )
+    train = TrainedParts.from_setting(settings["train"])
+    model = with_known_weights(settings["model"])
     if not train.head:
         return {"model": _without_head(model), "train": settings["train"]}
     if model.get("head") == "none":
@@ -151,11 +235,17 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     sees_changes = views or not train.frozen_backbone
     changes = AUGMENTATIONS.switched_on(settings["augment"]) if sees_changes else []
     values = [change.own(settings["augment"]) for change in changes]
-    off = {"train": settings["train"] == "all", "views": not views, "image": True}
+    off = {
+        "train": settings["train"] == "all",
+        "views": not views,
+        "steps": settings["epochs"] != "auto",
+        "image": True,
+    }
     decided = {key: value for key, value in settings.items() if not off.get(key)}
     return decided | {
         "model": model,
-        "validation": {"classes": settings["validation"]["classes"]},
+        "optimizer": _decisive_of_optimizer(settings["optimizer"]),
+        "validation": _decisive_of_validation(settings["validation"]),
         "precision": "float32" if settings["precision"] == "auto" else settings["precision"],
         "augment": {name: value for change in values for name, value in change.items()},
     }
@@ -175,4 +265,28 @@ def summary_of(settings: Mapping[str, Any]) -> str:
     what = {None: name, 0: f"a head on {name}"}.get(
         parts.layers, f"a head and {parts.layers} layers of {name}"
     )
-    return f"{what}, {settings['loss']['name']} loss, {settings['epochs']} epochs"
+    by_steps = settings["epochs"] == "auto"
+    length = f"{settings['steps']} steps" if by_steps else f"{settings['epochs']} epochs"
+    return f"{what}, {settings['loss']['name']} loss, {length}"
+
+
+def _decisive_of_optimizer(settings: Mapping[str, Any]) -> dict[str, Any]:
+    off = {
+        "decay_norms": settings["decay_norms"] or not settings["weight_decay"],
+        "clip": not settings["clip"],
+        "average": not settings["average"],
+    }
+    return {key: value for key, value in settings.items() if not off.get(key, False)}
+
+
+def _decisive_of_validation(settings: Mapping[str, Any]) -> dict[str, Any]:
+    decided: dict[str, Any] = {"classes": settings["classes"]}
+    if settings["classes"]:
+        decided |= {"of": settings["of"], "seed": settings["seed"]}
+    if ValidationSettings(**settings).keeps_best:
+        decided |= {
+            "keep": "best",
+            "every": settings["every"],
+            "patience": settings["patience"],
+        }
+    return decided

@@ -14,6 +14,7 @@ from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS
 from lookalike.training.optimizers.table import OPTIMIZERS
+from lookalike.training.recipe import ValidationSettings
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.schedules.table import SCHEDULES
 
@@ -52,6 +53,12 @@ def built_by(recipe: Mapping[str, Any]) -> list[Any]:
     """
     loss = LOSSES[recipe["loss"]["name"]]
     return [*(variant.built_by for variant in variants_of(recipe)), loss.miner, loss.own_lr]
+
+
+def scored_by(recipe: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the modules whose scores decide a recipe's weights: none, most often."""
+    keeps_best = ValidationSettings(**recipe["validation"]).keeps_best
+    return ["lookalike.training.validation"] if keeps_best else []
 
 
 def modules_of_network(model: Mapping[str, Any]) -> list[str]:

@@ -10,8 +10,9 @@ from lookalike.records import Setting, Table, Variant
 from lookalike.training.schedules.table import SCHEDULES
 
 _LARGEST = 1_000_000
-SCHEDULED = ("lr", "warmup_epochs", "schedule")
-"""Settings of each optimizer that say how the learning rate runs; its builder does not get them."""
+ALIKE = ("lr", "warmup_epochs", "schedule", "decay_norms", "clip", "average")
+"""Settings that mean the same for each optimizer: what is done around its steps, and how the
+learning rate runs. Its builder does not get them."""
 
 
 def _settings(lr: float, weight_decay: float, *more: Setting) -> tuple[Setting, ...]:
@@ -41,6 +42,30 @@ def _settings(lr: float, weight_decay: float, *more: Setting) -> tuple[Setting, 
             "cosine",
             "the learning rate after that; cosine falls to 0 in the last step",
             choices=SCHEDULES.names,
+        ),
+        Setting(
+            "decay_norms",
+            bool,
+            True,
+            "whether weight decay also pulls the network's parameters of one dimension: biases, "
+            "scales and shifts of normalisations",
+        ),
+        Setting(
+            "clip",
+            float,
+            0.0,
+            "longest gradient of the network's parameters, all taken as one vector; 0: any",
+            minimum=0,
+            maximum=_LARGEST,
+        ),
+        Setting(
+            "average",
+            float,
+            0.0,
+            "share of the running mean of the weights that stays in a step; the mean is what is "
+            "scored and kept; 0: the weights themselves",
+            minimum=0,
+            below=1,
         ),
     )
 
