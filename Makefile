@@ -8,7 +8,7 @@ WORKERS ?= 2
 SHARED_OUT = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-quick test-long test-slurm fuzz lint format docs bench bench-large bench-incremental bench-gpu lock clean
+.PHONY: .venv demo test test-quick test-long test-slurm fuzz lint format docs bench bench-large bench-incremental bench-gpu suite suite-final lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -78,6 +78,17 @@ bench-incremental: .venv/.test
 # Training, embedding and scoring on a GPU: takes at most eight minutes.
 bench-gpu: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/gpu.py
+
+# Recipes on several data sets, beside pytorch-metric-learning by hand: takes up to three hours on two
+# cores, and goes on from where it was stopped. A part: make suite ARGS="--data emoji --seeds 0".
+SUITE = PYTHONPATH=benchmarks:tests $(BIN)/python -m suite
+
+suite: .venv/.test
+	$(SUITE) $(ARGS)
+
+# The data sets' real splits, once, when everything is chosen.
+suite-final: .venv/.test
+	$(SUITE) --final $(ARGS)
 
 # Needs uv on the PATH. torch and torchvision are pinned together, by hand.
 lock:
