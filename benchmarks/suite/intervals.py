@@ -86,7 +86,10 @@ def over_seeds_and_units(values: NDArray[np.float64]) -> Estimate:
 
 
 def mean_of(estimates: Sequence[Estimate]) -> Estimate:
-    """The plain mean of estimates that are independent of each other: variances add up."""
+    """The plain mean of estimates that are independent of each other: variances add up.
+
+    Of data sets: these ones, not data sets in general.
+    """
     n = len(estimates)
     return Estimate(
         sum(estimate.mean for estimate in estimates) / n,

@@ -168,9 +168,13 @@ class Children:
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     ending: bool = False
 
+    def is_ending(self) -> bool:
+        """Whether a signal has come, in whichever thread this is asked."""
+        return self.ending
+
     def run(self, arguments: Sequence[str], folder: Path, log: Path) -> bool:
         """Run Python on one core until it ends, its output in a file; whether it ended well."""
-        if self.ending:
+        if self.is_ending():
             return False
         packages = [str(ROOT / name) for name in ("workflow", "benchmarks", "tests")]
         variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(packages)}
@@ -184,6 +188,8 @@ class Children:
                 stderr=subprocess.STDOUT,
             )
             self.running.append(child)
+            if self.is_ending():  # meanwhile
+                child.send_signal(signal.SIGTERM)
             status = child.wait()
             self.running.remove(child)
         return status == 0
