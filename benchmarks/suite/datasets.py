@@ -50,12 +50,12 @@ FEW_CLASSES = "So few classes are no sample of others: the interval is over seed
 DATA_SETS = {
     data.name: data
     for data in (
-        DataSet("emoji", emoji, 64, 1000, "class"),
-        DataSet("photo_copies", photo_copies, 64, 1000, "class", NOT_INDEPENDENT),
-        DataSet("long_tail", long_tail, 64, 1000, "class", f"{NOT_INDEPENDENT} {SAME_WINDOWS}"),
-        DataSet("fashion_open", fashion_open, 32, 1000, "query", FEW_CLASSES),
-        DataSet("fashion_closed", fashion_closed, 32, 1000, "query"),
-        DataSet("digits", digits, 32, 1000, "query"),
+        DataSet("emoji", emoji, 64, 800, "class"),
+        DataSet("photo_copies", photo_copies, 64, 800, "class", NOT_INDEPENDENT),
+        DataSet("long_tail", long_tail, 64, 800, "class", f"{NOT_INDEPENDENT} {SAME_WINDOWS}"),
+        DataSet("fashion_open", fashion_open, 32, 600, "query", FEW_CLASSES),
+        DataSet("fashion_closed", fashion_closed, 32, 600, "query"),
+        DataSet("digits", digits, 32, 600, "query"),
     )
 }
 
