@@ -41,13 +41,8 @@ from lookalike.report.runs import (
 )
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
-from lookalike.training.recipe import (
-    DataFacts,
-    TrainedParts,
-    decisive,
-    for_data,
-    summary_of,
-)
+from lookalike.training.decisive import DataFacts, decisive, for_data
+from lookalike.training.recipe import TrainedParts, summary_of
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.variants import (

@@ -34,6 +34,12 @@ CLASSES, EACH = 12, 4
 PATTERNS = ImageSettings(
     16, "squash", "white", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "fast"
 )
+# What a training remembers of past batches, and chance in what it takes of them.
+REMEMBERING: dict[str, Any] = {
+    "loss": {"name": "triplet"},
+    "miner": {"name": "distance_weighted"},
+    "memory": 40,
+}
 
 
 @dataclass(frozen=True)

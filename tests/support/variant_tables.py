@@ -18,6 +18,7 @@ from lookalike.records import Setting, Table, Variant
 from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.losses.record import Loss
 from lookalike.training.losses.table import LOSSES
+from lookalike.training.miners.table import MINER_CHOICES
 from lookalike.training.optimizers.table import OPTIMIZERS
 from lookalike.training.samplers.table import SAMPLERS
 
@@ -40,6 +41,7 @@ class Kind(NamedTuple):
 KINDS = (
     Kind("model", MODELS),
     Kind("loss", LOSSES),
+    Kind("miner", MINER_CHOICES),
     Kind("batch", SAMPLERS),
     Kind("optimizer", OPTIMIZERS),
 )

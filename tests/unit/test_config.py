@@ -101,7 +101,7 @@ def test_the_same_name_keeps_the_other_keys() -> None:
     base = {"recipes": {"default": {"loss": {"name": "contrastive", "margin": 0.7}}}}
     overlay = {"recipes": {"default": {"loss": {"name": "contrastive", "mean": "all"}}}}
     loss = resolve([base, overlay], SCHEMA)["recipes"]["default"]["loss"]
-    assert loss == {"name": "contrastive", "margin": 0.7, "mean": "all"}
+    assert loss == {"name": "contrastive", "margin": 0.7, "mean": "all", "power": 2}
 
 
 def test_folders_have_one_spelling() -> None:

@@ -80,11 +80,12 @@ TESTED_ELSEWHERE = {
     "training/optimization": ("unit/training/test_loop.py", "rates and precisions of a training"),
     "training/augmentations/*": ("unit/training/test_loop.py", "images before and after"),
     "training/losses/*": ("unit/training/test_losses.py", "each loss against a loop or a library"),
-    "training/miners/*": ("unit/training/test_losses.py", "with the losses that they choose for"),
+    "training/miners/*": ("unit/training/test_miners.py", "with the losses that they choose for"),
     "training/optimizers/*": ("unit/training/test_loop.py", "rates and steps of a training"),
     "training/samplers/*": ("unit/training/test_sampling.py", "what is promised of batches"),
     "training/schedules/*": ("unit/training/test_loop.py", "rates by closed form"),
     "training/plan": ("unit/training/test_loop.py", "what is said before a training"),
+    "training/recipe": ("unit/training/test_decisive.py", "recipes of every kind"),
     "training/validation": ("unit/training/test_loop.py", "scored while it trains"),
 }
 

@@ -17,11 +17,9 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from lookalike.errors import LookalikeError
-from lookalike.models.backbones.images import image_of_backbone, names_of_backbones
-from lookalike.models.table import MODELS
+from lookalike.models.backbones.images import image_of_backbone
 from lookalike.text import did_you_mean, shown
-from lookalike.training.losses.table import LOSSES
-from lookalike.training.recipe import TrainedParts
+from lookalike.training.combinations import misfits
 
 Settings = dict[str, Any]
 
@@ -150,28 +148,10 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             if _colour(image["background"]) is None
         ]
     if not mistakes:
-        # What angles train has no meaning for distances.
-        of_distances = [loss.name for loss in LOSSES if not loss.angles]
         mistakes = [
-            f"recipes.{name}: the loss {recipe['loss']['name']} trains the angles between "
-            "embeddings, but with model.normalize: false they are compared by Euclidean distance; "
-            f"set model.normalize: true, or take the loss {' or '.join(of_distances)}"
+            f"recipes.{name}: {misfit}"
             for name, recipe in settings["recipes"].items()
-            if LOSSES[recipe["loss"]["name"]].angles and not recipe["model"]["normalize"]
-        ]
-    if not mistakes:
-        mistakes = [
-            f"recipes.{name}.{mistake}"
-            for name, recipe in settings["recipes"].items()
-            for mistake in _mistakes_of_parts(recipe)
-        ]
-    if not mistakes:
-        mistakes = [
-            f"recipes.{name}.model.backbone: no backbone {recipe['model']['backbone']!r} of "
-            f"{recipe['model']['name']} is known{_nearest_backbone(recipe['model'])}"
-            for name, recipe in settings["recipes"].items()
-            if image_of_backbone(recipe["model"]) is None
-            and not {"size", "mean", "std"} <= recipe["image"].keys()
+            for misfit in misfits(recipe)
         ]
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
@@ -189,35 +169,6 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             "in; name one inside of it, such as results"
         )
     return settings
-
-
-def _mistakes_of_parts(recipe: Settings) -> Iterator[str]:
-    """What of a recipe asks for a part of the network that it has not."""
-    parts, model = TrainedParts.from_setting(recipe["train"]), recipe["model"]
-    network = MODELS[model["name"]]
-    if parts.layers is not None and not network.is_backbone:
-        having = " or ".join(known.name for known in MODELS if known.is_backbone)
-        yield (
-            f"train: {recipe['train']} speaks of a network with a backbone and a head, and "
-            f"{network.name} has none; set train: all, or take the model {having}"
-        )
-    elif parts.head and parts.frozen_backbone and model["head"] == "none":
-        yield (
-            "train: head, and model.head: none: there is nothing to train; set model.head, or "
-            "train: none"
-        )
-
-
-def _nearest_backbone(model: Mapping[str, Any]) -> str:
-    """The end of a message about a backbone that is not known."""
-    names = names_of_backbones(model["name"])
-    nearest = did_you_mean(model["backbone"], names, list_known=False)
-    if model["name"] != "timm":
-        return nearest
-    return (
-        f"{nearest}. If your version of timm has it, say in the recipe which images it takes: "
-        "image: {size: ..., mean: [...], std: [...]}"
-    )
 
 
 def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ NEUTRAL: dict[str, str] = {
     "storage.verified": "when what is kept is read again",
     "training.augmentations.table": _TABLE,
     "training.launch": "by which processes work is done",
+    "training.combinations": "whether work begins",
     "training.losses.table": _TABLE,
     "training.miners.table": _TABLE,
     "training.optimizers.table": _TABLE,

@@ -69,7 +69,7 @@ class Variant:
     Attributes:
         name: as settings name it.
         builder: `module:function`; the function takes the variant's settings by keyword, after what
-            all variants of its kind are given.
+            all variants of its kind are given. Empty where nothing is built.
         meaning: one sentence on what it is.
         source: where it comes from: a paper, or a library.
         settings: of its own.

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lookalike.training.decisive import DataFacts, held_out
 from lookalike.training.held_out import FEW, MOST, HeldOut, hold_out, hold_out_classes
-from lookalike.training.recipe import DataFacts, held_out
 
 class_sizes = st.lists(st.integers(1, 9), min_size=2, max_size=12)
 

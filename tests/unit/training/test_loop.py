@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch import nn
 
 from lookalike.config import resolve
 from lookalike.embedding.forward import embed_pixels
@@ -36,7 +37,7 @@ from lookalike.training.recipe import OptimizerSettings, Recipe
 from lookalike.training.sampling import epoch_batches
 from lookalike.training.validation import leave_one_out_map
 from support.project import ROOT
-from support.training import ALONE, PATTERNS, blobs, recipe, run, same, without_times
+from support.training import ALONE, PATTERNS, REMEMBERING, blobs, recipe, run, same, without_times
 
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 
@@ -57,33 +58,39 @@ def test_training_repeats_itself_and_another_seed_does_not(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "loss", "others"),
+    ("optimizer", "changes"),
     [
-        ({"name": "adam"}, "multi_similarity", WHOLE_CLASSES),
-        ({"name": "adamw"}, "multi_similarity", WHOLE_CLASSES),
-        ({"name": "sgd"}, "multi_similarity", WHOLE_CLASSES),
-        # It has parameters of its own.
-        ({"name": "adamw"}, "proxy_anchor", WHOLE_CLASSES),
+        ({"name": "adam"}, {"loss": {"name": "multi_similarity"}, **WHOLE_CLASSES}),
+        ({"name": "adamw"}, {"loss": {"name": "multi_similarity"}, **WHOLE_CLASSES}),
+        ({"name": "sgd"}, {"loss": {"name": "multi_similarity"}, **WHOLE_CLASSES}),
+        # These have parameters of their own.
+        *[
+            ({"name": "adamw"}, {"loss": {"name": loss.name}, **WHOLE_CLASSES})
+            for loss in LOSSES
+            if loss.own_lr
+        ],
+        # A memory that is filled in the midst of the second epoch, and a miner that draws.
+        ({"name": "adamw"}, {**REMEMBERING, "memory": 110, **WHOLE_CLASSES}),
         # All that a training may keep: the mean of the weights, those of the best epoch.
         (
             {"name": "adamw", "average": 0.6, "clip": 0.2, "decay_norms": False},
-            "proxy_anchor",
             {
+                "loss": {"name": "proxy_anchor"},
                 "epochs": "auto",
                 "steps": 40,
                 "validation": {"classes": 0.25, "keep": "best", "patience": 9},
             },
         ),
     ],
+    ids=str,
 )
 def test_a_training_stopped_after_each_step_ends_the_same(
     tmp_path: Path,
     optimizer: dict[str, Any],
-    loss: str,
-    others: dict[str, Any],
+    changes: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = recipe(optimizer=optimizer, loss={"name": loss}, **others)
+    settings = recipe(optimizer=optimizer, **changes)
     whole, history = run(tmp_path / "whole", settings)
 
     class StoppedError(Exception):
@@ -138,6 +145,57 @@ def test_a_losss_own_parameters_are_trained_at_their_own_rate_and_kept_apart(
     first = build_loss(made.loss, 12, 8, hash_seed(0)).state_dict()["loss.proxies"]
     assert not torch.equal(moved[0.25], first)
     torch.testing.assert_close(moved[0.5] - first, 2 * (moved[0.25] - first), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [loss.name for loss in LOSSES if loss.own_lr])
+def test_each_losss_own_parameters_are_trained_and_kept_out_of_the_model(
+    tmp_path: Path, loss: str
+) -> None:
+    settings = recipe(loss={"name": loss}, epochs=1, validation={"classes": 0.0})
+    weights, _ = run(tmp_path, settings)
+    kept = load_file(tmp_path / "run.safetensors")
+    made = Recipe.from_dict(settings)
+    (own,) = build_loss(made.loss, 12, 8, hash_seed(0)).state_dict().items()
+    assert kept[f"loss.{own[0]}"].shape == own[1].shape
+    assert not torch.equal(kept[f"loss.{own[0]}"], own[1])
+    assert weights.keys() == build_model(made.model, PATTERNS.size).state_dict().keys()
+
+
+def test_a_memory_is_kept_with_the_state_and_is_none_of_the_model(tmp_path: Path) -> None:
+    settings = recipe(**REMEMBERING, epochs=1, validation={"classes": 0.0})
+    weights, history = run(tmp_path, settings)
+    kept = load_file(tmp_path / "run.safetensors")
+    assert kept["loss.memory.embedding_memory"].shape == (40, 8)
+    assert kept["loss.memory.embedding_memory"].norm(dim=1).tolist() == pytest.approx([1] * 40)
+    images = history[0]["images"]
+    assert kept["loss.memory._extra_state"].tolist() == [images % 40, 1]
+    assert weights.keys() == build_model(Recipe.from_dict(settings).model, 16).state_dict().keys()
+
+
+def test_what_a_miner_draws_does_not_depend_on_what_the_network_draws(tmp_path: Path) -> None:
+    settings = recipe(**REMEMBERING, epochs=1)
+    made = Recipe.from_dict(settings)
+
+    class Drawing(nn.Module):
+        """A network that draws, as one of several processes does for its own images."""
+
+        def __init__(self, numbers: int) -> None:
+            super().__init__()
+            self.network, self.numbers = build_model(made.model, PATTERNS.size), numbers
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            torch.rand(self.numbers)
+            embeddings: torch.Tensor = self.network(images)
+            return embeddings
+
+    histories = []
+    for numbers in (0, 7):
+        torch.manual_seed(0)
+        checkpoint = Checkpoint(tmp_path / str(numbers), "run")
+        settings["validation"]["classes"] = 0.0
+        model = Drawing(numbers)
+        histories.append(train(model, blobs(), made, 0, ALONE, checkpoint))
+    assert without_times(histories[0]) == without_times(histories[1])
 
 
 def test_what_a_loss_draws_is_of_its_seed_alone() -> None:
@@ -453,6 +511,18 @@ SHUFFLED = {"name": "shuffled", "size": 8}
             "no batch held images of two classes, so nothing was learned",
         ),
         ({"loss": {"name": "triplet", "mining": "all"}}, None, None),
+        # The memory knows more of pairs than a batch does.
+        (
+            {
+                "loss": {"name": "triplet", "margin": 1e-7},
+                "miner": {"name": "hdc"},
+                "memory": 33,
+                "batch": SHUFFLED,
+            },
+            np.zeros(48, np.int64),
+            "the loss was exactly 0 in every step, so nothing was learned; set miner: {name: "
+            "none}, or raise loss.margin",
+        ),
         # Each image is compared with the proxies, whatever the batch.
         ({"loss": {"name": "proxy_anchor"}, "batch": SHUFFLED}, np.arange(48), None),
     ],

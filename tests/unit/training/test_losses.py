@@ -326,7 +326,9 @@ def test_a_loss_changes_when_and_only_when_scores_do(name: str, normalize: bool,
     moved_with_them = [(same, torch.eye(vectors.shape[1])), (vectors @ turn, turn)]
     for equal, turned in moved_with_them:
         for parameter in loss.parameters():
-            parameter.data = parameter.data @ turned
+            vectors_in_rows = parameter.shape[1] == len(turned)
+            old = parameter.data if vectors_in_rows else parameter.data.T
+            parameter.data = old @ turned if vectors_in_rows else (old @ turned).T
         value, again = of(equal)
         np.testing.assert_allclose(again, scores, atol=1e-5)
         assert value == pytest.approx(first, rel=1e-3)

@@ -23,7 +23,7 @@ from lookalike.storage.yaml_files import read_yaml
 from lookalike.training import variants
 from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
 from lookalike.training.losses.building import build_loss
-from lookalike.training.losses.table import LOSSES
+from lookalike.training.losses.table import LOSSES, MEMORY
 from lookalike.training.miners.table import MINERS
 from lookalike.training.optimizers.table import ALIKE, OPTIMIZERS
 from lookalike.training.schedules.table import SCHEDULES
@@ -42,11 +42,11 @@ from support.variant_tables import (
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 PACKAGE = ROOT / "workflow" / "lookalike"
 EVERY: list[Variant] = [
-    *(variant for kind in KINDS for variant in kind.table),
-    *MINERS,
+    *(variant for kind in KINDS for variant in kind.table if variant.builder),
     *SCHEDULES,
     *AUGMENTATIONS,
     CHAIN,
+    MEMORY,
 ]
 OF_EVERY_TRAINING = {"torch", "numpy"}
 KINDS_OF_FILES = (
@@ -151,7 +151,15 @@ def test_no_step_imports_a_variant(step: str) -> None:
 def test_every_file_of_a_variant_is_named() -> None:
     named = {variant.module for variant in EVERY}
     of_all = {"__init__", "building", "files", "record", "settings", "table"}
-    of_losses = {"distances", "library_distance", "mined", "value"}
+    of_losses = {
+        "additive_angle",
+        "distances",
+        "library_distance",
+        "mined",
+        "of_library",
+        "pairs",
+        "value",
+    }
     for kind in KINDS_OF_FILES:
         for path in (PACKAGE / kind).glob("*.py"):
             if path.stem not in of_all | of_losses:
@@ -208,6 +216,16 @@ def test_a_recipe_names_the_modules_and_libraries_of_its_variants() -> None:
     recipe["augment"]["rotate"] = 0.0
     recipe["loss"] = {"name": "ntxent", "temperature": 0.1}
     assert libraries_of(variants.modules_of(recipe)) == []
+    # A miner and a memory bring their own.
+    for changes in ({"miner": {"name": "hdc", "share": 0.5}}, {"memory": 64}):
+        modules = variants.modules_of({**recipe, **changes})
+        assert libraries_of(modules) == ["pytorch-metric-learning"]
+        (name,) = {*modules} - {*variants.modules_of(recipe)}
+        assert name in (MINERS["hdc"].module, MEMORY.module)
+    recipe["loss"] = {"name": "triplet", "margin": 0.1, "mining": "all"}
+    recipe["miner"] = {"name": "none"}
+    assert not [name for name in variants.modules_of(recipe) if "miners" in name]
+    recipe["loss"] = {"name": "ntxent", "temperature": 0.1}
     assert not [name for name in variants.modules_of(recipe) if "augmentations" in name]
     assert variants.modules_of_network(recipe["model"]) == ["lookalike.models.cnn4"]
     assert libraries_of(variants.modules_of_network(recipe["model"])) == []

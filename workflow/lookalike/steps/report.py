@@ -36,6 +36,7 @@ from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
 from lookalike.text import shown
 from lookalike.training.lessons import never_taught
+from lookalike.training.miners.table import OWN
 
 HARDEST, SAMPLED = 30, 20
 """Queries shown: the hardest ones, and a sample of the others."""
@@ -235,8 +236,11 @@ def _warnings(
 
 def _untaught(run: Results) -> list[str]:
     """A warning of a training, or of epochs of it, that taught the network nothing, if any did."""
-    loss = run.model["settings"]["loss"]["name"]
-    if reason := never_taught(run.history.to_dict("records"), loss):
+    settings = run.model["settings"]
+    # Results of before there were miners and memories to choose tell of neither.
+    miner, memory = settings.get("miner", {"name": OWN})["name"], settings.get("memory", 0)
+    history = run.history.to_dict("records")
+    if reason := never_taught(history, settings["loss"]["name"], miner, memory):
         return [f"The training of {run.name} did not do what it is for: {reason}."]
     if epochs := run.epochs_of_loss_zero:
         return [

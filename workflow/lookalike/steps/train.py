@@ -35,6 +35,7 @@ from lookalike.models.settings import ModelSettings
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import write_parquet
 from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.decisive import decisive, for_data
 from lookalike.training.distributed import fabric_for, first_alone, leave
 from lookalike.training.features import training_features
 from lookalike.training.feeds import FeatureData, TrainingData, TrainingSet
@@ -43,7 +44,7 @@ from lookalike.training.keeping import SCORE
 from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
-from lookalike.training.recipe import Recipe, decisive, for_data
+from lookalike.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -198,8 +199,10 @@ def _checkpoint(
     works = [job.code, dict(job.software), kind, precision, threads, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     # A loss may have parameters for each class; some classes may be held out.
-    n_classes = int(data.labels.max()) + 1
-    of_loss = _n_bytes(build_loss(recipe.loss, n_classes, recipe.model.embedding_dim))
+    n_classes, dimension = int(data.labels.max()) + 1, recipe.model.embedding_dim
+    of_loss = _n_bytes(
+        build_loss(recipe.loss, n_classes, dimension, miner=recipe.miner, memory=recipe.memory)
+    )
     # A state is the weights and two moments of each, and what else is kept of the weights: their
     # mean, those of the best epoch. The last state goes when the next one is there.
     states = 1 if checkpoint.kept else 2

@@ -17,8 +17,8 @@ from lookalike.images.normalisation import scale, standardise
 from lookalike.images.resizing import ImageSettings
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.augmentation import augment, build_augmentation
+from lookalike.training.decisive import DataFacts
 from lookalike.training.decks import Indices
-from lookalike.training.recipe import DataFacts
 
 
 class Feed(Protocol):

@@ -10,18 +10,23 @@ from typing import Any
 
 from lookalike.training.keeping import SCORE
 from lookalike.training.losses.table import LOSSES
+from lookalike.training.miners.table import NONE, OWN
 
 SHARES = ("zero_loss", "without_positives", "without_negatives")
 """Columns of the history: the share of steps whose loss was exactly 0, whose batch held no two
 images of one class, or none of two."""
 
 
-def taught_nothing(epoch: Mapping[str, Any], loss: str) -> str | None:
+def taught_nothing(
+    epoch: Mapping[str, Any], loss: str, miner: str = OWN, memory: int = 0
+) -> str | None:
     """Why an epoch taught the network nothing, or half of what it should, and what to do.
 
     Args:
         epoch: its row of the history: see `lookalike.training.health.TrainingHealth.means`.
         loss: the name of the recipe's loss.
+        miner: that of its miner.
+        memory: past images that each batch is compared with.
 
     Returns:
         None where in some step the loss was not 0, and in some step there were pairs of both kinds,
@@ -29,8 +34,12 @@ def taught_nothing(epoch: Mapping[str, Any], loss: str) -> str | None:
     """
     idle = epoch["zero_loss"] == 1
     record = LOSSES[loss]
-    if not record.compares_images:
-        return _idle(record.remedy) if idle else None
+    remedy = record.remedy
+    if miner not in (OWN, NONE):
+        remedy = f"set miner: {{name: {NONE}}}, or {remedy}"
+    # With a memory, a batch need not hold the pairs by itself.
+    if not record.compares_images or memory:
+        return _idle(remedy) if idle else None
     so = "so nothing was learned" if idle else "so the images were only {}"
     if epoch["without_positives"] == 1:
         return (
@@ -44,7 +53,6 @@ def taught_nothing(epoch: Mapping[str, Any], loss: str) -> str | None:
         )
     if not idle:
         return None
-    remedy = record.remedy
     if epoch["without_positives"]:
         remedy = f"take batches with batch.name: balanced, or {remedy}"
     lacking = epoch["without_positives"] + epoch["without_negatives"]
@@ -57,18 +65,22 @@ def _idle(remedy: str, pairs: str = "") -> str:
     return f"the loss was exactly 0 in every step{pairs}, so nothing was learned; {remedy}"
 
 
-def never_taught(history: Sequence[Mapping[Any, Any]], loss: str) -> str | None:
+def never_taught(
+    history: Sequence[Mapping[Any, Any]], loss: str, miner: str = OWN, memory: int = 0
+) -> str | None:
     """Why a whole training taught the network nothing, or half of what it should.
 
     Args:
         history: a mapping per epoch.
         loss: the name of the recipe's loss.
+        miner: that of its miner.
+        memory: past images that each batch is compared with.
 
     Returns:
         What `taught_nothing` says of the last epoch, where it says something of every one; else
         None.
     """
-    reasons = [taught_nothing(epoch, loss) for epoch in history]
+    reasons = [taught_nothing(epoch, loss, miner, memory) for epoch in history]
     if not reasons or not all(reasons):
         return None
     epochs = f"every one of its {len(history)} epochs" if len(history) > 1 else "its only epoch"

@@ -21,6 +21,7 @@ from lookalike.jobs.progress import Progress
 from lookalike.training.averaging import Average
 from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.course import Course
+from lookalike.training.decisive import held_out
 from lookalike.training.distributed import (
     from_first,
     gathered,
@@ -36,7 +37,7 @@ from lookalike.training.lessons import in_words, never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
 from lookalike.training.optimization import build_optimizer, set_learning_rates, share_of_rate
 from lookalike.training.plan import log_plan
-from lookalike.training.recipe import Recipe, held_out
+from lookalike.training.recipe import Recipe
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.sampling import epoch_batches
 from lookalike.training.validation import leave_one_out_map
@@ -123,7 +124,14 @@ class Training:
         if fabric.world_size > 1:
             with_global_batch_norm(self.bare)
         n_classes, dimension = int(self.labels.max()) + 1, recipe.model.embedding_dim
-        loss = build_loss(recipe.loss, n_classes, dimension, hash_seed(seed))
+        loss = build_loss(
+            recipe.loss,
+            n_classes,
+            dimension,
+            hash_seed(seed),
+            miner=recipe.miner,
+            memory=recipe.memory,
+        )
         self.loss_of = loss.to(fabric.device)
         optimizer = build_optimizer(self.bare, recipe.optimizer, loss, own_lr(recipe.loss))
         self.network, self.optimizer = fabric.setup(self.bare, optimizer)
@@ -138,6 +146,11 @@ class Training:
         if validation.keeps_best and len(split.queries):
             self.modules["best"] = copy.deepcopy(self.bare).requires_grad_(False)
 
+    @property
+    def _of_loss(self) -> tuple[str, str, int]:
+        """What lessons are told of the loss: its name, the miner's, the size of the memory."""
+        return self.recipe.loss.name, self.recipe.miner.name, self.recipe.memory
+
     def run(self, interruption: Interruption) -> list[Epoch]:
         """Go on from where the checkpoint is, to the end."""
         position = self.checkpoint.load(self.modules, self.optimizer)
@@ -150,7 +163,7 @@ class Training:
                     break
                 self._epoch(batches, position, interruption)
         self._take_what_is_kept(position.history)
-        if reason := never_taught(position.history, self.recipe.loss.name):
+        if reason := never_taught(position.history, *self._of_loss):
             log.warning("warning: the training did not do what it is for: %s", reason)
         return position.history
 
@@ -240,7 +253,7 @@ class Training:
             "seconds": seconds,
         }
         log.info("%s", in_words(done, epochs))
-        if reason := taught_nothing(done, self.recipe.loss.name):
+        if reason := taught_nothing(done, *self._of_loss):
             log.warning("warning: epoch %d: %s", epoch, reason)
         position.history.append(done)
         position.step, position.seconds, position.sums = 0, 0.0, {}
@@ -264,10 +277,12 @@ class Training:
         inputs = self.feed.inputs(waiting, seed, part, len(batch))
         classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
 
-        # What a network or a loss draws at random.
+        # What a network draws at random.
         torch.manual_seed(seed)
         own = self.network(inputs)
         embeddings = gathered(own, len(batch), self.fabric)
+        # What a miner or a loss draws: the same in all processes, whatever each one's network drew.
+        torch.manual_seed(hash_seed(seed, 1))
         value = self.loss_of(embeddings, classes)
         self.optimizer.zero_grad()
         self.fabric.backward(value.loss)

@@ -56,6 +56,10 @@ def log_plan(
             "an epoch" if course.steps is None else "a pass",
             *uneven,
         )
+    if recipe.memory:
+        log.info(
+            "each batch is compared with the latest %d images, its own among them", recipe.memory
+        )
     _log_validation(labels, split, why, recipe, every)
 
 

@@ -6,14 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lookalike.models.backbones.sources import with_known_weights
 from lookalike.models.settings import ModelSettings
 from lookalike.records import Chosen, Value
-from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.optimizers.table import ALIKE
-
-# Fewer classes than these are no measure of what a network does with new ones.
-_CLASSES_TO_HOLD_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -111,6 +106,8 @@ class Recipe:
         train: what of it is trained.
         views: changed views of each image whose features are kept, for a frozen backbone.
         loss: its name and settings.
+        miner: which chooses among a batch's pairs or triplets, its name and settings.
+        memory: embeddings of past images that each batch is compared with.
         batch: the sampler of batches, its name and settings.
         optimizer: with the learning rate.
         epochs: passes over the training images; None: as many as `steps` take.
@@ -126,6 +123,8 @@ class Recipe:
     train: TrainedParts
     views: int
     loss: Chosen
+    miner: Chosen
+    memory: int
     batch: Chosen
     optimizer: OptimizerSettings
     epochs: int | None
@@ -143,6 +142,8 @@ class Recipe:
             train=TrainedParts.from_setting(settings["train"]),
             views=settings["views"],
             loss=Chosen.from_dict(settings["loss"]),
+            miner=Chosen.from_dict(settings["miner"]),
+            memory=settings["memory"],
             batch=Chosen.from_dict(settings["batch"]),
             optimizer=OptimizerSettings.from_dict(settings["optimizer"]),
             epochs=None if settings["epochs"] == "auto" else settings["epochs"],
@@ -152,108 +153,6 @@ class Recipe:
             gpus=settings["gpus"],
             validation=ValidationSettings(**settings["validation"]),
         )
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What of the data decides what is held out where `validation.of` is auto.
-
-    Attributes:
-        classes: training classes with two images or more.
-        largest: images of the largest training class.
-        closed_set: whether most queries are of classes that are trained on.
-    """
-
-    classes: int
-    largest: int
-    closed_set: bool
-
-    @classmethod
-    def from_report(cls, report: Mapping[str, Any]) -> DataFacts:
-        """From data_report.json."""
-        train = report["splits"]["train"]
-        queries = report["splits"]["query"]["ok"]
-        return cls(
-            train["classes"] - report["classes_without_positive"]["count"],
-            train["images_per_class"]["max"],
-            # A mixture is what at least half of its queries are.
-            bool(queries) and 2 * report["queries_of_training_classes"] >= queries,
-        )
-
-
-def held_out(validation: Mapping[str, Any], facts: DataFacts) -> tuple[str, str]:
-    """What of the training images is held out to be scored: classes, or images of each.
-
-    Whole classes tell how well a network does with classes that it never saw. Where the queries'
-    classes are those that are trained on, that is not what is asked of it; and a few classes are
-    no measure. Then images of each class are held out instead, where a class has three.
-
-    Args:
-        validation: a recipe's complete settings of that name.
-        facts: of the data.
-
-    Returns:
-        `classes` or `images`; and why, in words.
-    """
-    asked, share = validation["of"], validation["classes"]
-    if asked != "auto":
-        return asked, f"validation.of is {asked}"
-    n_held = round(facts.classes * share)
-    if facts.largest < 3:
-        return "classes", "no class has a third image to hold out"
-    if facts.closed_set:
-        return "images", "most queries are of classes that are trained on"
-    if facts.classes < _CLASSES_TO_HOLD_OUT or n_held < 2 or facts.classes - n_held < 2:
-        return "images", f"{facts.classes} classes of two images or more are few to hold some out"
-    return "classes", "most queries are of classes that are not trained on"
-
-
-def for_data(settings: Mapping[str, Any], facts: DataFacts) -> dict[str, Any]:
-    """A complete mapping under `recipes` in which nothing of `validation` is left to the data."""
-    validation = settings["validation"]
-    return {**settings, "validation": {**validation, "of": held_out(validation, facts)[0]}}
-
-
-def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a complete mapping under `recipes` decides the weights.
-
-    Not how often held-out images are scored where the last epoch is kept, nor what is switched off,
-    which so may be added. A file of weights counts by its content. The recipe's `image` decides
-    together with the common one: both have a digest of their own.
-
-    Raises:
-        LookalikeError: a file of weights is not there.
-    """
-    train = TrainedParts.from_setting(settings["train"])
-    model = with_known_weights(settings["model"])
-    if not train.head:
-        return {"model": _without_head(model), "train": settings["train"]}
-    if model.get("head") == "none":
-        model = _without_head(model)
-    # A head sees random changes in the views that are kept, or not at all.
-    views = settings["views"] if train.frozen_backbone else 0
-    sees_changes = views or not train.frozen_backbone
-    changes = AUGMENTATIONS.switched_on(settings["augment"]) if sees_changes else []
-    values = [change.own(settings["augment"]) for change in changes]
-    off = {
-        "train": settings["train"] == "all",
-        "views": not views,
-        "steps": settings["epochs"] != "auto",
-        "image": True,
-    }
-    decided = {key: value for key, value in settings.items() if not off.get(key)}
-    return decided | {
-        "model": model,
-        "optimizer": _decisive_of_optimizer(settings["optimizer"]),
-        "validation": _decisive_of_validation(settings["validation"]),
-        "precision": "float32" if settings["precision"] == "auto" else settings["precision"],
-        "augment": {name: value for change in values for name, value in change.items()},
-    }
-
-
-def _without_head(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a network whose features are its embeddings: as long as they happen to be."""
-    return {key: value for key, value in model.items() if key != "embedding_dim"} | {"head": "none"}
 
 
 def summary_of(settings: Mapping[str, Any]) -> str:
@@ -268,25 +167,3 @@ def summary_of(settings: Mapping[str, Any]) -> str:
     by_steps = settings["epochs"] == "auto"
     length = f"{settings['steps']} steps" if by_steps else f"{settings['epochs']} epochs"
     return f"{what}, {settings['loss']['name']} loss, {length}"
-
-
-def _decisive_of_optimizer(settings: Mapping[str, Any]) -> dict[str, Any]:
-    off = {
-        "decay_norms": settings["decay_norms"] or not settings["weight_decay"],
-        "clip": not settings["clip"],
-        "average": not settings["average"],
-    }
-    return {key: value for key, value in settings.items() if not off.get(key, False)}
-
-
-def _decisive_of_validation(settings: Mapping[str, Any]) -> dict[str, Any]:
-    decided: dict[str, Any] = {"classes": settings["classes"]}
-    if settings["classes"]:
-        decided |= {"of": settings["of"], "seed": settings["seed"]}
-    if ValidationSettings(**settings).keeps_best:
-        decided |= {
-            "keep": "best",
-            "every": settings["every"],
-            "patience": settings["patience"],
-        }
-    return decided

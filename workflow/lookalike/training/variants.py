@@ -11,8 +11,7 @@ from typing import Any
 from lookalike.models.table import MODELS
 from lookalike.records import Variant
 from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
-from lookalike.training.losses.table import LOSSES
-from lookalike.training.miners.table import MINERS
+from lookalike.training.losses.table import LOSSES, MEMORY
 from lookalike.training.optimizers.table import OPTIMIZERS
 from lookalike.training.recipe import ValidationSettings
 from lookalike.training.samplers.table import SAMPLERS
@@ -20,7 +19,7 @@ from lookalike.training.schedules.table import SCHEDULES
 
 
 def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
-    """The network, loss, miner, sampler, optimizer, schedule and augmentations of a recipe.
+    """The network, loss, miner, memory, sampler, optimizer, schedule and augmentations of a recipe.
 
     Args:
         recipe: a complete recipe from the settings.
@@ -31,8 +30,10 @@ def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
     yield MODELS[recipe["model"]["name"]]
     loss = LOSSES[recipe["loss"]["name"]]
     yield loss
-    if loss.miner:
-        yield MINERS[loss.miner]
+    if miner := loss.miner_of(recipe["miner"]["name"]):
+        yield miner
+    if recipe["memory"]:
+        yield MEMORY
     yield SAMPLERS[recipe["batch"]["name"]]
     yield OPTIMIZERS[recipe["optimizer"]["name"]]
     yield SCHEDULES[recipe["optimizer"]["schedule"]]

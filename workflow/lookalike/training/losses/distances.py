@@ -34,48 +34,58 @@ class _SquaredDistances(torch.autograd.Function):
     """See `squared_distances`. Going backwards, torch's `cdist` and `pdist` hold n^2 d floats."""
 
     @staticmethod
-    def forward(context: Any, embeddings: Tensor) -> Tensor:
-        context.save_for_backward(embeddings)
-        squared = embeddings.new_empty(len(embeddings), len(embeddings))
-        for rows, away in _differences(embeddings):
+    def forward(context: Any, embeddings: Tensor, others: Tensor | None) -> Tensor:
+        context.save_for_backward(embeddings, others)
+        others = embeddings if others is None else others
+        squared = embeddings.new_empty(len(embeddings), len(others))
+        for rows, away in _differences(embeddings, others):
             torch.sum(away.square_(), dim=2, out=squared[rows])
         return squared
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        (embeddings,) = context.saved_tensors
-        both = (gradient + gradient.T).mul_(2)
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        embeddings, others = context.saved_tensors
+        # Within a batch, a distance is one of two images that both move.
+        pulls = (gradient + gradient.T).mul_(2) if others is None else gradient * 2
+        others = embeddings if others is None else others
         wanted = torch.empty_like(embeddings)
         # Sums of differences, not differences of sums: nothing is lost where embeddings are near.
-        for rows, away in _differences(embeddings):
-            wanted[rows] = torch.bmm(both[rows, None], away)[:, 0]
-        return wanted
+        for rows, away in _differences(embeddings, others):
+            wanted[rows] = torch.bmm(pulls[rows, None], away)[:, 0]
+        return wanted, None
 
 
-def _differences(embeddings: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Some rows at a time, and their differences to all rows: [rows, n, d], good until the next."""
-    n, d = embeddings.shape
+def _differences(embeddings: Tensor, others: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Some rows at a time, and their differences to all others: [rows, m, d], until the next."""
+    n, (m, d) = len(embeddings), others.shape
     most = _DIFFERENCES if embeddings.device.type == "cpu" else _DIFFERENCES_ON_GPU
-    size = min(n, max(1, most // (n * d)))
+    size = min(n, max(1, most // (m * d)))
     # One piece of memory for all: many would leave gaps.
-    away = embeddings.new_empty(size, n, d)
+    away = embeddings.new_empty(size, m, d)
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
-        yield rows, torch.sub(embeddings[rows, None], embeddings, out=away[: n - start])
+        yield rows, torch.sub(embeddings[rows, None], others, out=away[: n - start])
 
 
-def squared_distances(embeddings: Tensor) -> Tensor:
-    """Squared Euclidean distance of each row of [n, d] to each: [n, n].
+def squared_distances(embeddings: Tensor, others: Tensor | None = None) -> Tensor:
+    """Squared Euclidean distance of each row of [n, d] to each, or to each of others: [n, m].
 
     Each is the sum of its squared differences, exactly 0 for equal rows: the matrix product that is
-    often used instead loses near distances in rounding. Memory is bounded by n^2, not n^2 d,
+    often used instead loses near distances in rounding. Memory is bounded by n m, not n m d,
     forwards and backwards; there is no second derivative.
+
+    Args:
+        embeddings: float32 [n, d].
+        others: float32 [m, d], which no gradient flows to; the embeddings themselves where None.
     """
-    squared: Tensor = _SquaredDistances.apply(embeddings)
+    squared: Tensor = _SquaredDistances.apply(embeddings, others)
     return squared
 
 
 def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of `values` where `chosen` is true; 0 where it is nowhere. Both of one shape."""
+    """Mean of `values` where `chosen` is true; 0 where it is nowhere. Both of one shape.
+
+    Numbers in place of bools say how often each value counts.
+    """
     return (values * chosen).sum() / chosen.sum().clamp(min=1)

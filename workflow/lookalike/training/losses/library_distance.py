@@ -19,6 +19,5 @@ class Euclidean(BaseDistance):
         super().__init__(normalize_embeddings=False)
 
     def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
-        """Distances within a batch [n, d]: [n, n]."""
-        assert query_emb is ref_emb  # no loss here compares two batches
-        return root(squared_distances(query_emb))
+        """Distances of [n, d] to [m, d]: [n, m]; gradients flow to the first alone, or to one."""
+        return root(squared_distances(query_emb, None if ref_emb is query_emb else ref_emb))

@@ -1,4 +1,4 @@
-"""A loss of those pairs or triplets of a batch that a miner chooses."""
+"""A loss of those pairs or triplets of a batch that a miner chooses, or of all."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ class MinedLoss(nn.Module):
     """A loss of what a miner finds in the batch.
 
     Args:
-        loss: called with embeddings, labels and what the miner found; returns a scalar tensor.
-        miner: called with embeddings and labels.
+        loss: called with embeddings, labels and what the miner found; returns a scalar tensor or a
+            `LossValue`.
+        miner: called with embeddings and labels; the loss takes all that it can where it is None.
     """
 
-    def __init__(self, loss: nn.Module, miner: nn.Module) -> None:
+    def __init__(self, loss: nn.Module, miner: nn.Module | None) -> None:
         super().__init__()
         self.loss = loss
         self.miner = miner
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> LossValue:
         """Loss of a batch: embeddings float32 [n, d], labels int64 [n]."""
-        return LossValue(self.loss(embeddings, labels, self.miner(embeddings, labels)), None)
+        found = None if self.miner is None else self.miner(embeddings, labels)
+        return as_value(self.loss(embeddings, labels, found))
+
+
+def as_value(loss: Tensor | LossValue) -> LossValue:
+    """What a loss returned, as a `LossValue`."""
+    return loss if isinstance(loss, LossValue) else LossValue(loss, None)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lookalike.training.losses.distances import mean_where
+from lookalike.training.losses.pairs import Found, counts_of, log_sum_exp
 from lookalike.training.losses.value import LossValue
 
 
@@ -23,8 +24,23 @@ class NTXentLoss(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> LossValue:
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        found: Found | None = None,
+        others: Tensor | None = None,
+        other_labels: Tensor | None = None,
+    ) -> LossValue:
         """Loss of a batch: embeddings float32 [n, d], labels int64 [n].
+
+        Args:
+            embeddings: see above.
+            labels: see above.
+            found: the pairs or triplets to take, see `lookalike.training.losses.pairs`; all where
+                None.
+            others: float32 [m, d], which the second of a pair is one of; the batch where None.
+            other_labels: int64 [m], likewise; what is found tells what is of one class.
 
         Two images of one class that are equal, and one of another class at a right angle:
 
@@ -37,10 +53,15 @@ class NTXentLoss(nn.Module):
         True
         """
         units = F.normalize(embeddings, dim=1)
-        scores = units @ units.T / self.temperature
-        same = labels[:, None] == labels
-        positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        negatives = scores.masked_fill(same, -torch.inf).logsumexp(dim=1, keepdim=True)
+        to = units if others is None else F.normalize(others, dim=1)
+        scores = units @ to.T / self.temperature
+        if found is None:
+            same = labels[:, None] == labels
+            positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+            negatives = scores.masked_fill(same, -torch.inf).logsumexp(dim=1, keepdim=True)
+        else:
+            positive, times = counts_of(found, scores)
+            negatives = log_sum_exp(scores, times)[:, None]
         # Without a negative there is nothing to tell a positive from.
         losses = torch.where(negatives > -torch.inf, F.softplus(negatives - scores), 0.0)
         return LossValue(mean_where(losses, positive), None)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lookalike.config import merge
-from lookalike.training.recipe import DataFacts, decisive, for_data
+from lookalike.training.decisive import DataFacts, decisive, for_data
 from support.training import recipe
 
 
@@ -39,6 +39,9 @@ def test_what_decides_no_weight(changes: dict[str, Any]) -> None:
         {"gpus": 2},
         {"epochs": 4},
         {"loss": {"epsilon": 0.2}},
+        {"miner": {"name": "none"}},
+        {"miner": {"name": "hdc", "share": 0.5}},
+        {"memory": 64},
         {"model": {"embedding_dim": 9}},
         {"batch": {"classes": 7}},
         {"optimizer": {"schedule": "constant"}},
@@ -90,3 +93,20 @@ def test_what_the_data_leave_open_is_settled_before_it_decides() -> None:
     assert recipe()["validation"]["of"] == "auto"
     named = recipe(validation={"of": "classes"})
     assert decisive(for_data(named, DataFacts(400, 9, closed_set=True))) == decisive(open_set)
+
+
+def test_no_miner_of_its_own_and_no_memory_decide_nothing() -> None:
+    assert recipe()["miner"] == {"name": "own"}
+    assert recipe()["memory"] == 0
+    # So what was trained before there were any to choose is still what is asked for.
+    assert decisive(recipe()).keys().isdisjoint({"miner", "memory"})
+
+
+def test_beside_another_miner_the_settings_of_the_losss_own_decide_nothing() -> None:
+    plain = merge(recipe(), {"miner": {"name": "none"}})
+    assert decisive(merge(plain, {"loss": {"epsilon": 0.2}})) == decisive(plain)
+    assert decisive(merge(plain, {"loss": {"beta": 40.0}})) != decisive(plain)
+    # What a loss and its miner share is the loss's as well.
+    triplet = merge(plain, {"loss": {"name": "triplet", "margin": 0.1, "mining": "all"}})
+    assert decisive(merge(triplet, {"loss": {"margin": 0.2}})) != decisive(triplet)
+    assert decisive(merge(triplet, {"loss": {"mining": "hard"}})) == decisive(triplet)

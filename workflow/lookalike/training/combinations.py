@@ -1,0 +1,122 @@
+"""What in a recipe does not go together: asked of settings, before any work.
+
+Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lookalike.models.backbones.images import image_of_backbone, names_of_backbones
+from lookalike.models.table import MODELS
+from lookalike.text import did_you_mean
+from lookalike.training.losses.record import Loss
+from lookalike.training.losses.table import LOSSES
+from lookalike.training.miners.table import MINERS, NONE, OWN
+from lookalike.training.recipe import TrainedParts
+from lookalike.training.samplers.table import SAMPLERS
+
+
+def misfits(recipe: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence on each two settings of a complete recipe that exclude each other."""
+    loss = LOSSES[recipe["loss"]["name"]]
+    if loss.angles and not recipe["model"]["normalize"]:
+        # What angles train has no meaning for distances.
+        yield (
+            f"the loss {loss.name} trains the angles between embeddings, but with model.normalize: "
+            "false they are compared by Euclidean distance; set model.normalize: true, or take the "
+            f"loss {_names(one.name for one in LOSSES if not one.angles)}"
+        )
+    if loss.equal_counts and recipe["batch"]["name"] != "balanced":
+        yield (
+            f"the loss {loss.name} needs equally many images of each class in a batch, which "
+            f"batch.name: {recipe['batch']['name']} does not give; set batch: {{name: balanced}}"
+        )
+    yield from _misfits_of_network(recipe)
+    yield from _misfits_of_miner(loss, recipe)
+    if recipe["memory"]:
+        yield from _misfits_of_memory(loss, recipe)
+
+
+def _misfits_of_network(recipe: Mapping[str, Any]) -> Iterator[str]:
+    parts, model = TrainedParts.from_setting(recipe["train"]), recipe["model"]
+    network = MODELS[model["name"]]
+    if parts.layers is not None and not network.is_backbone:
+        yield (
+            f"train: {recipe['train']} speaks of a network with a backbone and a head, and "
+            f"{network.name} has none; set train: all, or take the model "
+            f"{_names(one.name for one in MODELS if one.is_backbone)}"
+        )
+    elif parts.head and parts.frozen_backbone and model["head"] == "none":
+        yield "with train: head and model.head: none there is nothing to train; set train: none"
+    images = {"size", "mean", "std"}
+    if image_of_backbone(model) is None and not images <= recipe["image"].keys():
+        yield (
+            f"model.backbone: no backbone {model['backbone']!r} of {network.name} is known"
+            f"{_nearest_backbone(model)}"
+        )
+
+
+def _nearest_backbone(model: Mapping[str, Any]) -> str:
+    """The end of a message about a backbone that is not known."""
+    names = names_of_backbones(model["name"])
+    nearest = did_you_mean(model["backbone"], names, list_known=False)
+    if model["name"] != "timm":
+        return nearest
+    return (
+        f"{nearest}. If your version of timm has it, say in the recipe which images it takes: "
+        "image: {size: ..., mean: [...], std: [...]}"
+    )
+
+
+def _misfits_of_miner(loss: Loss, recipe: Mapping[str, Any]) -> Iterator[str]:
+    chosen = recipe["miner"]
+    name = chosen["name"]
+    if name in (OWN, NONE):
+        return
+    if not loss.takes_miner:
+        yield (
+            f"the loss {loss.name} is none of pairs or triplets, among which the miner {name} "
+            f"could choose; set miner: {{name: {OWN}}}, or take the loss "
+            f"{_names(one.name for one in LOSSES if one.takes_miner)}"
+        )
+    if MINERS[name].angles and not recipe["model"]["normalize"]:
+        yield (
+            f"the miner {name} chooses by the angles between embeddings, but with model.normalize: "
+            "false they are compared by Euclidean distance; set model.normalize: true, or take the "
+            f"miner {_names(one.name for one in MINERS if not one.angles)}"
+        )
+    if name == "batch_easy_hard":
+        both = {chosen["positives"], chosen["negatives"]}
+        if both in ({"semihard"}, {"semihard", "all"}):
+            yield (
+                "miner.positives and miner.negatives: semihard is by the one image chosen of the "
+                "other kind, which there is none of beside semihard or all; set one of them to "
+                "hard or easy"
+            )
+
+
+def _misfits_of_memory(loss: Loss, recipe: Mapping[str, Any]) -> Iterator[str]:
+    memory, batch, miner = recipe["memory"], recipe["batch"], recipe["miner"]
+    if not loss.takes_memory:
+        yield (
+            f"memory: the loss {loss.name} cannot compare a batch with {memory} past images; set "
+            f"memory: 0, or take the loss {_names(one.name for one in LOSSES if one.takes_memory)}"
+        )
+    # A shuffled batch may take in one image that would be left over.
+    least = SAMPLERS[batch["name"]].batch_size(batch) + (batch["name"] == "shuffled")
+    if memory < least:
+        yield (
+            f"memory: {memory} embeddings hold no batch of {least} images, and the memory holds "
+            "the batch and images before it; set it to more, or to 0 for none"
+        )
+    if miner["name"] == "batch_easy_hard" and miner["positives"] == "easy":
+        yield (
+            "memory: an image's nearest positive in the memory is itself, so miner.positives: easy "
+            "finds no other; set miner.positives to another, or memory: 0"
+        )
+
+
+def _names(names: Iterator[str]) -> str:
+    return " or ".join(names)
