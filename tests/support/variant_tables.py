@@ -152,7 +152,7 @@ def _in_yaml(key: str, value: Any) -> str:
 def schema() -> str:
     """The schema's text as it should be."""
     text = SCHEMA.read_text(encoding="utf-8")
-    for kind in (kind for kind in KINDS if kind.key != "optimizer"):  # which share settings
+    for kind in KINDS:
         before, begin, rest = text.partition(
             f"\n  {kind.key}:\n    type: object\n    required: [name]"
         )

@@ -14,6 +14,7 @@ from lookalike.text import did_you_mean
 from lookalike.training.losses.record import Loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS, NONE, OWN
+from lookalike.training.optimizers.table import OF_BACKBONE
 from lookalike.training.recipe import TrainedParts
 from lookalike.training.samplers.table import SAMPLERS
 
@@ -48,7 +49,13 @@ def _misfits_of_network(recipe: Mapping[str, Any]) -> Iterator[str]:
             f"{network.name} has none; set train: all, or take the model "
             f"{_names(one.name for one in MODELS if one.is_backbone)}"
         )
-    elif parts.head and parts.frozen_backbone and model["head"] == "none":
+    given = [key for key, plain in OF_BACKBONE.items() if recipe["optimizer"][key] != plain]
+    if given and (parts.frozen_backbone or not network.is_backbone):
+        yield (
+            f"optimizer.{given[0]} speaks of the layers of a backbone that is trained, and there "
+            "is none; leave it out, or set train: all with a model that has a backbone"
+        )
+    if parts.head and parts.frozen_backbone and network.is_backbone and model["head"] == "none":
         yield "with train: head and model.head: none there is nothing to train; set train: none"
     images = {"size", "mean", "std"}
     if image_of_backbone(model) is None and not images <= recipe["image"].keys():

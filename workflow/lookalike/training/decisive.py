@@ -10,6 +10,7 @@ from lookalike.models.backbones.sources import with_known_weights
 from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import OWN
+from lookalike.training.optimizers.table import OF_BACKBONE
 from lookalike.training.recipe import TrainedParts, ValidationSettings
 
 # Fewer classes than these are no measure of what a network does with new ones.
@@ -135,6 +136,7 @@ def _decisive_of_optimizer(settings: Mapping[str, Any]) -> dict[str, Any]:
         "decay_norms": settings["decay_norms"] or not settings["weight_decay"],
         "clip": not settings["clip"],
         "average": not settings["average"],
+        **{key: settings[key] == plain for key, plain in OF_BACKBONE.items()},
     }
     return {key: value for key, value in settings.items() if not off.get(key, False)}
 

@@ -33,6 +33,7 @@ from lookalike.training.feeds import TrainingSet
 from lookalike.training.health import TrainingHealth
 from lookalike.training.held_out import hold_out
 from lookalike.training.keeping import SCORE, VALIDATION_K, best_epoch, is_over
+from lookalike.training.layer_rates import freeze
 from lookalike.training.lessons import in_words, never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
 from lookalike.training.optimization import build_optimizer, set_learning_rates, share_of_rate
@@ -121,6 +122,7 @@ class Training:
         log_plan(data.labels, split, why, recipe, self.course, self.every)
 
         self.bare = model.to(memory_format=torch.channels_last)
+        self.left_as_they_came = freeze(self.bare, recipe.train)
         if fabric.world_size > 1:
             with_global_batch_norm(self.bare)
         n_classes, dimension = int(self.labels.max()) + 1, recipe.model.embedding_dim
@@ -208,14 +210,16 @@ class Training:
             self._save(position)
 
         self.network.train()
+        for module in self.left_as_they_came:
+            module.eval()
         with (
             Progress(f"epoch {epoch}/{epochs}", len(left), "steps") as progress,
             closing(map_ahead(self._load, left, threads=1, ahead=1)) as loaded,
         ):
             for batch, waiting in zip(left, loaded, strict=True):
-                set_learning_rates(
-                    self.optimizer, self._share_of_rate(epoch, position.step, len(batches))
-                )
+                share = self._share_of_rate(epoch, position.step, len(batches))
+                epochs_done = epoch - 1 + position.step / len(batches)
+                set_learning_rates(self.optimizer, share, epochs_done)
                 self._step(batch, waiting, hash_seed(self.seed, epoch, position.step), health)
                 if self.average is not None:
                     self.average.update(self.bare, position.steps_done)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from lookalike.training.layer_rates import LayerRate, layer_rates
 from lookalike.training.optimizers.table import OPTIMIZERS
 from lookalike.training.recipe import OptimizerSettings
 from lookalike.training.schedules.table import SCHEDULES
@@ -28,32 +29,53 @@ def build_optimizer(
         loss_lr: the highest learning rate of these; the network's where it is None.
 
     Returns:
-        An optimizer of the network's parameters, in two groups where some have no weight decay, and
-        of the loss's in a last one; these have it. Each group has its highest learning rate as
-        `initial_lr`, as torch's schedulers call it.
+        An optimizer of the network's parameters that are trained, in groups by their rate and
+        weight decay, and of the loss's in a last one, with weight decay. Each group has its highest
+        learning rate as `initial_lr`, as torch's schedulers call it, and as `thaws_at` the epochs
+        before which it stays as it is.
     """
-    groups = [_group(model.parameters(), settings.lr)]
-    if not settings.decay_norms:
-        # Biases, scales and shifts: to pull them towards 0 is not what weight decay is for.
-        flat = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-        deep = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-        groups = [_group(deep, settings.lr), _group(flat, settings.lr) | {"weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]]
+    groups = [
+        group
+        for rate in layer_rates(model, settings)
+        for group in _by_decay(rate, settings)
+        if group["params"]
+    ]
     if loss is not None and any(True for _ in loss.parameters()):
-        groups.append(_group(loss.parameters(), settings.lr if loss_lr is None else loss_lr))
+        groups.append(
+            _group(loss.parameters(), settings.lr if loss_lr is None else loss_lr, thaws_at=0.0)
+        )
     values = {"weight_decay": settings.weight_decay, **settings.own}
     optimizer: torch.optim.Optimizer = OPTIMIZERS[settings.name].load()(groups, **values)
     return optimizer
 
 
-def _group(parameters: Iterable[nn.Parameter], lr: float) -> dict[str, Any]:
-    return {"params": list(parameters), "lr": lr, "initial_lr": lr}
+def _by_decay(rate: LayerRate, settings: OptimizerSettings) -> Iterator[dict[str, Any]]:
+    """Parameters as one group, or as two where those of one dimension have no weight decay."""
+    lr = settings.lr * rate.share
+    if settings.decay_norms:
+        yield _group(rate.parameters, lr, rate.thaws_at)
+        return
+    # Biases, scales and shifts: to pull them towards 0 is not what weight decay is for.
+    deep = [parameter for parameter in rate.parameters if parameter.ndim > 1]
+    flat = [parameter for parameter in rate.parameters if parameter.ndim <= 1]
+    yield _group(deep, lr, rate.thaws_at)
+    yield _group(flat, lr, rate.thaws_at) | {"weight_decay": 0.0}
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
-    """Give each group of parameters a share of its highest learning rate."""
+def _group(parameters: Iterable[nn.Parameter], lr: float, thaws_at: float) -> dict[str, Any]:
+    return {"params": list(parameters), "lr": lr, "initial_lr": lr, "thaws_at": thaws_at}
+
+
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, share: float, epochs_done: float = 0.0
+) -> None:
+    """Give each group of parameters a share of its highest learning rate.
+
+    It is 0 for one that has not thawed after `epochs_done` epochs.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * share
+        thawed = epochs_done >= group["thaws_at"]
+        group["lr"] = group["initial_lr"] * share if thawed else 0.0
 
 
 def share_of_rate(settings: OptimizerSettings, epochs: int, epochs_done: float) -> float:

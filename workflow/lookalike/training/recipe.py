@@ -25,6 +25,9 @@ class OptimizerSettings:
         decay_norms: whether weight decay pulls the network's parameters of one dimension, too.
         clip: longest gradient of the network's parameters together; 0: any.
         average: share of the running mean of the weights that stays in a step; 0: no mean.
+        backbone_lr: share of `lr` that a backbone's last layer has.
+        layer_decay: share of the next layer's rate that each layer of a backbone has.
+        thaw_epochs: epochs until a backbone's first layer is trained.
     """
 
     name: str
@@ -36,6 +39,9 @@ class OptimizerSettings:
     decay_norms: bool = True
     clip: float = 0.0
     average: float = 0.0
+    backbone_lr: float = 1.0
+    layer_decay: float = 1.0
+    thaw_epochs: float = 0.0
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> OptimizerSettings:

@@ -10,7 +10,9 @@ from lookalike.records import Setting, Table, Variant
 from lookalike.training.schedules.table import SCHEDULES
 
 _LARGEST = 1_000_000
-ALIKE = ("lr", "warmup_epochs", "schedule", "decay_norms", "clip", "average")
+OF_BACKBONE = {"backbone_lr": 1.0, "layer_decay": 1.0, "thaw_epochs": 0.0}
+"""Settings that speak of a backbone's layers, and the values with which all parts are alike."""
+ALIKE = ("lr", "warmup_epochs", "schedule", "decay_norms", "clip", "average", *OF_BACKBONE)
 """Settings that mean the same for each optimizer: what is done around its steps, and how the
 learning rate runs. Its builder does not get them."""
 
@@ -66,6 +68,31 @@ def _settings(lr: float, weight_decay: float, *more: Setting) -> tuple[Setting, 
             "scored and kept; 0: the weights themselves",
             minimum=0,
             below=1,
+        ),
+        Setting(
+            "backbone_lr",
+            float,
+            OF_BACKBONE["backbone_lr"],
+            "share of the learning rate that a backbone's last layer has; the head has all of it",
+            above=0,
+            maximum=1,
+        ),
+        Setting(
+            "layer_decay",
+            float,
+            OF_BACKBONE["layer_decay"],
+            "share of the next layer's learning rate that each layer of a backbone has",
+            above=0,
+            maximum=1,
+        ),
+        Setting(
+            "thaw_epochs",
+            float,
+            OF_BACKBONE["thaw_epochs"],
+            "epochs until a backbone's first layer is trained; the others thaw before, the last "
+            "one first; 0: all at once",
+            minimum=0,
+            maximum=_LARGEST,
         ),
     )
 
