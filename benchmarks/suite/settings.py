@@ -140,16 +140,7 @@ def _length(
     """What to add to a recipe so that it sees the budget's images."""
     if recipe.keys() & {"epochs", "steps"}:
         return {}
-    full = complete(recipe, data, name)
-    batches = epoch_batches(_trained_on(labels, full), full.batch, 0, 1)
-    steps = budget.images / np.mean([len(batch) for batch in batches])
-    if hasattr(full, "steps"):
-        return {"epochs": "auto", "steps": max(1, round(steps))}
-    return {"epochs": max(1, round(steps / len(batches)))}
-
-
-def _trained_on(labels: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
-    """The labels of about those images that are not held out to validate on."""
-    classes = np.unique(labels)
-    n_held = round(len(classes) * recipe.validation.classes)
-    return labels[labels < classes[len(classes) - n_held]] if n_held >= 2 else labels
+    batch = complete(recipe, data, name).batch
+    # The first one is full, also of batches that leave a part of one at the end of an epoch.
+    size = len(epoch_batches(labels, batch, 0, 1)[0])
+    return {"epochs": "auto", "steps": max(1, round(budget.images / size))}
