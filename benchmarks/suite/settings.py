@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lookalike.config import Settings, image_settings, merge, resolve
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
+from lookalike.models.backbones.images import image_of_backbone
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.text import did_you_mean
 from lookalike.training.recipe import Recipe
@@ -128,10 +129,14 @@ def training_labels(folder: Path) -> NDArray[np.int64]:
 
 
 def _recipes_layer(recipes: Mapping[str, Mapping[str, Any]], data: DataSet) -> Settings:
-    """Recipes at the data set's size, whatever size they have of their own."""
-    size = {"size": data.size}
-    sized = {name: merge(recipe, {"image": size}) for name, recipe in recipes.items()}
-    return {"image": size, "recipes": sized}
+    """Recipes at the data set's size, unless they or their backbones have one of their own."""
+    settings = resolve([{"recipes": recipes}], read_yaml(SCHEMA))["recipes"]
+    sized = dict(recipes)
+    for name, recipe in recipes.items():
+        brought = image_of_backbone(settings[name]["model"]) or {}
+        if "size" not in brought and "size" not in recipe.get("image", {}):
+            sized[name] = merge(recipe, {"image": {"size": data.size}})
+    return {"recipes": sized}
 
 
 def _length(

@@ -11,14 +11,24 @@ import pandas as pd
 import pytest
 import torch
 
+from lookalike.config import image_settings, resolve
 from lookalike.errors import LookalikeError
 from lookalike.records import Chosen
 from lookalike.storage.files import write_json
+from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.sampling import epoch_batches
 from suite.datasets import DATA_SETS
 from suite.peer import LOSSES
 from suite.runs import Plan
-from suite.settings import RECIPES, complete, default_budget, read_recipes, settings_of
+from suite.settings import (
+    RECIPES,
+    SCHEMA,
+    complete,
+    default_budget,
+    images_of,
+    read_recipes,
+    settings_of,
+)
 from suite.tables import CHOSEN, OVERALL, by_unit, choose_losses, markdown, read_cells, rows_of
 
 SEEDS = (0, 1, 2)
@@ -149,6 +159,23 @@ def test_each_recipe_trains_on_as_many_images(n_classes: int, n_each: int) -> No
         images = sum(len(batch) for batch in islice(batches_of(labels, batch), length["steps"]))
         # A batch's part too many or too few; the last batch of a pass may not be full.
         assert images == pytest.approx(budget.images, rel=0.03)
+
+
+def test_images_have_the_data_set_s_size_or_the_recipe_s_own() -> None:
+    data = DATA_SETS["digits"]
+    labels = np.repeat(np.arange(10), 30)
+    recipes: dict[str, dict[str, object]] = {
+        "default": {},
+        "original": {},
+        "larger": {"image": {"size": 48}},
+        "backbone": {"model": {"name": "efficientnet_lite"}},
+    }
+    folders = dict.fromkeys(("data", "results", "cache"), "x")
+    layer = settings_of(data, folders, recipes, SEEDS, labels, default_budget(data, labels, 100))
+    settings = resolve([layer], read_yaml(SCHEMA))
+    sizes = {name: image_settings(settings, name)["size"] for name in recipes}
+    assert sizes == {"default": 32, "original": 32, "larger": 48, "backbone": 224}
+    assert images_of(data).size == 32
 
 
 def batches_of(labels: np.ndarray, batch: Chosen) -> Iterator[np.ndarray]:
