@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ import lookalike.training.loop
 from lookalike.steps.train import train_run
 from lookalike.storage.cache import DONE
 from lookalike.training.job import TrainingJob
+from lookalike.training.losses.table import LOSSES
 from support import processes
-from support.training import Data, job, recipe
+from support.training import REMEMBERING, Data, job, recipe
 
 SAVE_EVERY = 0.05
 
@@ -32,19 +34,27 @@ def results(told: TrainingJob) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("loss", "epochs", "kills"),
+    ("changes", "epochs", "kills"),
     [
-        ("multi_similarity", 40, 3),
+        ({"loss": {"name": "multi_similarity"}}, 40, 3),
         # It has parameters of its own.
-        ("proxy_anchor", 10, 2),
-        pytest.param("multi_similarity", 40, 60, marks=pytest.mark.long),
-        pytest.param("proxy_anchor", 40, 60, marks=pytest.mark.long),
+        ({"loss": {"name": "proxy_anchor"}}, 10, 2),
+        (REMEMBERING, 10, 2),
+        pytest.param({"loss": {"name": "multi_similarity"}}, 40, 60, marks=pytest.mark.long),
+        *[
+            pytest.param(changes, 40, 60, marks=pytest.mark.long)
+            for changes in (
+                *({"loss": {"name": loss.name}} for loss in LOSSES if loss.own_lr),
+                REMEMBERING,
+            )
+        ],
     ],
+    ids=str,
 )
 def test_a_training_killed_at_random_moments_ends_the_same(
-    made: Data, tmp_path: Path, loss: str, epochs: int, kills: int
+    made: Data, tmp_path: Path, changes: dict[str, Any], epochs: int, kills: int
 ) -> None:
-    settings = recipe(epochs=epochs, loss={"name": loss}, validation={"classes": 0.25})
+    settings = recipe(epochs=epochs, validation={"classes": 0.25}, **changes)
     undisturbed = job(made, tmp_path / "undisturbed", recipe=settings, threads=1)
     started = time.monotonic()
     assert processes.exit_code(processes.start(work, undisturbed)) == 0

@@ -32,7 +32,7 @@ from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.distributed import own_images
 from lookalike.training.job import TrainingJob
 from lookalike.training.launch import commands, launch
-from support.training import Data, job, recipe
+from support.training import REMEMBERING, Data, job, recipe
 from support.warm_python import warm_python
 
 
@@ -82,6 +82,18 @@ PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
                 "steps": 12,
                 "validation": {"classes": 0.25, "keep": "best", "patience": 2},
             },
+        ),
+        (
+            2,
+            {
+                "optimizer": {**PLAIN, "lr": 0.0002},
+                "loss": {**PROXIES, "name": "arcface", "scale": 4.0},
+            },
+        ),
+        # A miner that draws, and past images.
+        (
+            2,
+            {"optimizer": {"name": "adamw", "lr": 1e-4}, **REMEMBERING},
         ),
     ],
 )

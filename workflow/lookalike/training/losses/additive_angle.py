@@ -13,9 +13,10 @@ from lookalike.training.losses.distances import root
 class AdditiveAngle:
     """The cosine of an angle with a margin added, without the angle.
 
-    The library takes the arc cosine, whose slope where an image lies on its class's centre is
-    infinite, and NaN is in every weight one step later. By cos(a + m) = cos(a) cos(m) -
-    sin(a) sin(m) the value is the same and the gradient there a number.
+    The library takes the arc cosine of what is clamped to 1, where its slope is infinite: it hangs
+    on torch's version whether an image on its class's centre gets a gradient of 0 or of NaN, which
+    is in every weight one step later. By cos(a + m) = cos(a) cos(m) - sin(a) sin(m) the value is
+    the same, and the gradient a number in each.
     """
 
     margin: float  # in radians
