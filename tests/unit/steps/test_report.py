@@ -476,6 +476,15 @@ def test_without_intervals_the_page_shows_the_values_alone(tmp_path: Path) -> No
     assert rows[["mAP@10_low", "mAP@10_high"]].isna().all(axis=None)
 
 
+def test_the_epoch_that_is_kept_is_marked(page: Node) -> None:
+    tables = [t for t in page.all("table") if t.all("th") and t.all("th")[0].text == "epoch"]
+    assert len(tables) == len(RUNS)
+    for table in tables:
+        place = [cell.text for cell in table.one("thead").all("th")].index("kept") - 1
+        rows = table.one("tbody").all("tr")
+        assert [row.all("td")[place].text for row in rows] == ["", "", "", "yes"]
+
+
 def test_a_training_that_taught_nothing_is_warned_of(tmp_path: Path, made: Made) -> None:
     root = tmp_path / "copy"
     shutil.copytree(made.root, root)

@@ -294,9 +294,11 @@ def _settings(runs: Sequence[Results]) -> list[tuple[str, dict[str, Any], bool]]
 
 
 def _short(value: float | int | None) -> str:
-    """A cell of a training history: four significant digits, a dash for none."""
+    """A cell of a training history: four significant digits, a dash for none, yes or nothing."""
     if value is None or value != value:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else ""
     return str(value) if isinstance(value, int) else f"{value:,.4g}"
 
 
