@@ -18,6 +18,7 @@ from lookalike.embedding.forward import embed_pixels
 from lookalike.embedding.tables import read_vectors
 from lookalike.images.resizing import load_pixels
 from lookalike.models.backbones.frozen import FeaturePart
+from lookalike.models.backbones.networks import EmbeddingNetwork
 from lookalike.models.files import load_model
 from lookalike.steps.embed import embed_split
 from lookalike.steps.train import train_run
@@ -108,7 +109,9 @@ def test_features_are_computed_once_for_every_head_loss_and_state(
 def whole_network(model: nn.Module, made: Data) -> np.ndarray:
     names = pq.read_table(made.manifest)["image_id"].to_pylist()
     pixels = np.stack([load_pixels(made.folder / name, SEEN_AT) for name in names])
-    return embed_pixels(model.to(memory_format=torch.channels_last), pixels, SEEN_AT)
+    assert isinstance(model, EmbeddingNetwork)
+    network = model.for_embedding(SIZE).to(memory_format=torch.channels_last)
+    return embed_pixels(network, pixels, SEEN_AT)
 
 
 def test_the_backbone_is_left_as_it_came_and_the_head_learns(made: Data, tmp_path: Path) -> None:

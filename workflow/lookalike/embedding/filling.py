@@ -148,7 +148,7 @@ def fill_store(
 
     Args:
         store: `Embedder.store` for this device.
-        embedder: whose network is put on the device.
+        embedder: whose rows they are; its network stays where it is, or is put on the device.
         files: by SHA-256, of images that the store lacks.
         device: where to embed.
         settings: how to do it.
@@ -160,12 +160,16 @@ def fill_store(
     require_room(
         settings.cache, len(files) * store.row_bytes, f"{len(files):,} {embedder.kind}", "cache"
     )
+    network = embedder.network
     if files:
-        embedder.network.to(device).to(memory_format=torch.channels_last)
+        # A network may have a way with less work; what is kept is always made by that.
+        if isinstance(network, EmbeddingNetwork | FeaturePart):
+            network = network.for_embedding(embedder.image.size)
+        network.to(device).to(memory_format=torch.channels_last)
     at_once = settings.batch_size * STORE_BATCHES
     with Progress("embedding", len(files)) as progress:
         todo, image = list(files.items()), embedder.image
-        rows = embed_files(embedder.network, todo, image, device, settings, progress, change)
+        rows = embed_files(network, todo, image, device, settings, progress, change)
         for start in range(0, len(todo), at_once):
             group = [sha256 for sha256, _ in todo[start : start + at_once]]
             store.add(group, np.stack(list(islice(rows, len(group)))))

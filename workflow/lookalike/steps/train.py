@@ -173,7 +173,6 @@ def _training_set(
     views = training_features(
         table, folder, embedder, how, fabric.device, recipe.views, recipe.augment
     )
-    embedder.network.cpu()
     return FeatureData(views, labels, contents, job.closed_set)
 
 

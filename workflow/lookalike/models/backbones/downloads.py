@@ -14,7 +14,7 @@ import torch
 from lookalike.errors import LookalikeError
 
 # Seconds to wait for an answer before there is said to be none.
-PATIENCE = 10.0
+_PATIENCE = 10.0
 _DIGEST_IN_NAME = re.compile(r"-([a-f0-9]{8,})\.")
 
 
@@ -38,7 +38,7 @@ def from_hub(repository: str, names: Sequence[str], backbone: str) -> Path:
     url = huggingface_hub.hf_hub_url(repository, names[0], revision=at)
     with _told(url, backbone):
         # One question first: where there is no network, the hub's own client asks for a minute.
-        huggingface_hub.get_session().head(url, timeout=PATIENCE)
+        huggingface_hub.get_session().head(url, timeout=_PATIENCE)
         for name in names[:-1]:
             with suppress(huggingface_hub.errors.EntryNotFoundError):
                 return Path(huggingface_hub.hf_hub_download(repository, name, revision=at))
@@ -56,7 +56,7 @@ def from_url(url: str, backbone: str) -> Path:
     if not path.is_file():
         digest = _DIGEST_IN_NAME.search(name)
         before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(PATIENCE)
+        socket.setdefaulttimeout(_PATIENCE)
         try:
             with _told(url, backbone, f", or to {path}"):
                 path.parent.mkdir(parents=True, exist_ok=True)

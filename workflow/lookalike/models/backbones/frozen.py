@@ -30,11 +30,15 @@ class FeaturePart(nn.Module):
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__()
         self.backbone = network.backbone
-        self._features = network.features
+        self._network = (network,)  # in a tuple it is no part of this module
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        return self._features(images)
+        return self._network[0].features(images)
+
+    def for_embedding(self, image_size: int) -> FeaturePart:
+        """The same with less work to do; see `EmbeddingNetwork.for_embedding`."""
+        return FeaturePart(self._network[0].for_embedding(image_size))
 
 
 class HeadPart(nn.Module):
@@ -47,11 +51,11 @@ class HeadPart(nn.Module):
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__()
         self.head = network.head
-        self._embed = network.embed_features
+        self._network = (network,)  # in a tuple it is no part of this module
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
-        return self._embed(features)
+        return self._network[0].embed_features(features)
 
 
 def features_digest(

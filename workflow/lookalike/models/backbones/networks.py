@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from lookalike.errors import LookalikeError
 from lookalike.jobs.torch_devices import one_thread
+from lookalike.models.backbones.fusion import fused
 
 
 class EmbeddingNetwork(nn.Module):
@@ -56,6 +57,16 @@ class EmbeddingNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embed a batch: float32 [n, 3, size, size], standardised, to [n, embedding_dim]."""
         return self.embed_features(self.features(images))
+
+    def for_embedding(self, image_size: int) -> EmbeddingNetwork:
+        """The same network with less work to do, where it is not trained: see `fused`.
+
+        Args:
+            image_size: pixels on each side of its input.
+        """
+        network = fused(self.eval(), image_size)
+        assert isinstance(network, EmbeddingNetwork)
+        return network
 
     def without_head(self) -> EmbeddingNetwork:
         """The same backbone, whose features are the embeddings."""
