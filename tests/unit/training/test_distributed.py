@@ -301,7 +301,7 @@ def test_without_gpus_one_process_trains() -> None:
 
 def test_global_batch_norm_of_one_process_is_torchs() -> None:
     # In evaluation; in training, the processes above are held against torch's.
-    from lookalike.training.distributed import GlobalBatchNorm2d, with_global_batch_norm
+    from lookalike.training.distributed import GlobalBatchNorm, with_global_batch_norm
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
@@ -310,7 +310,7 @@ def test_global_batch_norm_of_one_process_is_torchs() -> None:
     expected = model.eval()(images)
     names = list(model.state_dict())
     other = with_global_batch_norm(model)
-    assert isinstance(other[1], GlobalBatchNorm2d)  # type: ignore[index]
+    assert isinstance(other[1], GlobalBatchNorm)  # type: ignore[index]
     assert list(other.state_dict()) == names
     assert torch.equal(other(images), expected)
     assert np.isfinite(expected.detach().numpy()).all()

@@ -173,29 +173,48 @@ def from_first(value: float | None, fabric: Fabric) -> float | None:
     return None if told.isnan() else float(told)
 
 
-class GlobalBatchNorm2d(nn.BatchNorm2d):
+class GlobalBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation over the images of all processes, on any device.
 
-    The values are those of `torch.nn.BatchNorm2d` over the whole batch; torch's own
-    `SyncBatchNorm` does this on GPUs only. A process may have no image of a batch.
+    The values are those of `torch.nn.BatchNorm1d` or `2d` over the whole batch; torch's own
+    `SyncBatchNorm` does this on GPUs only. A process may have no image of a batch. What follows
+    in the same layer (timm's has `drop` and `act` in it) is done as there.
     """
 
+    def _check_input_dim(self, images: Tensor) -> None:
+        """Any: [n, channels] or [n, channels, height, width]."""
+
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise: float [n, channels, height, width], the same shape and dtype out."""
-        if not self.training:
-            return super().forward(images)
+        """Normalise: float [n, channels, ...], the same shape and dtype out."""
+        normal = self._normalised(images) if self.training else super().forward(images)
+        for name in _IN_ONE_LAYER:
+            layer = self._modules.get(name)
+            normal = normal if layer is None else layer(normal)
+        return normal
+
+    def _normalised(self, images: Tensor) -> Tensor:
         count, mean, variance = self._statistics(images.float())
-        with torch.no_grad():
-            momentum = self.momentum or 0.0
-            self.running_mean.lerp_(mean, momentum)  # type: ignore[union-attr]
-            unbiased = variance * (count / (count - 1).clamp(min=1))
-            self.running_var.lerp_(unbiased, momentum)  # type: ignore[union-attr]
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        slope = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * slope
-        return torch.addcmul(shift[:, None, None], images.float(), slope[:, None, None]).to(
-            images.dtype
+        if self.running_mean is not None and self.running_var is not None:
+            self._remember(count, mean.detach(), variance.detach())
+        slope = torch.rsqrt(variance + self.eps)
+        slope = slope if self.weight is None else self.weight * slope
+        shift = -mean * slope if self.bias is None else self.bias - mean * slope
+        shape = (-1, *[1] * (images.ndim - 2))
+        return torch.addcmul(shift.view(shape), images.float(), slope.view(shape)).to(images.dtype)
+
+    @torch.no_grad()
+    def _remember(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards this batch's."""
+        self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        # Without a momentum, torch keeps the mean of all batches.
+        momentum = (
+            1 / float(self.num_batches_tracked)  # type: ignore[arg-type]
+            if self.momentum is None
+            else self.momentum
         )
+        self.running_mean.lerp_(mean, momentum)  # type: ignore[union-attr]
+        unbiased = variance * (count / (count - 1).clamp(min=1))
+        self.running_var.lerp_(unbiased, momentum)  # type: ignore[union-attr]
 
     def _statistics(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Number of values a channel (a scalar), mean and variance [channels], of all processes.
@@ -203,10 +222,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         Each process's mean and sum of squares about it are put together exactly (Chan, Golub and
         LeVeque 1979).
         """
-        channels = images.shape[1]
+        channels, others = images.shape[1], [0, *range(2, images.ndim)]
         n = images.numel() // channels
-        mean = images.sum(dim=(0, 2, 3)) / max(n, 1)
-        about = (images - mean[:, None, None]).square().sum(dim=(0, 2, 3))
+        mean = images.sum(dim=others) / max(n, 1)
+        about = (images - mean.view(-1, *[1] * (images.ndim - 2))).square().sum(dim=others)
         own = torch.cat([mean.new_tensor([float(n)]), mean, about])
         everyone = all_gather(own)
         counts, means, abouts = torch.split(everyone, [1, channels, channels], dim=1)
@@ -216,12 +235,29 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return total.detach(), joint, about / total
 
 
+# Of a layer that normalises, drops and bends, in this order.
+_IN_ONE_LAYER = ("drop", "act")
+
+
 def with_global_batch_norm(model: nn.Module) -> nn.Module:
-    """Let the batch normalisations of `model` (in place) see all processes; names stay."""
+    """Let the batch normalisations of `model` (in place) see all processes; names stay.
+
+    Raises:
+        LookalikeError: one is of a kind that is not known here.
+    """
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if type(child) is nn.BatchNorm2d:
-                other = GlobalBatchNorm2d(child.num_features, child.eps, child.momentum)
-                other.__dict__.update(child.__dict__)
-                setattr(parent, name, other)
+            if isinstance(child, GlobalBatchNorm) or not isinstance(
+                child, nn.modules.batchnorm._BatchNorm
+            ):
+                continue
+            plain = type(child) in (nn.BatchNorm1d, nn.BatchNorm2d)
+            if not plain and not all(part in child._modules for part in _IN_ONE_LAYER):
+                raise LookalikeError(
+                    f"recipes.gpus: the network has a {type(child).__name__}, which is not known "
+                    "to give on several GPUs what it gives on one; set gpus: 1 in the recipe"
+                )
+            other = GlobalBatchNorm(child.num_features, child.eps, child.momentum)
+            other.__dict__.update(child.__dict__)
+            setattr(parent, name, other)
     return model

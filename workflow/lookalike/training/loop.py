@@ -122,9 +122,9 @@ class Training:
         log_plan(data.labels, split, why, recipe, self.course, self.every)
 
         self.bare = model.to(memory_format=torch.channels_last)
-        self.left_as_they_came = freeze(self.bare, recipe.train)
         if fabric.world_size > 1:
             with_global_batch_norm(self.bare)
+        self.left_as_they_came = freeze(self.bare, recipe.train)
         n_classes, dimension = int(self.labels.max()) + 1, recipe.model.embedding_dim
         loss = build_loss(
             recipe.loss,
