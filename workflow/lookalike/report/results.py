@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lookalike.errors import LookalikeError
-from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, Run, run_name
+from lookalike.models.backbones.sources import is_pretrained
+from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, Run, State, run_name
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path
@@ -75,6 +76,27 @@ class Results:
     def main(self) -> StateResults:
         """The state that the run stands for."""
         return self.states[MAIN.name]
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether its network's backbone had learned something before this training."""
+        return is_pretrained(self.model["settings"].get("model", {}))
+
+    def called(self, state: State) -> str:
+        """What the report calls this run in a state."""
+        if self.is_pretrained and state.of_pretrained:
+            return state.of_pretrained[0]
+        return state.name
+
+    def heading(self, state: State) -> str:
+        """The same as the heading of a column."""
+        return self.called(state).replace("_", " ").capitalize()
+
+    def gives(self, state: State) -> str:
+        """What its numbers in a state are, as the report says it."""
+        if self.is_pretrained and state.of_pretrained:
+            return state.of_pretrained[1]
+        return state.gives
 
     @property
     def settings(self) -> dict[str, Any]:

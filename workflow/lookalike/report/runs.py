@@ -35,6 +35,8 @@ class State:
         against: name of the state that it is measured against; None where there is none.
         files: what it has of its own, as paths inside its folder. A state that only orders anew
             what another one found has neither a model nor embeddings.
+        of_pretrained: what the report calls it, and what its numbers are, in a run whose backbone
+            had learned something before; None where that makes no difference.
     """
 
     name: str
@@ -42,11 +44,7 @@ class State:
     folder: str
     against: str | None
     files: tuple[str, ...] = (*MODEL, *EMBEDDINGS, *SCORE_FILES)
-
-    @property
-    def heading(self) -> str:
-        """The name as the heading of a column."""
-        return self.name.replace("_", " ").capitalize()
+    of_pretrained: tuple[str, str] | None = None
 
 
 STATES = (
@@ -55,6 +53,10 @@ STATES = (
         "what the same network gives before its first training step",
         folder="untrained",
         against=None,
+        of_pretrained=(
+            "before training",
+            "what the pretrained backbone's own features give before training, without the head",
+        ),
     ),
     State("trained", "what the trained network gives", folder="", against="untrained"),
 )

@@ -188,6 +188,7 @@ def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         "duration": _duration,
         "prose": _prose,
         "explain": explain,
+        "heading_in": lambda state, run: run.heading(state),
     }
     environment.globals |= {
         "states": SHOWN,
@@ -224,14 +225,19 @@ def _warnings(
         if gain.verdict is None and gain.difference.value <= 0:
             warnings.append(
                 f"Training did not raise the {key} of {run.name} on these queries: it is no higher "
-                f"than the {BASELINE.name} one."
+                f"than {_before(run)}."
             )
         elif gain.verdict not in ("better", None):
             warnings.append(
                 f"Training is not shown to have helped {run.name}: its {key} may be no higher than "
-                f"the {BASELINE.name} one, by their difference on these queries."
+                f"{_before(run)}, by their difference on these queries."
             )
     return warnings
+
+
+def _before(run: Results) -> str:
+    """What a run must surpass, in the words of a warning."""
+    return "before training" if run.is_pretrained else f"the {BASELINE.name} one"
 
 
 def _untaught(run: Results) -> list[str]:
