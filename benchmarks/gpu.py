@@ -74,7 +74,13 @@ def network(recipe: Recipe, image: ImageSettings) -> nn.Module:
 
 
 def loss_by(recipe: Recipe) -> nn.Module:
-    return build_loss(recipe.loss, CLASSES, recipe.model.embedding_dim)
+    return build_loss(
+        recipe.loss,
+        CLASSES,
+        recipe.model.embedding_dim,
+        miner=recipe.miner,
+        memory=recipe.memory,
+    )
 
 
 def waited(device: torch.device, work: Callable[[], object], repeats: int = 3) -> float:

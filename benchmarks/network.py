@@ -150,7 +150,13 @@ def training(folder: Path, size: int, n_images: int) -> list[Result]:
     keep_freed_memory()
     model = build_model(recipe.model, size).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(model, recipe.optimizer)
-    loss_of = build_loss(recipe.loss, int(data.labels.max()) + 1, recipe.model.embedding_dim)
+    loss_of = build_loss(
+        recipe.loss,
+        int(data.labels.max()) + 1,
+        recipe.model.embedding_dim,
+        miner=recipe.miner,
+        memory=recipe.memory,
+    )
     transform = build_augmentation(recipe.augment, size)
     half = fabric_precision(recipe.precision) == "bf16-mixed"
     pixels = torch.from_numpy(data.pixels[batches[0]])

@@ -32,6 +32,7 @@ from lookalike.training.distributed import fabric_for
 from lookalike.training.feeds import TrainingData
 from lookalike.training.health import TrainingHealth
 from lookalike.training.loop import train
+from lookalike.training.losses.table import LOSSES
 from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe
 from support.devices import DEVICES, GPU
@@ -40,13 +41,6 @@ from support.project import ROOT
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())["recipes"]["default"]
 MEAN_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGE = ImageSettings(16, "squash", "white", *MEAN_STD, "fast")
-LOSSES: dict[str, dict[str, Any]] = {
-    "contrastive": {"margin": 0.8, "mean": "separate"},
-    "triplet": {"margin": 0.3, "mining": "all"},
-    "multi_similarity": {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
-    "ntxent": {"temperature": 0.1},
-    "proxy_anchor": {"margin": 0.1, "alpha": 32.0, "proxy_lr": 0.1},
-}
 # Of an embedding's length: how far that of another device may be from it (docs/performance.md).
 TOLERANCE = 1e-4
 
@@ -54,10 +48,13 @@ TOLERANCE = 1e-4
 def recipe(loss: str = "contrastive", **changes: Any) -> dict[str, Any]:
     small = {
         "model": {"name": "cnn4", "embedding_dim": 8, "batch_norm": True, "normalize": True},
-        "loss": {"name": loss, **LOSSES[loss]},
+        "loss": {
+            "name": loss,
+            **{setting.name: setting.default for setting in LOSSES[loss].every_setting},
+        },
         "batch": {"name": "balanced", "classes": 6, "images_per_class": 3},
         "epochs": 2,
-        "validation": {"classes": 0.25, "every": 1},
+        "validation": {**DEFAULT["validation"], "classes": 0.25},
     }
     return {**DEFAULT, **small, **changes}
 
@@ -86,12 +83,22 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
-    ("loss", "precision"), [*((loss, "auto") for loss in LOSSES), ("contrastive", "bfloat16")]
+    ("loss", "precision"), [*((loss, "auto") for loss in LOSSES.names), ("contrastive", "bfloat16")]
 )
 def test_training_repeats_itself(tmp_path: Path, device: str, loss: str, precision: str) -> None:
     settings = recipe(loss, precision=precision)
     first = trained(tmp_path / "a", settings, device)
     torch.rand(3, device=device)
+    assert same(first, trained(tmp_path / "b", settings, device))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_training_with_a_miner_that_draws_and_a_memory_repeats_itself(
+    tmp_path: Path, device: str
+) -> None:
+    settings = recipe("triplet", memory=40)
+    settings["miner"] = {"name": "distance_weighted", "cutoff": 0.5, "nonzero_loss_cutoff": 1.4}
+    first = trained(tmp_path / "a", settings, device)
     assert same(first, trained(tmp_path / "b", settings, device))
 
 
