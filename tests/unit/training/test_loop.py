@@ -161,9 +161,13 @@ def test_each_losss_own_parameters_are_trained_and_kept_out_of_the_model(
     assert weights.keys() == build_model(made.model, PATTERNS.size).state_dict().keys()
 
 
-def test_a_memory_is_kept_with_the_state_and_is_none_of_the_model(tmp_path: Path) -> None:
+def test_a_memory_is_kept_with_the_state_and_is_none_of_the_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = recipe(**REMEMBERING, epochs=1, validation={"classes": 0.0})
-    weights, history = run(tmp_path, settings)
+    with caplog.at_level(logging.INFO):
+        weights, history = run(tmp_path, settings)
+    assert "compared with the latest 40 images, its own among them\n" in caplog.text
     kept = load_file(tmp_path / "run.safetensors")
     assert kept["loss.memory.embedding_memory"].shape == (40, 8)
     assert kept["loss.memory.embedding_memory"].norm(dim=1).tolist() == pytest.approx([1] * 40)

@@ -58,7 +58,11 @@ def log_plan(
         )
     if recipe.memory:
         log.info(
-            "each batch is compared with the latest %d images, its own among them", recipe.memory
+            "each batch is compared with the latest %d images, its own among them%s",
+            recipe.memory,
+            "; so many are not there, so with earlier embeddings of the same too"
+            if recipe.memory > len(chosen) - unused
+            else "",
         )
     _log_validation(labels, split, why, recipe, every)
 
