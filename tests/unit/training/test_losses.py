@@ -71,14 +71,15 @@ def seed_formula(x1: Tensor, x2: Tensor, y: Tensor, margin: float = 1.0) -> Tens
     return losses.mean()
 
 
+@pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("same", [0, 1])
-def test_the_gradient_is_finite_where_embeddings_coincide(same: int) -> None:
+def test_the_gradient_is_finite_where_embeddings_coincide(same: int, power: int) -> None:
     x = torch.ones(2, 3, requires_grad=True)
     y = torch.tensor([same, same])
     # The seed's own formula has no gradient there: that is what this test is about.
     (broken,) = torch.autograd.grad(seed_formula(x, torch.ones(2, 3), y), x)
     assert torch.isnan(broken).all()
-    loss = ContrastiveLoss(1.0)(x, torch.ones(2, 3), y)
+    loss = ContrastiveLoss(1.0, power)(x, torch.ones(2, 3), y)
     assert loss.item() == (0.0 if same else 1.0)
     (gradient,) = torch.autograd.grad(loss, x)
     assert torch.equal(gradient, torch.zeros(2, 3))
