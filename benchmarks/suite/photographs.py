@@ -33,6 +33,7 @@ WINDOW = 256
 VIEW = 96
 """Pixels to a side of a window and of a view."""
 VIEWS = 12
+MOST_VIEWS, FEWEST_VIEWS = 60, 4
 MOST_WINDOWS = 36
 """Windows of one photograph at most, so that none rules the data set."""
 FLATTEST = 3.0
@@ -95,10 +96,10 @@ def photo_copies(work: Path) -> Made:
 def long_tail(work: Path) -> Made:
     """The windows in other views, of some windows many and of most few (Zipf's law).
 
-    In each photograph the window of rank r has 60/r views, 4 at least: two of a searched one are
-    queries, the others the gallery.
+    In each photograph the window of rank r has MOST_VIEWS/r views, FEWEST_VIEWS at least: two of a
+    searched one are queries, the others the gallery.
     """
-    return _made(work, lambda rank: max(4, 60 // rank), seed=1)
+    return _made(work, lambda rank: max(FEWEST_VIEWS, MOST_VIEWS // rank), seed=1)
 
 
 def _made(work: Path, views: Callable[[int], int], seed: int) -> Made:

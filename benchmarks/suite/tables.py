@@ -152,9 +152,9 @@ def markdown(rows: Sequence[dict[str, object]], data: Sequence[str], split: str)
         [
             f"# Suite: {split}",
             "",
-            f"{CHOSEN_BY}, the mean over {seeds} seeds, and half its 95 % interval over seeds and "
-            "classes (or queries) together; seconds of a training, the mean over data sets."
-            f"{alone}",
+            f"{CHOSEN_BY}, the mean over {seeds} seed{'s' * (seeds > 1)}, and half its 95 % "
+            "interval over seeds and classes (or queries) together; seconds of a training, the "
+            f"mean over data sets.{alone}",
             "",
             *table("mean", seconds=True),
             "",

@@ -184,7 +184,7 @@ def batches_of(labels: np.ndarray, batch: Chosen) -> Iterator[np.ndarray]:
 
 
 def test_the_recipes_of_the_file_are_understood() -> None:
-    for data in DATA_SETS.values():
+    for data in (DATA_SETS["digits"], DATA_SETS["emoji"]):
         for name, recipe in read_recipes(RECIPES, None).items():
             complete(recipe, data, name)
     with pytest.raises(LookalikeError, match=r"no recipe defalt.*default"):
