@@ -77,6 +77,9 @@ class Work:
         gpus: that the job asks for.
         scores: that it computes.
         threads: that the job asks for.
+        more_mb: of memory beside what every job of the step needs.
+        bytes_per_pixel: as in `Need`, of this job's network; None for the step's own.
+        per_second: likewise, of what the network alone can do.
     """
 
     images: int
@@ -86,6 +89,9 @@ class Work:
     gpus: int = 0
     scores: int = 0
     threads: int = 1
+    more_mb: float = 0.0
+    bytes_per_pixel: float | None = None
+    per_second: float | None = None
 
 
 def memory_mb(step: str, work: Work, attempt: int = 1) -> int:
@@ -97,11 +103,17 @@ def memory_mb(step: str, work: Work, attempt: int = 1) -> int:
         attempt: 1 at first.
     """
     need = NEEDS[step]
-    mb = need.mb + need.mb_per_1000 * work.images / 1000 + need.mb_per_thread * work.threads
+    per_pixel = need.bytes_per_pixel if work.bytes_per_pixel is None else work.bytes_per_pixel
+    mb = (
+        work.more_mb
+        + need.mb
+        + need.mb_per_1000 * work.images / 1000
+        + need.mb_per_thread * work.threads
+    )
     if work.gpus:
         mb += work.gpus * CUDA_MB
     else:
-        mb += need.bytes_per_pixel * work.batch * work.image_size**2 / 1e6
+        mb += per_pixel * work.batch * work.image_size**2 / 1e6
     return math.ceil((SNAKEMAKE_MB + SAFETY_FACTOR * mb) * attempt / 100) * 100
 
 
@@ -116,7 +128,9 @@ def minutes(step: str, work: Work, attempt: int = 1) -> int:
     need = NEEDS[step]
     larger = max(1.0, work.image_size**2 / USUAL_PIXELS)
     cores = work.threads + need.cores_a_gpu * work.gpus
-    seconds = work.images * work.passes * larger / (need.per_second * cores)
+    # What is slower, decoding or the network.
+    rate = min(need.per_second, work.per_second or math.inf)
+    seconds = work.images * work.passes * larger / (rate * cores)
     seconds += work.scores / SCORES_PER_SECOND
     return math.ceil((LEAST_MINUTES + SAFETY_FACTOR * seconds / 60) * attempt)
 
