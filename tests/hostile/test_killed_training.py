@@ -18,6 +18,12 @@ from support import processes
 from support.training import REMEMBERING, Data, job, recipe
 
 SAVE_EVERY = 0.05
+# Steps as the budget, the mean of the weights, those of the best epoch.
+ALL_KEPT = {
+    "steps": 60,
+    "optimizer": {"name": "adamw", "average": 0.9, "clip": 0.5, "decay_norms": False},
+    "validation": {"classes": 0.25, "keep": "best", "patience": 20},
+}
 
 
 def work(told: TrainingJob) -> None:
@@ -40,6 +46,7 @@ def results(told: TrainingJob) -> dict[str, bytes]:
         # It has parameters of its own.
         ({"loss": {"name": "proxy_anchor"}}, 10, 2),
         (REMEMBERING, 10, 2),
+        (ALL_KEPT, "auto", 2),
         pytest.param({"loss": {"name": "multi_similarity"}}, 40, 60, marks=pytest.mark.long),
         *[
             pytest.param(changes, 40, 60, marks=pytest.mark.long)
@@ -52,9 +59,9 @@ def results(told: TrainingJob) -> dict[str, bytes]:
     ids=str,
 )
 def test_a_training_killed_at_random_moments_ends_the_same(
-    made: Data, tmp_path: Path, changes: dict[str, Any], epochs: int, kills: int
+    made: Data, tmp_path: Path, changes: dict[str, Any], epochs: int | str, kills: int
 ) -> None:
-    settings = recipe(epochs=epochs, validation={"classes": 0.25}, **changes)
+    settings = recipe(**{"epochs": epochs, "validation": {"classes": 0.25}, **changes})
     undisturbed = job(made, tmp_path / "undisturbed", recipe=settings, threads=1)
     started = time.monotonic()
     assert processes.exit_code(processes.start(work, undisturbed)) == 0

@@ -406,6 +406,9 @@ def test_leave_one_out_map_by_hand() -> None:
     expected = (1 + 1 / 2 + 1 / 3 + 1) / 4
     assert leave_one_out_map(vectors, labels, "euclidean", 10) == pytest.approx(expected)
     assert leave_one_out_map(vectors, np.arange(4), "euclidean", 10) is None
+    # The others lie in the gallery alone.
+    assert leave_one_out_map(vectors, labels, "euclidean", 10, 2) == pytest.approx(3 / 4)
+    assert leave_one_out_map(vectors, np.array([0, 1, 2, 2]), "euclidean", 10, 2) is None
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_reason(tmp_path: Path) -> None:

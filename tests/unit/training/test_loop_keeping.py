@@ -106,11 +106,15 @@ def test_the_same_images_are_held_out_for_every_seed_and_recipe(
 
     with caplog.at_level("INFO"):
         first = trained_on(0)
+    assert "12 images of held-out classes to validate on" in caplog.text
     assert "held out: whole classes, by validation.seed 0" in caplog.text
     assert len(first) == 27 * 4
     assert trained_on(1) == trained_on(2, batch={"name": "shuffled", "size": 7}) == first
     assert trained_on(0, validation={"seed": 1}) != first
-    few = trained_on(0, validation={"of": "images"})
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        few = trained_on(0, validation={"of": "images"})
+    assert "30 held-out images of 30 classes to validate on" in caplog.text
     assert len(few) == 30 * 3
     assert trained_on(7, validation={"of": "images"}) == few
 

@@ -36,9 +36,7 @@ def log_plan(
     log.info(
         "training on %d images%s, %s",
         len(chosen) - unused,
-        f", {len(split.held_out)} images of {_of(split, labels)} to validate on"
-        if len(split.held_out)
-        else "",
+        f", {_held_out(split, labels)} to validate on" if len(split.held_out) else "",
         f"{course.epochs} epochs"
         if course.steps is None
         else f"{course.steps} steps, in {course.epochs} parts that are called epochs here",
@@ -101,10 +99,11 @@ def _log_validation(
         )
 
 
-def _of(split: HeldOut, labels: NDArray[np.int64]) -> str:
+def _held_out(split: HeldOut, labels: NDArray[np.int64]) -> str:
+    n = len(split.held_out)
     if split.of == "classes":
-        return "held-out classes"
-    return f"{len(np.unique(labels[split.held_out]))} of its classes"
+        return f"{n} images of held-out classes"
+    return f"{n} held-out images of {len(np.unique(labels[split.held_out]))} classes"
 
 
 def _uneven_draws(sizes: NDArray[np.int64], batch: Mapping[str, Value]) -> UnevenDraws | None:
