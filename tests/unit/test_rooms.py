@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     "jobs/interruption": ("unit/training/test_loop.py", "signals arrive while it trains"),
     "jobs/progress": ("unit/data/test_near_duplicates.py", "what is said while work lasts"),
     "jobs/torch_devices": ("unit/models/test_cnn4.py", "the device a network is put on"),
-    "models/files": ("unit/models/test_cnn4.py", "a network is saved and read again"),
     "models/*": ("unit/models/test_table.py", "every network of the table"),
     "report/examples": ("unit/steps/test_report.py", "read back from the page"),
     "report/figures": ("unit/steps/test_report.py", "read back from the page"),

@@ -13,12 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from efficientnet_lite_pytorch import EfficientNet
 
 from lookalike.data.manifest_table import read_manifest
 from lookalike.errors import LookalikeError
+from lookalike.images.normalisation import normalise
 from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings
+from lookalike.models.backbones.sources import packaged_weights
 from lookalike.models.building import build_model
+from lookalike.steps.embed import EmbedSettings, embed_split
 from lookalike.steps.pixels import write_pixels
 from lookalike.steps.train import train_run
 from lookalike.storage.cache import forget
@@ -191,3 +195,53 @@ def test_training_holds_two_batches_however_many_images_there_are(tmp_path: Path
     batch = 128 * 64 * 64 * 3
     assert peaks[1] < peaks[0] + 2.5 * batch
     assert peaks[1] < 4.5 * batch
+
+
+def test_before_training_a_pretrained_backbone_is_its_own_features(
+    made: Data, tmp_path: Path
+) -> None:
+    network = {"name": "efficientnet_lite", "embedding_dim": 8}
+    told = job(made, tmp_path, recipe=recipe(model=network, epochs=1))
+    train_run(told)
+    before, after = (
+        read_json(Path(folder) / "model.json", {"model": dict})
+        for folder in (told.untrained, told.trained)
+    )
+    assert before["model"] == after["model"] | {"head": "none", "embedding_dim": 1280}
+    assert after["model"]["embedding_dim"] == 8
+    digest = hashlib.sha256(packaged_weights("lite0").read_bytes()).hexdigest()
+    for described in (before, after):
+        assert described["backbone_weights"] == f"sha256:{digest}"
+    # As long a row of the store and of the table as there are features.
+    found = {}
+    for state in ("untrained", "trained"):
+        embed_split(
+            made.manifest,
+            made.folder,
+            tmp_path / state / "model.safetensors",
+            tmp_path / state / "query.parquet",
+            tmp_path / state / "query.json",
+            [],
+            EmbedSettings(tmp_path / "cache", "cpu", 32, 1),
+        )
+        rows = pq.read_table(tmp_path / state / "query.parquet")["embedding"].to_pylist()
+        found[state] = np.array(rows, np.float32)
+    assert found["trained"].shape == (CLASSES * EACH, 8)
+    package = EfficientNet.from_name("efficientnet-lite0", image_size=IMAGE.size).eval()
+    package.load_state_dict(torch.load(packaged_weights("lite0"), weights_only=True))
+    images = normalise(torch.from_numpy(made.pixels), IMAGE)
+    with torch.no_grad():
+        features = package.extract_features(images).mean((2, 3))
+    expected = torch.nn.functional.normalize(features, dim=1).numpy()
+    np.testing.assert_allclose(found["untrained"], expected, atol=1e-4)
+
+
+def test_weights_that_are_not_there_are_told_before_an_image_is_read(
+    made: Data, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.pt"
+    torch.save({"other": torch.ones(2)}, weights)
+    network = {"name": "timm", "backbone": "test_resnet", "weights": str(weights)}
+    told = job(made, tmp_path, recipe=recipe(model=network), folder=str(tmp_path / "nowhere"))
+    with pytest.raises(LookalikeError, match=r"weights\.pt: these are not the weights of"):
+        train_run(told)

@@ -22,6 +22,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from lookalike.errors import LookalikeError
@@ -29,7 +30,11 @@ from lookalike.jobs.interruption import Interrupted
 from lookalike.steps.train import processes_for, train_run
 from lookalike.storage.cache import DONE
 from lookalike.training.augmentation import augment, build_augmentation
-from lookalike.training.distributed import own_images
+from lookalike.training.distributed import (
+    GlobalBatchNorm,
+    own_images,
+    with_global_batch_norm,
+)
 from lookalike.training.job import TrainingJob
 from lookalike.training.launch import commands, launch
 from support.training import REMEMBERING, Data, job, recipe
@@ -71,6 +76,20 @@ PROXIES = {"name": "proxy_anchor", "proxy_lr": 0.01}
             },
         ),
         (2, {"optimizer": {"name": "adamw", "lr": 1e-4}, "loss": {"name": "triplet"}}),
+        # Normalisation and activation in one layer, and a head that normalises too.
+        (
+            2,
+            {
+                "optimizer": {**PLAIN, "lr": 0.01},
+                "model": {
+                    "name": "timm",
+                    "backbone": "test_efficientnet",
+                    "weights": "none",
+                    "head": "bn_linear",
+                },
+                "epochs": 1,
+            },
+        ),
         # Parameters of the loss's own.
         (3, {"optimizer": {**PLAIN, "lr": 0.0002}, "loss": PROXIES}),
         # The mean of the weights, gradients that are cut; the best epoch is kept, and ends it.
@@ -301,8 +320,6 @@ def test_without_gpus_one_process_trains() -> None:
 
 def test_global_batch_norm_of_one_process_is_torchs() -> None:
     # In evaluation; in training, the processes above are held against torch's.
-    from lookalike.training.distributed import GlobalBatchNorm, with_global_batch_norm
-
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     images = torch.rand(5, 3, 8, 8)
@@ -314,3 +331,24 @@ def test_global_batch_norm_of_one_process_is_torchs() -> None:
     assert list(other.state_dict()) == names
     assert torch.equal(other(images), expected)
     assert np.isfinite(expected.detach().numpy()).all()
+
+
+def test_a_layer_that_normalises_and_bends_does_both() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(BatchNormAct2d(4), nn.Flatten(), nn.BatchNorm1d(4 * 64))
+    images = torch.randn(5, 4, 8, 8)
+    model(images)
+    expected = model.eval()(images)
+    names = list(model.state_dict())
+    other = with_global_batch_norm(model)
+    assert list(other.state_dict()) == names
+    assert torch.equal(other(images), expected)
+
+
+def test_a_normalisation_of_another_kind_is_refused() -> None:
+    class Other(nn.BatchNorm2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images).abs()
+
+    with pytest.raises(LookalikeError, match=r"a layer Other, .*gpus: 1"):
+        with_global_batch_norm(nn.Sequential(Other(3)))

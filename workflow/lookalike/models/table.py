@@ -104,7 +104,7 @@ MODELS: Table[Network] = Table(
         "a classifier of torchvision by its name there; pretrained weights are downloaded once",
         "the papers that torchvision names",
         _of_backbone(Setting("backbone", str, "resnet50", "its name")),
-        libraries=(*_TIMM, "torchvision"),
+        libraries=("torchvision",),
         is_backbone=True,
     ),
 )

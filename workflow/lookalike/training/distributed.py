@@ -254,7 +254,7 @@ def with_global_batch_norm(model: nn.Module) -> nn.Module:
             plain = type(child) in (nn.BatchNorm1d, nn.BatchNorm2d)
             if not plain and not all(part in child._modules for part in _IN_ONE_LAYER):
                 raise LookalikeError(
-                    f"recipes.gpus: the network has a {type(child).__name__}, which is not known "
+                    f"recipes.gpus: the network has a layer {type(child).__name__}, not known "
                     "to give on several GPUs what it gives on one; set gpus: 1 in the recipe"
                 )
             other = GlobalBatchNorm(child.num_features, child.eps, child.momentum)
