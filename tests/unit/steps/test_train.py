@@ -16,13 +16,14 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 
 from lookalike.data.manifest_table import read_manifest
+from lookalike.embedding.filling import EmbedSettings
 from lookalike.errors import LookalikeError
 from lookalike.images.normalisation import normalise
 from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.backbones.sources import packaged_weights
 from lookalike.models.building import build_model
-from lookalike.steps.embed import EmbedSettings, embed_split
+from lookalike.steps.embed import embed_split
 from lookalike.steps.pixels import write_pixels
 from lookalike.steps.train import train_run
 from lookalike.storage.cache import forget
