@@ -167,6 +167,29 @@ def test_without_intervals_a_score_no_higher_than_the_untrained_one_is_still_a_w
     assert "other.0" not in alarm
 
 
+def test_a_pretrained_backbone_by_itself_is_called_before_training(tmp_path: Path) -> None:
+    runs = [("default", 0, 0.0), ("other", 0, 0.0)]
+    made = make_folder(tmp_path, {"plain": 4, "rare": 3}, dict.fromkeys(LABELS, 3), runs)
+    path = made.root / "results" / "default.0" / "model.json"
+    described = json.loads(path.read_text())
+    described["settings"]["model"] = {"name": "timm", "weights": "pretrained"}
+    path.write_text(json.dumps(described))
+    for name in ("metrics.json", "per_query.parquet", "rankings.parquet"):
+        shutil.copy(path.parent / "untrained" / name, path.parent / name)
+    page = parse(made.write(runs[:1]))
+    for name in ("numbers", "all", "classes"):
+        words = section(page, name).text
+        assert "before training" in words.lower(), name
+        assert "untrained network" not in words
+    said = " ".join(section(page, "numbers").text.split())
+    assert "the pretrained backbone's own features give before training, without the head" in said
+    assert "it is no higher than before training" in section(page, "alarm").text
+    # Beside it, a network from random weights is what it was called.
+    both = section(parse(made.write(runs)), "numbers").all("th")
+    states = [cell.text for cell in both if cell.text in ("before training", "untrained")]
+    assert states == ["before training", "untrained"]
+
+
 @pytest.mark.parametrize(
     ("losses", "warning", "state"),
     [
