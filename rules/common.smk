@@ -342,7 +342,9 @@ def code_of_run(run):
     code = [code_of("train", also=variants_of_run(run)), built_by(recipe)]
     # What scores held-out images decides the weights where the best epoch's are kept.
     scored = scored_by(recipe)
-    return digest_of([*code, module_digest(*scored)] if scored else code)
+    return digest_of(
+        [*code, module_digest(*scored, step="metrics")] if scored else code
+    )
 
 
 def network_of_model(model):
@@ -435,8 +437,11 @@ def work_of_training(wildcards, input):
     images = images_in([local_copy(input.manifest)])
     if parts_trained(recipe_of(wildcards.run)).frozen_backbone:
         # Each view of each image goes through the network once, as in embedding.
-        work = work_of_embedding_images(wildcards.run, images)
-        return replace(work, passes=1 + recipe["views"])
+        return replace(
+            work_of_embedding_images(wildcards.run, images),
+            passes=1 + recipe["views"],
+            gpus=gpus(gpus_of_recipe)(wildcards),
+        )
     batch_size = SAMPLERS[recipe["batch"]["name"]].batch_size(recipe["batch"])
     costs = costs_of(recipe["model"])
     of_network = {}

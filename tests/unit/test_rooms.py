@@ -85,6 +85,7 @@ TESTED_ELSEWHERE = {
     "training/schedules/*": ("unit/training/test_loop.py", "rates by closed form"),
     "training/plan": ("unit/training/test_loop.py", "what is said before a training"),
     "training/recipe": ("unit/training/test_decisive.py", "recipes of every kind"),
+    "training/views": ("unit/steps/test_train_head.py", "the views that a head is trained on"),
     "training/validation": ("unit/training/test_loop.py", "scored while it trains"),
 }
 

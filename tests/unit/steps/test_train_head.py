@@ -23,8 +23,8 @@ from lookalike.models.files import load_model
 from lookalike.steps.embed import embed_split
 from lookalike.steps.train import train_run
 from lookalike.storage.files import read_json
-from lookalike.training.features import view_changes
 from lookalike.training.job import TrainingJob
+from lookalike.training.views import view_changes
 from support.training import IMAGE, Data, job, make_data, recipe
 
 SIZE = 32

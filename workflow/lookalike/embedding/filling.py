@@ -124,7 +124,9 @@ def parts_of_model(
     image = ImageSettings.from_dict(description["image"])
     if "features" in description:
         network = cast(EmbeddingNetwork, model)
-        return features_of(network, settings, image, description["features"]), HeadPart(network)
+        return features_of(network, settings, image, description["features"]), HeadPart(
+            network.head, normalize=network.normalize
+        )
     width = settings.embedding_dim
     return Embedder(model, "embeddings", description["digest"], width, settings, image), None
 
@@ -133,7 +135,9 @@ def features_of(
     network: EmbeddingNetwork, settings: ModelSettings, image: ImageSettings, digest: str
 ) -> Embedder:
     """What makes the features that a network's backbone sees in an image."""
-    return Embedder(FeaturePart(network), "features", digest, network.n_features, settings, image)
+    return Embedder(
+        FeaturePart(network.backbone), "features", digest, network.n_features, settings, image
+    )
 
 
 def fill_store(

@@ -123,7 +123,10 @@ def train_run(job: TrainingJob) -> None:
     data = first_alone(
         fabric, lambda: _training_set(job, recipe, table, image, model, frozen, fabric, threads)
     )
-    part = model if frozen is None else HeadPart(cast(EmbeddingNetwork, model))
+    part = model
+    if frozen is not None:
+        network = cast(EmbeddingNetwork, model)
+        part = HeadPart(network.head, normalize=network.normalize)
     checkpoint = _checkpoint(job, recipe, table, part, data, fabric)
     epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:

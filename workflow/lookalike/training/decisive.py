@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lookalike.models.backbones.sources import with_known_weights
-from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import OWN
 from lookalike.training.optimizers.table import OF_BACKBONE
-from lookalike.training.recipe import TrainedParts, ValidationSettings
+from lookalike.training.recipe import TrainedParts, ValidationSettings, changes_seen
 
 # Fewer classes than these are no measure of what a network does with new ones.
 _CLASSES_TO_HOLD_OUT = 20
@@ -94,15 +93,12 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"model": _without_head(model), "train": settings["train"]}
     if model.get("head") == "none":
         model = _without_head(model)
-    # A head sees random changes in the views that are kept, or not at all.
-    views = settings["views"] if train.frozen_backbone else 0
-    sees_changes = views or not train.frozen_backbone
-    changes = AUGMENTATIONS.switched_on(settings["augment"]) if sees_changes else []
+    changes = changes_seen(settings)
     values = [change.own(settings["augment"]) for change in changes]
     off = {
         "image": True,
         "train": settings["train"] == "all",
-        "views": not views,
+        "views": not (train.frozen_backbone and changes),
         "miner": settings["miner"]["name"] == OWN,
         "memory": not settings["memory"],
         "steps": settings["epochs"] != "auto",

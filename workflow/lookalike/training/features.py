@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
-from lookalike.embedding.filling import Change, Embedder, EmbedSettings, fill_store
-from lookalike.images.normalisation import scale
+from lookalike.embedding.filling import Embedder, EmbedSettings, fill_store
 from lookalike.images.pixel_store import names_by_content
 from lookalike.provenance import module_digest, versions
 from lookalike.storage.rows import Rows, RowSource
-from lookalike.training.augmentation import augment, build_augmentation
 from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
+from lookalike.training.views import view_changes
 
 log = logging.getLogger(__name__)
 
@@ -78,31 +76,9 @@ def _what_draws(changes: Mapping[str, float]) -> dict[str, Any]:
         "changes": {
             name: value for change in chosen for name, value in change.own(changes).items()
         },
-        "code": module_digest("training.augmentation", *(one.module for one in chosen)),
+        "code": module_digest(view_changes.__module__, *(one.module for one in chosen)),
         "software": versions(["kornia"]),
     }
-
-
-def view_changes(view: int, changes: Mapping[str, float], size: int) -> Change:
-    """Random changes of images, each a function of the image's content and the view's number.
-
-    Args:
-        view: 1 for the first changed view.
-        changes: a recipe's `augment` mapping.
-        size: pixels on each side.
-    """
-    transform = build_augmentation(changes, size)
-
-    def change(pixels: NDArray[np.uint8], sha256s: Sequence[str]) -> NDArray[np.uint8]:
-        out = np.empty_like(pixels)
-        for row, sha256 in enumerate(sha256s):
-            seed = int(np.random.SeedSequence([int(sha256, 16), view]).generate_state(1)[0])
-            image = scale(torch.from_numpy(pixels[row : row + 1]))
-            changed = augment(image, transform, seed).mul(255).round().to(torch.uint8)
-            out[row] = changed[0].permute(1, 2, 0).numpy()
-        return out
-
-    return change
 
 
 @dataclass(frozen=True)

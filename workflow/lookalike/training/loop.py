@@ -36,7 +36,12 @@ from lookalike.training.keeping import SCORE, VALIDATION_K, best_epoch, is_over
 from lookalike.training.layer_rates import freeze
 from lookalike.training.lessons import in_words, never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
-from lookalike.training.optimization import build_optimizer, set_learning_rates, share_of_rate
+from lookalike.training.optimization import (
+    build_optimizer,
+    set_learning_rates,
+    share_of_rate,
+    without_frozen,
+)
 from lookalike.training.plan import log_plan
 from lookalike.training.recipe import Recipe
 from lookalike.training.samplers.table import SAMPLERS
@@ -291,6 +296,7 @@ class Training:
         self.optimizer.zero_grad()
         self.fabric.backward(value.loss)
         same_gradients(self.loss_of.parameters(), self.fabric)
+        without_frozen(self.optimizer)
         if longest := self.recipe.optimizer.clip:
             # Of the whole batch: the processes have the same by now.
             nn.utils.clip_grad_norm_(self.bare.parameters(), longest)

@@ -74,8 +74,16 @@ def set_learning_rates(
     It is 0 for one that has not thawed after `epochs_done` epochs.
     """
     for group in optimizer.param_groups:
-        thawed = epochs_done >= group["thaws_at"]
-        group["lr"] = group["initial_lr"] * share if thawed else 0.0
+        group["thawed"] = epochs_done >= group["thaws_at"]
+        group["lr"] = group["initial_lr"] * share if group["thawed"] else 0.0
+
+
+def without_frozen(optimizer: torch.optim.Optimizer) -> None:
+    """Forget the gradients of what has not thawed: they are nothing to step or clip by."""
+    for group in optimizer.param_groups:
+        if not group["thawed"]:
+            for parameter in group["params"]:
+                parameter.grad = None
 
 
 def share_of_rate(settings: OptimizerSettings, epochs: int, epochs_done: float) -> float:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lookalike.models.settings import ModelSettings
-from lookalike.records import Chosen, Value
+from lookalike.records import Chosen, Value, Variant
+from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.optimizers.table import ALIKE
 
 
@@ -159,6 +160,17 @@ class Recipe:
             gpus=settings["gpus"],
             validation=ValidationSettings(**settings["validation"]),
         )
+
+
+def changes_seen(settings: Mapping[str, Any]) -> list[Variant]:
+    """The random changes of images that a recipe's training sees, in order.
+
+    A head on a frozen backbone sees them in the views that are kept, or not at all.
+    """
+    parts = TrainedParts.from_setting(settings["train"])
+    if not parts.head or (parts.frozen_backbone and not settings["views"]):
+        return []
+    return AUGMENTATIONS.switched_on(settings["augment"])
 
 
 def summary_of(settings: Mapping[str, Any]) -> str:

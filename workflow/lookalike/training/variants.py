@@ -10,10 +10,10 @@ from typing import Any
 
 from lookalike.models.table import MODELS
 from lookalike.records import Variant
-from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
+from lookalike.training.augmentations.table import CHAIN
 from lookalike.training.losses.table import LOSSES, MEMORY
 from lookalike.training.optimizers.table import OPTIMIZERS
-from lookalike.training.recipe import ValidationSettings
+from lookalike.training.recipe import ValidationSettings, changes_seen
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.schedules.table import SCHEDULES
 
@@ -37,7 +37,7 @@ def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
     yield SAMPLERS[recipe["batch"]["name"]]
     yield OPTIMIZERS[recipe["optimizer"]["name"]]
     yield SCHEDULES[recipe["optimizer"]["schedule"]]
-    changes = AUGMENTATIONS.switched_on(recipe["augment"])
+    changes = changes_seen(recipe)
     yield from [*changes, CHAIN] if changes else []
 
 

@@ -13,7 +13,12 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lookalike.models.backbones.networks import EmbeddingNetwork
+from lookalike.models.backbones.fusion import fused
+from lookalike.models.backbones.networks import (
+    EmbeddingNetwork,
+    embeddings_by,
+    features_by,
+)
 from lookalike.storage.digests import digest_of
 
 # What of the settings of a network decides the features.
@@ -24,38 +29,37 @@ class FeaturePart(nn.Module):
     """The backbone: float32 [n, 3, size, size], standardised, to float32 [n, n_features].
 
     Args:
-        network: shares its parameters.
+        backbone: of a network, which shares its parameters.
     """
 
-    def __init__(self, network: EmbeddingNetwork) -> None:
+    def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
-        self.backbone = network.backbone
-        self._network = (network,)  # in a tuple it is no part of this module
+        self.backbone = backbone
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        return self._network[0].features(images)
+        return features_by(self.backbone, images)
 
     def for_embedding(self, image_size: int) -> FeaturePart:
         """The same with less work to do; see `EmbeddingNetwork.for_embedding`."""
-        return FeaturePart(self._network[0].for_embedding(image_size))
+        return FeaturePart(fused(self.backbone.eval(), image_size))
 
 
 class HeadPart(nn.Module):
     """The head and what follows it: float32 [n, n_features] to float32 [n, embedding_dim].
 
     Args:
-        network: shares its parameters.
+        head: of a network, which shares its parameters.
+        normalize: scale embeddings to length 1.
     """
 
-    def __init__(self, network: EmbeddingNetwork) -> None:
+    def __init__(self, head: nn.Module, *, normalize: bool) -> None:
         super().__init__()
-        self.head = network.head
-        self._network = (network,)  # in a tuple it is no part of this module
+        self.head, self.normalize = head, normalize
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
-        return self._network[0].embed_features(features)
+        return embeddings_by(self.head, features, normalize=self.normalize)
 
 
 def features_digest(

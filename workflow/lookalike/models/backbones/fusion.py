@@ -21,11 +21,12 @@ def fused(network: nn.Module, image_size: int) -> nn.Module:
     rounding, it is the network itself.
 
     Args:
-        network: in evaluation mode, on the CPU; it is left as it is.
+        network: in evaluation mode; it is left as it is.
         image_size: pixels on each side of its input.
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, 3, image_size, image_size, generator=generator)
+    images = images.to(next(network.parameters()).device)
     other = copy.deepcopy(network)
     with torch.no_grad():
         for convolution, normalisation in _pairs(other, images):

@@ -13,6 +13,22 @@ from lookalike.jobs.torch_devices import one_thread
 from lookalike.models.backbones.fusion import fused
 
 
+def features_by(backbone: nn.Module, images: Tensor) -> Tensor:
+    """A backbone's features of images: float32 [n, 3, size, size] to float32 [n, n_features]."""
+    features: Tensor = backbone(images)
+    return features.flatten(1).float()
+
+
+def embeddings_by(head: nn.Module, features: Tensor, *, normalize: bool) -> Tensor:
+    """A head's embeddings of features: float32 [n, n_features] to float32 [n, d]."""
+    # On several threads a CPU's matrix product may add up in another order.
+    with nullcontext() if head.training else one_thread():
+        embeddings: Tensor = head(features)
+    # float32 whatever the precision of the layers: distances are differences of near equals.
+    embeddings = embeddings.float()
+    return F.normalize(embeddings, dim=1) if normalize else embeddings
+
+
 class EmbeddingNetwork(nn.Module):
     """A backbone and a head: the embedding is the head's, of length 1 where `normalize` is set.
 
@@ -42,17 +58,11 @@ class EmbeddingNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The backbone's features of images: float32 [n, 3, size, size] to [n, n_features]."""
-        features: Tensor = self.backbone(images)
-        return features.flatten(1).float()
+        return features_by(self.backbone, images)
 
     def embed_features(self, features: Tensor) -> Tensor:
         """The embeddings of features: float32 [n, n_features] to [n, embedding_dim]."""
-        # On several threads a CPU's matrix product may add up in another order.
-        with nullcontext() if self.head.training else one_thread():
-            embeddings: Tensor = self.head(features)
-        # float32 whatever the precision of the layers: distances are differences of near equals.
-        embeddings = embeddings.float()
-        return F.normalize(embeddings, dim=1) if self.normalize else embeddings
+        return embeddings_by(self.head, features, normalize=self.normalize)
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed a batch: float32 [n, 3, size, size], standardised, to [n, embedding_dim]."""
