@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from lookalike.data.checks import require_scorable, require_trainable
+from lookalike.data.checks import require_pairs, require_scorable, require_trainable
 from lookalike.provenance import code_digest, module_digest, software
 from lookalike.config import (
     image_settings,
@@ -237,6 +237,7 @@ def trainable_manifest(wildcards):
     if workflow.is_main_process and trains(recipe):
         with errors_without_traceback():
             batch = config["recipes"][recipe]["batch"]
+            require_pairs(data_facts(), recipe)
             require_trainable(data_facts(), recipe, batch)
     return file
 

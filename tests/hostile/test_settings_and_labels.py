@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import ImageColor
 
@@ -18,12 +18,14 @@ from lookalike.config import Settings, resolve
 from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
 from lookalike.storage.yaml_files import read_yaml
-from lookalike.training.losses.table import LOSSES
 from support.project import ROOT
 
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 EXAMPLES = settings(
-    derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    max_examples=60,
 )
 RECIPE_NAMES = st.from_regex(
     SCHEMA["properties"]["recipes"]["propertyNames"]["pattern"].replace(r"$(?!\n)", r"\Z")
@@ -40,15 +42,15 @@ def said(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(rule["enum"])
     if "allOf" in rule:
         return st.one_of([said_by_name(branch, rule["properties"]) for branch in rule["allOf"]])
-    if isinstance(rule["type"], list):
-        # Of several kinds, each by itself; `not` is what is no value of any.
-        by_kind = [said({**rule, "type": kind}) for kind in rule["type"]]
-        return st.one_of(by_kind).filter(lambda value: value is not rule["not"]["const"])
     if "anyOf" in rule:
         rest = {key: value for key, value in rule.items() if key != "anyOf"}
         return st.one_of([said({**rest, **branch}) for branch in rule["anyOf"]])
     if "const" in rule:
         return st.just(rule["const"])
+    if isinstance(rule["type"], list):
+        # Of several kinds, each by itself; `not` is what is no value of any.
+        by_kind = [said({**rule, "type": kind}) for kind in rule["type"]]
+        return st.one_of(by_kind).filter(lambda value: value is not rule["not"]["const"])
     kinds = {"object": mapping, "array": sequence, "integer": integer, "number": number}
     if rule["type"] in kinds:
         return kinds[rule["type"]](rule)
@@ -76,8 +78,9 @@ def said_by_name(branch: dict[str, Any], names: dict[str, Any]) -> st.SearchStra
 
 def mapping(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     rules = rule["properties"]
-    optional = {key: COLOURS if key == "background" else said(rules[key]) for key in rules}
-    known = st.fixed_dictionaries({}, optional=optional)
+    kinds = {key: COLOURS if key == "background" else said(rules[key]) for key in rules}
+    required = {key: kinds.pop(key) for key in rule.get("required", [])}
+    known = st.fixed_dictionaries(required, optional=kinds)
     if not rule["additionalProperties"]:
         return known
     more = st.dictionaries(RECIPE_NAMES, said(rule["additionalProperties"]), max_size=2)
@@ -108,16 +111,22 @@ def number(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     )
 
 
+# What of a recipe excludes something else in it, see `lookalike.training.combinations`.
+MAY_EXCLUDE_OTHERS = (
+    *("memory", "miner", "views", "train", "optimizer", "validation", "augment", "batch"),
+    *("loss", "model"),
+)
+
+
 @st.composite
 def valid_settings(draw: st.DrawFn) -> Settings:
     """Settings that the schema allows, whose runs are recipes that there are and can be trained."""
     chosen: Settings = draw(said(SCHEMA))
     for name, recipe in chosen.get("recipes", {}).items():
-        # Losses of angles are refused where distances are scored, as `original` does by default.
-        loss = recipe.get("loss", {}).get("name", "contrastive" if name == "original" else None)
-        if loss is None or LOSSES[loss].angles:
-            model = recipe.setdefault("model", {"name": "cnn4"})
-            model["normalize"] = True
+        for key in MAY_EXCLUDE_OTHERS:
+            if faults_of([{"recipes": {name: recipe}}]) is None:
+                break
+            recipe.pop(key, None)
     if "runs" in chosen:
         known = sorted({"default", "original", *chosen.get("recipes", {})})
         chosen["runs"] = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
@@ -243,6 +252,8 @@ class TestSettings:
             allowed.append(dotted(at[:-1]))  # keys of another loss; an item given twice
         if at == ("recipes",):
             allowed.append("runs")  # the recipe of a run is gone
+        if at[0] == "recipes":
+            allowed.append(dotted(at[:2]))  # what excludes something else in it
         for fault in faults:
             assert fault.startswith(tuple(f"{place}{end}" for place in allowed for end in ":.")), at
 
@@ -286,6 +297,7 @@ class TestSettings:
     @EXAMPLES
     @given(VALID, VALID)
     def test_of_two_layers_the_upper_one_holds(self, below: Settings, above: Settings) -> None:
+        assume(faults_of([below, above]) is None)  # together they may exclude each other
         resolved = resolve([below, above], SCHEMA)
         for at in places(above):
             value = parent(above, at)[at[-1]]

@@ -20,11 +20,11 @@ import pytest
 import torch
 
 from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.embedding import filling
 from lookalike.embedding.filling import EmbedSettings
 from lookalike.images import pixel_store as pixels
 from lookalike.jobs.step import step as logged
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.steps import embed as embedding_split
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.embed import embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest
@@ -219,7 +219,7 @@ def status_of(case: Case) -> int:
         patch = pytest.MonkeyPatch()
         # Several writes to each store.
         patch.setattr(pixels, "CHUNK_IMAGES", 16)
-        patch.setattr(embedding_split, "STORE_BATCHES", 1)
+        patch.setattr(filling, "STORE_BATCHES", 1)
         if not case.refuses:
             plenty = SimpleNamespace(free=2**60)
             patch.setattr("lookalike.jobs.preflight.shutil.disk_usage", lambda _: plenty)

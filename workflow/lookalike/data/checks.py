@@ -39,19 +39,34 @@ def require_trainable(report: Report, recipe: str, batch: Mapping[str, Any]) -> 
     """
     alone = report["classes_without_positive"]
     classes = report["splits"]["train"]["classes"]
-    # The manifest was made when nothing was to be trained.
-    if classes < 2 or alone["count"] == classes:
-        raise LookalikeError(
-            f"recipe {recipe}: training needs two classes or more, one of them with two usable "
-            f"images; there are {classes:,}, with one image alone {alone['count']:,}. Add images, "
-            "or set train: none in the recipe"
-        )
     if batch["name"] == "balanced" and classes - alone["count"] < 2:
         raise LookalikeError(
             f"recipe {recipe}: balanced batches need two training classes of two usable images "
             f"each or more; {alone['count']:,} of {classes:,} classes have but one: "
             f"{named(alone)}. Add images of these classes, or set batch: "
             "{name: shuffled} in the recipe, which takes what pairs there are"
+        )
+
+
+def require_pairs(report: Report, recipe: str) -> None:
+    """See that there are two training classes, and a pair of one, for a recipe that trains.
+
+    The manifest may have been made when nothing was to be trained.
+
+    Args:
+        report: data_report.json.
+        recipe: its name, for the message.
+
+    Raises:
+        LookalikeError: there are not.
+    """
+    alone = report["classes_without_positive"]["count"]
+    classes = report["splits"]["train"]["classes"]
+    if classes < 2 or alone == classes:
+        raise LookalikeError(
+            f"recipe {recipe}: training needs two classes or more, one of them with two usable "
+            f"images; there are {classes:,}, with one image alone {alone:,}. Add images, or set "
+            "train: none in the recipe"
         )
 
 
