@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-import torchvision
 from torch import nn
 
 from lookalike.config import merge, resolve
@@ -18,6 +17,7 @@ from lookalike.training.layer_rates import layer_rates
 from lookalike.training.loop import train
 from lookalike.training.optimization import build_optimizer, set_learning_rates
 from lookalike.training.recipe import Recipe
+from support.backbones import backbone
 from support.training import ALONE, SETTINGS_SCHEMA, blobs, recipe
 
 # Networks whose layers are written down here by their authors' tables.
@@ -33,30 +33,92 @@ LAYERS = {
 
 @pytest.mark.parametrize(("name", "count"), LAYERS.items())
 def test_layers_of_timm_are_its_blocks(name: str, count: int) -> None:
-    backbone = timm.create_model(name, pretrained=False, num_classes=0)
-    layers = layers_of(backbone)
+    network = timm.create_model(name, pretrained=False, num_classes=0)
+    layers = layers_of(network)
     assert len(layers) == count
     assert sorted(key for layer in layers for key in layer) == sorted(
-        key for key, _ in backbone.named_parameters()
+        key for key, _ in network.named_parameters()
     )
 
 
-def test_layers_of_torchvision_are_the_members_of_its_sequences() -> None:
-    layers = layers_of(torchvision.models.resnet18(weights=None))
-    firsts = [layer[0].rsplit(".", 1)[0] for layer in layers]
-    blocks = [f"layer{stage}.{block}.conv1" for stage in range(1, 5) for block in (0, 1)]
-    assert firsts == ["conv1", "bn1", *blocks, "fc"]
+# By the tables of the papers: stems and blocks, what is between stages, and what follows the last.
+LAYERS_OF_TORCHVISION = {
+    "resnet18": 1 + 8,
+    "vit_b_16": 1 + 12,
+    "mobilenet_v3_small": 1 + 11 + 2,
+    "efficientnet_b0": 1 + 16 + 1,
+    "efficientnet_v2_s": 1 + 40 + 1,
+    "shufflenet_v2_x0_5": 1 + 16 + 1,
+    "mnasnet0_5": 3 + 16 + 1,
+    "regnet_y_400mf": 1 + 16,
+    "convnext_tiny": 1 + 18 + 3,
+    "swin_t": 1 + 12 + 3,
+    "densenet121": 1 + 58 + 3,
+    "vgg11_bn": 8 + 2,
+    "alexnet": 5 + 2,
+}
+
+
+@pytest.mark.parametrize(("name", "count"), LAYERS_OF_TORCHVISION.items())
+def test_layers_of_torchvision_are_its_blocks(name: str, count: int) -> None:
+    pooling = "cls" if name.startswith("vit_") else "avg"
+    network = backbone("torchvision", backbone=name, pooling=pooling).backbone
+    layers = layers_of(network)
+    assert len(layers) == count
+    named = dict(network.named_parameters())
+    assert [key for layer in layers for key in layer] == list(named)
+    # Each has weights, not only what scales and shifts what another one gives.
+    assert all(any(named[key].ndim > 1 for key in layer) for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("own", "peer"),
+    [("resnet18", "resnet18"), ("resnet50", "resnet50"), ("vit_b_16", "vit_base_patch16_224")],
+)
+def test_layers_of_torchvision_are_those_that_timm_tells_of_the_same_network(
+    own: str, peer: str
+) -> None:
+    pooling = "cls" if own.startswith("vit_") else "avg"
+    own_network = backbone("torchvision", 224, backbone=own, pooling=pooling).backbone
+    found, expected = (
+        [sum(network.get_parameter(key).numel() for key in layer) for layer in layers_of(network)]
+        for network in (own_network, timm.create_model(peer, pretrained=False, num_classes=0))
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "which", "count"),
+    [
+        ("efficientnet_lite", "lite0", 17),
+        ("timm", "resnet18", 9),
+        ("torchvision", "resnet18", 9),
+        # A stem and twelve blocks, three of them with what is between stages.
+        ("timm", "convnext_atto", 13),
+    ],
+)
+def test_the_exponent_of_the_generalised_mean_is_no_layer(
+    name: str, which: str, count: int
+) -> None:
+    plain = layers_of(backbone(name, backbone=which).backbone)
+    assert len(plain) == count
+    pooled = layers_of(backbone(name, backbone=which, pooling="gem").backbone)
+    assert pooled[:-1] == plain[:-1]
+    (exponent,) = set(pooled[-1]) - set(plain[-1])
+    assert exponent.endswith(".p") and set(plain[-1]) <= set(pooled[-1])
+    named = dict(backbone(name, backbone=which).backbone.named_parameters())
+    assert all(any(named[key].ndim > 1 for key in layer) for layer in plain)
 
 
 class Small(nn.Module):
-    """Three layers, one with a batch normalisation, and a parameter beside them."""
+    """Four layers, one with a batch normalisation, and a parameter beside them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(3, 1, 1))
         self.blocks = nn.Sequential(
             nn.Conv2d(3, 4, 3),
-            nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3)),
+            nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3)),
         )
         self.last = nn.Conv2d(4, 6, 3)
 
@@ -85,10 +147,9 @@ def changed(folder: Path, settings: Recipe) -> set[str]:
 
 def test_layers_that_are_not_trained_stay_as_they_came(tmp_path: Path) -> None:
     assert [{key.rsplit(".", 1)[0] for key in layer} for layer in layers_of(Small())] == [
-        {"scale"},
-        {"blocks.0"},
-        {"blocks.1.0"},
-        {"blocks.1.2"},
+        {"scale", "blocks.0"},
+        {"blocks.1.0", "blocks.1.1"},
+        {"blocks.1.3"},
         {"last"},
     ]
     every = changed(tmp_path / "all", made(train="all"))
@@ -96,7 +157,7 @@ def test_layers_that_are_not_trained_stay_as_they_came(tmp_path: Path) -> None:
     two = changed(tmp_path / "two", made(train={"unfreeze": 2}))
     assert {name for name in two if name.startswith("backbone")} == {
         f"backbone.{layer}.{part}"
-        for layer in ("blocks.1.2", "last")
+        for layer in ("blocks.1.3", "last")
         for part in ("weight", "bias")
     }
     assert {name for name in every if name.startswith("head")} <= two
@@ -117,8 +178,8 @@ def test_rates_fall_from_layer_to_layer() -> None:
         for parameter in group["params"]
     }
     assert rates.keys() == dict(model.named_parameters()).keys()
-    expected = {"head": 0.5, "last": 0.05, "blocks.1.2": 0.025, "blocks.1.0": 0.0125}
-    expected |= {"blocks.0": 0.00625, "scale": 0.003125}
+    expected = {"head": 0.5, "last": 0.05, "blocks.1.3": 0.025, "blocks.1.0": 0.0125}
+    expected |= {"blocks.1.1": 0.0125, "blocks.0": 0.00625, "scale": 0.00625}
     for name, rate in rates.items():
         (layer,) = (part for part in expected if name.removeprefix("backbone.").startswith(part))
         assert rate == pytest.approx(expected[layer]), name
@@ -134,14 +195,14 @@ def test_rates_fall_from_layer_to_layer() -> None:
 
 
 def test_layers_thaw_one_after_the_other() -> None:
-    settings = made(optimizer={"thaw_epochs": 5.0}).optimizer
+    settings = made(optimizer={"thaw_epochs": 4.0}).optimizer
     model = network()
-    assert [rate.thaws_at for rate in layer_rates(model, settings)] == [0, 1, 2, 3, 4, 5]
+    assert [rate.thaws_at for rate in layer_rates(model, settings)] == [0, 1, 2, 3, 4]
     optimizer = build_optimizer(model, settings)
-    for done, moving in ((0.0, 1), (0.99, 1), (1.0, 2), (3.5, 4), (5.0, 6), (9.0, 6)):
+    for done, moving in ((0.0, 1), (0.99, 1), (1.0, 2), (3.5, 4), (4.0, 5), (9.0, 5)):
         set_learning_rates(optimizer, 0.5, done)
         rates = [group["lr"] for group in optimizer.param_groups]
-        assert rates == [0.5 * settings.lr] * moving + [0.0] * (6 - moving)
+        assert rates == [0.5 * settings.lr] * moving + [0.0] * (5 - moving)
 
 
 def test_a_layer_that_has_not_thawed_keeps_its_weights(tmp_path: Path) -> None:
