@@ -53,13 +53,17 @@ def test_a_model_is_rebuilt_without_the_weights_that_it_began_with(
 def test_what_a_network_is_before_training() -> None:
     settings: dict[str, Any] = dict(MODEL)
     plain = build_model(ModelSettings.from_dict(settings), IMAGE.size)
-    assert before_training(plain, settings) == (plain, settings)
+    assert before_training(plain, settings, trains_head=True) == (plain, settings)
     random = settings_of_backbone("timm", backbone="test_resnet")
     model = build_model(ModelSettings.from_dict(random), IMAGE.size)
-    assert before_training(model, random) == (model, random)
+    assert before_training(model, random, trains_head=True) == (model, random)
+    # Where nothing is trained it is what it is afterwards.
+    bare, said = before_training(model, random, trains_head=False)
+    assert said == random | {"head": "none", "embedding_dim": bare.embedding_dim}
+    assert not [key for key in bare.state_dict() if key.startswith("head.")]
     learned = settings_of_backbone("efficientnet_lite", weights="pretrained", embedding_dim=8)
     model = build_model(ModelSettings.from_dict(learned), IMAGE.size)
-    bare, said = before_training(model, learned)
+    bare, said = before_training(model, learned, trains_head=True)
     assert said == learned | {"head": "none", "embedding_dim": 1280}
     assert set(bare.state_dict()) == {
         key for key in model.state_dict() if key.startswith("backbone.")

@@ -46,17 +46,22 @@ def embedding_dim_of(model: nn.Module, settings: ModelSettings) -> int:
 
 
 def before_training(
-    model: nn.Module, settings: Mapping[str, Any]
+    model: nn.Module, settings: Mapping[str, Any], *, trains_head: bool
 ) -> tuple[nn.Module, dict[str, Any]]:
     """What a network is before its first training step, and the `model` settings that say so.
 
     A network with random weights is itself. What a pretrained backbone knows is in its features,
-    which a new head would only blur: so it is the backbone without the head.
+    which a new head would only blur: so it is the backbone without the head. So it is too where no
+    head is trained, for nothing is: then the network is the same before and after.
     """
-    return without_head(model, settings) if is_pretrained(settings) else (model, dict(settings))
+    if trains_head and not is_pretrained(settings):
+        return model, dict(settings)
+    return _without_head(model, settings)
 
 
-def without_head(model: nn.Module, settings: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+def _without_head(
+    model: nn.Module, settings: Mapping[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
     """The network whose embeddings are the features of a backbone, and its `model` settings."""
     bare = cast(EmbeddingNetwork, model).without_head()
     return bare, dict(settings) | {"head": "none", "embedding_dim": bare.embedding_dim}

@@ -28,7 +28,6 @@ from lookalike.models.building import (
     before_training,
     build_model,
     embedding_dim_of,
-    without_head,
 )
 from lookalike.models.files import save_model
 from lookalike.models.settings import ModelSettings
@@ -112,12 +111,12 @@ def train_run(job: TrainingJob) -> None:
         else None
     )
     require_room(Path(job.trained), 2 * _n_bytes(model), "the weights", "results")
+    before = before_training(model, settings, trains_head=recipe.train.head)
     if fabric.is_global_zero:
-        before = before_training(model, settings)
         _save(job, *before, Path(job.untrained), "untrained", target, frozen)
     if not recipe.train.head:
         if fabric.is_global_zero:
-            _keep_as_it_came(job, *without_head(model, settings), target, frozen)
+            _keep_as_it_came(job, *before, target, frozen)
         leave()
         return
     data = first_alone(
