@@ -106,15 +106,3 @@ def digest_of_weights(path: Path) -> str:
 @cache
 def _sha256(path: Path, n_bytes: int, changed_ns: int) -> str:
     return f"sha256:{sha256_of_file(path)}"
-
-
-def backbone_identity(model: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a recipe's `model` settings decides the features of its backbone, as JSON values.
-
-    Weights that the library downloads are known by its version only, which is not in here.
-
-    Raises:
-        LookalikeError: as `file_of_weights`.
-    """
-    known = with_known_weights(model)
-    return {key: known[key] for key in ("name", "backbone", "weights", "pooling")}
