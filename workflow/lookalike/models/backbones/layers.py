@@ -15,9 +15,9 @@ def layers_of(backbone: nn.Module) -> list[list[str]]:
 
     A network of timm says itself what a layer of it is: a block, most often. Of another one a layer
     is what its top level holds, and where that is a sequence of layers, or holds one of blocks,
-    each of these. For both, what only scales and shifts what a layer gives (a normalisation, the exponent of
-    a generalised mean) belongs to that layer, and so does a parameter beside the layers; what comes
-    before them all belongs to the first one.
+    each of these. For both, what only scales and shifts what a layer gives (a normalisation, the
+    exponent of a generalised mean) belongs to that layer, and so does a parameter beside the
+    layers; what comes before them all belongs to the first one.
     """
     named = dict(backbone.named_parameters())
     matcher = getattr(backbone, "group_matcher", None)
