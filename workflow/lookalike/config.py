@@ -175,16 +175,18 @@ def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
     """Give each recipe what its backbone brings of image settings, in place.
 
     What the recipe says stays, and so does what was changed in the common ones: a size that is
-    given there is one for all. Mean and deviation belong together.
+    given there is one for all. Mean and deviation belong together, here and there.
     """
     rules, common = schema["$defs"]["image"]["properties"], settings["image"]
     changed = {key for key in common if common[key] != rules[key]["default"]}
-    if changed & {"mean", "std"}:
-        changed |= {"mean", "std"}
+    pair = {"mean", "std"}
     for recipe in settings["recipes"].values():
+        said = changed | recipe["image"].keys()
+        if said & pair:
+            said |= pair
         for key, value in (image_of_backbone(recipe["model"]) or {}).items():
-            if key not in changed:
-                recipe["image"].setdefault(key, value)
+            if key not in said:
+                recipe["image"][key] = value
 
 
 def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:

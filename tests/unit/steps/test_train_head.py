@@ -176,5 +176,10 @@ def test_without_training_the_embeddings_are_the_backbones_features(
     assert len(pq.read_table(tmp_path / "history.parquet")) == 0
     trained, summary = embedded(made, tmp_path, cache, "trained")
     assert (trained.shape[1], summary["embedded"]) == (1280, 47)
+    # Of random weights too, what is not trained is what it was.
+    files = [tmp_path / state / "model.safetensors" for state in ("untrained", "trained")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    before, after = (load_model(file)[1] for file in files)
+    assert before["digest"] == after["digest"]
     model, _ = load_model(tmp_path / "trained" / "model.safetensors")
     assert trained.tobytes() == whole_network(model, made).tobytes()

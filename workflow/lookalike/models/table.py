@@ -14,11 +14,24 @@ from lookalike.records import Setting, Table
 HEADS = ("none", "linear", "bn_linear", "mlp")
 """What makes embeddings of a backbone's features: nothing, a fully connected layer, one after batch
 normalisation, or two with ReLU between."""
-POOLINGS = ("avg", "gem", "cls")
+_POOLING = Setting(
+    "pooling",
+    str,
+    "avg",
+    "of the last maps: their mean, the generalised mean, or a transformer's class token",
+    choices=("avg", "gem", "cls"),
+)
+_POOLING_OF_MAPS = Setting(
+    "pooling",
+    str,
+    "avg",
+    "of the last maps: their mean, or the generalised mean",
+    choices=("avg", "gem"),
+)
 _TIMM = ("timm",)
 
 
-def _of_backbone(*own: Setting) -> tuple[Setting, ...]:
+def _of_backbone(*own: Setting, pooling: Setting = _POOLING) -> tuple[Setting, ...]:
     """The settings of a network that is a backbone and a head."""
     return (
         *own,
@@ -28,13 +41,7 @@ def _of_backbone(*own: Setting) -> tuple[Setting, ...]:
             "pretrained",
             "what it starts from: pretrained, none (random), or a file of safetensors or of torch",
         ),
-        Setting(
-            "pooling",
-            str,
-            "avg",
-            "of the last maps: their mean, the generalised mean, or a transformer's class token",
-            choices=POOLINGS,
-        ),
+        pooling,
         Setting(
             "head",
             str,
@@ -85,6 +92,7 @@ MODELS: Table[Network] = Table(
         "Tan and Le 2019; Google's weights (ImageNet, Apache-2.0)",
         _of_backbone(
             Setting("backbone", str, "lite0", "which one", choices=tuple(PACKAGES)),
+            pooling=_POOLING_OF_MAPS,
         ),
         libraries=_TIMM,
         is_backbone=True,

@@ -57,8 +57,9 @@ def _misfits_of_network(recipe: Mapping[str, Any]) -> Iterator[str]:
         )
     if parts.head and parts.frozen_backbone and network.is_backbone and model["head"] == "none":
         yield "with train: head and model.head: none there is nothing to train; set train: none"
-    images = {"size", "mean", "std"}
-    if image_of_backbone(model) is None and not images <= recipe["image"].keys():
+    # A later version of timm has others than are known here, and can say itself whether it has one.
+    may_be_later = network.name == "timm" and {"size", "mean", "std"} <= recipe["image"].keys()
+    if image_of_backbone(model) is None and not may_be_later:
         yield (
             f"model.backbone: no backbone {model['backbone']!r} of {network.name} is known"
             f"{_nearest_backbone(model)}"
@@ -72,8 +73,8 @@ def _nearest_backbone(model: Mapping[str, Any]) -> str:
     if model["name"] != "timm":
         return nearest
     return (
-        f"{nearest}. If your version of timm has it, say in the recipe which images it takes: "
-        "image: {size: ..., mean: [...], std: [...]}"
+        f"{nearest or '.'} If your version of timm has it, say in the recipe which images it "
+        "takes: image: {size: ..., mean: [...], std: [...]}"
     )
 
 

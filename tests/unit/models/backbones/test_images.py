@@ -65,15 +65,47 @@ def test_a_backbone_brings_its_images_unless_the_settings_say_otherwise(
 def test_mean_and_deviation_belong_together() -> None:
     assert image(LITE2, {}, {"mean": HALVES})["std"] == IMAGENET[1]
     assert image(LITE2, {}, {})["std"] == [128 / 255] * 3
+    # In a recipe too: the backbone's deviation is that of its own mean.
+    assert image(LITE2, {"mean": HALVES}, {})["std"] == IMAGENET[1]
+    assert image(LITE2, {"std": HALVES}, {})["mean"] == IMAGENET[0]
+    assert image(LITE2, {"mean": HALVES}, {"std": [0.25] * 3})["std"] == [0.25] * 3
+    assert image(LITE2, {"mean": HALVES}, {})["size"] == 260
 
 
 def test_a_backbone_that_is_not_known_is_told_with_the_nearest() -> None:
     unknown = {"name": "timm", "backbone": "resnet5O"}
-    with pytest.raises(LookalikeError, match=r"no backbone 'resnet5O'.*did you mean.*mean: "):
+    with pytest.raises(
+        LookalikeError, match=r"no backbone 'resnet5O'.*did you mean 'resnet50'\? If .*mean: "
+    ):
         image(unknown, {}, {})
+    with pytest.raises(LookalikeError, match=r"no backbone '0' of timm is known\. If your"):
+        image(unknown | {"backbone": "0"}, {}, {})
     with pytest.raises(LookalikeError, match=r"'resnet19' of torchvision.*did you mean 'resnet1"):
         image({"name": "torchvision", "backbone": "resnet19"}, {}, {})
     # A later version of timm may have it.
     own = {"size": 64, "mean": HALVES, "std": HALVES}
     assert image(unknown, own, {})["size"] == 64
     assert image_of_backbone(unknown) is None
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        *("googlenet", "inception_v3", "maxvit_t", "squeezenet1_0", "resnet18 "),
+        *("fcn_resnet50", "fasterrcnn_resnet50_fpn", "raft_small", "mc3_18", "quantized_resnet18"),
+    ],
+)
+def test_what_of_torchvision_is_no_backbone_is_refused_whatever_images_it_takes(
+    backbone: str,
+) -> None:
+    model = {"name": "torchvision", "backbone": backbone}
+    own = {"size": 64, "mean": HALVES, "std": HALVES}
+    for images in ({}, own):
+        with pytest.raises(LookalikeError, match=f"no backbone {backbone!r} of torchvision"):
+            image(model, images, {})
+
+
+def test_a_network_without_a_class_token_pools_maps_only() -> None:
+    with pytest.raises(LookalikeError, match=r"model.pooling: 'cls' is not one of avg, gem"):
+        image(LITE2 | {"pooling": "cls"}, {}, {})
+    assert image(LITE2 | {"pooling": "gem"}, {}, {})["size"] == 260
