@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,6 +191,85 @@ def test_a_pretrained_backbone_by_itself_is_called_before_training(tmp_path: Pat
     assert states == ["before training", "untrained"]
 
 
+def described(made: Made, run: str, **settings: Any) -> Path:
+    """Give a run these settings; returns its folder."""
+    path = made.root / "results" / run / "model.json"
+    content = json.loads(path.read_text())
+    content["settings"] |= settings
+    path.write_text(json.dumps(content))
+    return path.parent
+
+
+def as_it_came(made: Made, run: str, weights: str) -> None:
+    """Make the files of a run those of one in which nothing is trained."""
+    network = {"name": "timm", "backbone": "vit_tiny", "weights": weights, "head": "mlp"}
+    folder = described(made, run, model=network | {"embedding_dim": 8}, train="none")
+    for name in ("metrics.json", "per_query.parquet", "rankings.parquet"):
+        shutil.copy(folder / "untrained" / name, folder / name)
+    history = made.table("history.parquet", run).head(0)
+    write_parquet(folder / "history.parquet", pa.Table.from_pandas(history, preserve_index=False))
+
+
+@pytest.mark.parametrize("weights", ["pretrained", "none"])
+def test_where_nothing_is_trained_the_page_speaks_of_no_training(
+    weights: str, tmp_path: Path
+) -> None:
+    runs = [("default", 0, 0.0), ("other", 0, 2.0), ("other", 1, 2.0)]
+    made = make_folder(tmp_path, dict.fromkeys(LABELS, 6), dict.fromkeys(LABELS, 6), runs)
+    for run in ("other.0", "other.1"):
+        as_it_came(made, run, weights)
+    page = parse(made.write(runs))
+    assert "other" not in section(page, "alarm").text
+    rows = {row.one("th").text: row for row in section(page, "setup").all("table")[1].all("tr")}
+    cells = [[cell.text for cell in rows[run].all("td")] for run in ("default.0", "other.0")]
+    assert cells == [
+        ["cnn4", "1,234,567", "contrastive", "32 px, squash", "4", "2 s", "cpu"],
+        ["timm vit_tiny", "1,234,567", "–", "32 px, squash", "–", "–", "cpu"],
+    ]
+    table = section(page, "setup").all("table")[2]
+    settings = {row.all("th")[0].text: row.all("td")[1].text for row in table.all("tr")[1:]}
+    used = {name for name, value in settings.items() if value != "–"}
+    image = {"image.size", "image.resize", "image.background"}
+    assert used == image | {"model.name", "model.backbone", "model.weights", "train"}
+    numbers = section(page, "numbers")
+    compared = [row.one("th").text for row in numbers.all("table")[1].one("tbody").all("tr")]
+    assert compared == ["default.0: trained − untrained", "default.0 − other (mean of 2 seeds)"]
+    before = "untrained or before training" if weights == "pretrained" else "untrained"
+    words = " ".join(numbers.text.split())
+    assert f"disc, trained or as it came; ring, {before}; upright bar" in words
+    assert "other.0: as it came " in numbers.one("svg", "chart").attributes["aria-label"]
+    said = "In other nothing is trained: every seed gives this network." in numbers.text
+    assert said == (weights == "pretrained")
+    assert "other." not in section(page, "training").text
+    # By itself there is no difference to show and no course of a training.
+    alone = parse(made.write(runs[1:2]))
+    assert "training" not in {each.attributes["aria-labelledby"] for each in alone.all("section")}
+    assert not [node for node in alone.all("h3") if node.attributes.get("id") == "differences"]
+    assert "Training" not in section(alone, "alarm").text
+
+
+def test_a_charts_words_and_differences_call_a_state_what_the_page_calls_it(
+    tmp_path: Path,
+) -> None:
+    made = make_folder(tmp_path, dict.fromkeys(LABELS, 4), dict.fromkeys(LABELS, 4), RUNS[:1])
+    described(made, "default.0", model={"name": "timm", "backbone": "x", "weights": "pretrained"})
+    numbers = section(parse(made.write(RUNS[:1])), "numbers")
+    row = numbers.all("table")[1].one("tbody").one("tr")
+    assert row.one("th").text == "default.0: trained − before training"
+    for chart in numbers.all("svg", "chart"):
+        assert ", before training " in chart.attributes["aria-label"]
+        assert "untrained" not in chart.attributes["aria-label"]
+
+
+@pytest.mark.parametrize("train", ["all", "head", {"unfreeze": 2}], ids=str)
+def test_times_that_leave_a_backbones_features_out_say_so(train: Any, tmp_path: Path) -> None:
+    made = make_folder(tmp_path, {"plain": 4, "rare": 3}, dict.fromkeys(LABELS, 3), RUNS[:1])
+    network = {"name": "timm", "backbone": "x", "weights": "none"}
+    described(made, "default.0", model=network, train=train)
+    caption = section(parse(made.write(RUNS[:1])), "setup").all("table")[1].one("caption").text
+    assert ("Where a backbone stays as it came" in caption) == (train == "head")
+
+
 @pytest.mark.parametrize(
     ("losses", "warning", "state"),
     [
@@ -267,7 +347,8 @@ states = {"trained": state, "untrained": state}
 for count in (2, 20):
     # Each of two recipes has half of the seeds; all read the same file, each for itself.
     runs = [
-        Results("ab"[i % 2], i // 2, i, states, {}, pd.DataFrame()) for i in range(count)
+        Results("ab"[i % 2], i // 2, i, states, {"settings": {}}, pd.DataFrame())
+        for i in range(count)
     ]
     rows = {(run.name, state): dict.fromkeys(keys, 0.5) for run in runs
             for state in ("trained", "untrained")}

@@ -36,7 +36,9 @@ BACKBONE = {
     "embedding_dim": 8,
 }
 CHANGED = {"flip": 0.5, "brightness": 0.3}
-KEPT = re.compile(r"features: (\d+) images, (\d+) views of each; (\d+) from the cache, (\d+) comp")
+KEPT = re.compile(
+    r"features: (\d+) images, (\d+) views of each; (\d+) from the cache, (\d+) computed; \d+\.\d s"
+)
 
 
 @pytest.fixture(scope="module")

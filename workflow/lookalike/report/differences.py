@@ -16,7 +16,7 @@ import pandas as pd
 from lookalike.errors import LookalikeError
 from lookalike.report.numbers import number
 from lookalike.report.results import ComparisonRows, Results, StateResults
-from lookalike.report.runs import MAIN, SHOWN, State, model_name
+from lookalike.report.runs import MAIN, SHOWN, STATES, State, model_name
 from lookalike.retrieval.metrics import less_is_better
 from lookalike.retrieval.statistics import FEWEST_UNITS, Difference, paired_differences
 
@@ -80,8 +80,8 @@ def leading_recipes(runs: Sequence[Results], rows: ComparisonRows, key: str) -> 
 
 
 def gain_of(run: Results) -> str:
-    """What `differences` calls the comparison of `run` with its baseline."""
-    return _name_of(run.name, MAIN)
+    """What `differences` calls the comparison of `run`, if it is trained, with its baseline."""
+    return _name_of(run.name, run, MAIN)
 
 
 def differences(
@@ -89,10 +89,10 @@ def differences(
 ) -> Comparisons:
     """Paired differences of each metric in `keys`.
 
-    Each run in each state minus the state that this is measured against, trained minus untrained;
-    each recipe with several seeds likewise, by means over these; then the recipe that leads by
-    `key` minus the second, by means over their seeds. The tables of one run and the means of a few
-    are in memory at a time.
+    Each run in each state minus the state that this is measured against, trained minus untrained
+    (where something is trained); each recipe with several seeds likewise, by means over these;
+    then the recipe that leads by `key` minus the second, by means over their seeds. The tables of
+    one run and the means of a few are in memory at a time.
 
     Raises:
         LookalikeError: two runs have no scored query in common.
@@ -105,12 +105,12 @@ def differences(
         means = {state.name: QueryMeans() for state in SHOWN}
         for run in group:
             tables = {name: scored_queries(state, keys) for name, state in run.states.items()}
-            compared |= _between_states(run.name, tables, keys, protocol)
+            compared |= _between_states(run.name, run, tables, keys, protocol)
             for name, table in tables.items():
                 means[name].add(table)
         if len(group) > 1:
             tables = {name: added.table() for name, added in means.items()}
-            compared |= _between_states(_side(recipe, group), tables, keys, protocol)
+            compared |= _between_states(_side(recipe, group), group[0], tables, keys, protocol)
         if recipe in leading:
             of_leaders[recipe] = (_side(recipe, group), means[MAIN.name].table())
     if len(leading) > 1:
@@ -121,20 +121,25 @@ def differences(
 
 def _between_states(
     side: str,
+    run: Results,
     tables: Mapping[str, pd.DataFrame],
     keys: Sequence[str],
     protocol: Mapping[str, Any],
 ) -> dict[str, dict[str, Judged]]:
-    """Each state minus the one it is measured against, from the `scored_queries` of all states."""
+    """Each state minus the one it is measured against, from the `scored_queries` of all states.
+
+    `run`: what stands for `side`, or one of the runs that do.
+    """
     return {
-        _name_of(side, state): judge(tables[state.name], tables[state.against], keys, protocol)
+        _name_of(side, run, state): judge(tables[state.name], tables[state.against], keys, protocol)
         for state in SHOWN
-        if state.against is not None
+        if state.against is not None and (run.is_trained or state.name != MAIN.name)
     }
 
 
-def _name_of(side: str, state: State) -> str:
-    return f"{side}: {state.name} − {state.against}"
+def _name_of(side: str, run: Results, state: State) -> str:
+    (against,) = (other for other in STATES if other.name == state.against)
+    return f"{side}: {run.called(state)} − {run.called(against)}"
 
 
 class QueryMeans:
@@ -246,8 +251,16 @@ def recipes_in_words(
     `interval`: whether the differences have intervals.
     """
     recipes, leading = recipes_of(runs), leading_recipes(runs, rows, key)
-    sentences = [_one_or_many_seeds([recipes[recipe] for recipe in leading])]
-    several = [recipe for recipe in leading if len(recipes[recipe]) > 1]
+    groups = [recipes[recipe] for recipe in leading]
+    sentences = [
+        f"In {group[0].recipe} nothing is trained: every seed gives this network."
+        for group in groups
+        if not group[0].depends_on_seed
+    ]
+    by_chance = [group for group in groups if group[0].depends_on_seed]
+    if by_chance:
+        sentences.append(_one_or_many_seeds(by_chance))
+    several = [group[0].recipe for group in by_chance if len(group) > 1]
     if several:
         spreads = seed_spreads(runs, rows, [key])
         ranges = [

@@ -88,7 +88,7 @@ def _versus(run: Results, rows: ComparisonRows, key: str) -> Versus:
 def _versus_in_words(key: str, runs: Sequence[Results], rows: ComparisonRows) -> str:
     sentences = []
     for run in runs:
-        values = [(state.name, rows[run.name, state.name][key]) for state in SHOWN]
+        values = [(run.called(state), rows[run.name, state.name][key]) for state in SHOWN]
         values.append(("chance", rows[run.name, MAIN.name][f"{key}_chance"]))
         in_words = ", ".join(f"{name} {number(key, value)}" for name, value in values)
         sentences.append(f"{run.name}: {in_words}.")

@@ -18,9 +18,17 @@ from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path
 from lookalike.training.lessons import SHARES
+from lookalike.training.recipe import TrainedParts, network_in_words
 
 ComparisonRows = Mapping[tuple[str, str], Mapping[str, Any]]
 """Rows of the comparison by the names of run and state."""
+
+AS_IT_CAME = "as it came"
+"""What the report calls the state that a run stands for where nothing is trained."""
+
+# All that a run in which nothing is trained takes of its recipe, and what of a model it leaves.
+_USED_UNTRAINED = ("model", "train", "image")
+_OF_HEAD = ("head", "embedding_dim")
 
 _ROWS_AT_ONCE = 2**16
 
@@ -82,8 +90,30 @@ class Results:
         """Whether its network's backbone had learned something before this training."""
         return is_pretrained(self.model["settings"].get("model", {}))
 
+    @property
+    def trained_parts(self) -> TrainedParts:
+        """What of its network was trained; of results of before there was a choice, all."""
+        return TrainedParts.from_setting(self.model["settings"].get("train", "all"))
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether anything was."""
+        return self.trained_parts.head
+
+    @property
+    def depends_on_seed(self) -> bool:
+        """Whether another seed would give another network."""
+        return self.is_trained or not self.is_pretrained
+
+    @property
+    def network(self) -> str:
+        """Its network by name, with that of its backbone."""
+        return network_in_words(self.model["settings"]["model"])
+
     def called(self, state: State) -> str:
         """What the report calls this run in a state."""
+        if state.name == MAIN.name and not self.is_trained:
+            return AS_IT_CAME
         if self.is_pretrained and state.of_pretrained:
             return state.of_pretrained[0]
         return state.name
@@ -100,8 +130,13 @@ class Results:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The recipe's settings, with the image settings that were used."""
-        return {**self.model["settings"], "image": self.model["image"]}
+        """The recipe's settings that were used, with the image settings that were."""
+        settings = {**self.model["settings"], "image": self.model["image"]}
+        if self.is_trained:
+            return settings
+        used = {key: settings[key] for key in _USED_UNTRAINED if key in settings}
+        model = {key: value for key, value in used["model"].items() if key not in _OF_HEAD}
+        return used | {"model": model}
 
     @property
     def epochs_of_loss_zero(self) -> list[int]:

@@ -189,6 +189,9 @@ def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         "prose": _prose,
         "explain": explain,
         "heading_in": lambda state, run: run.heading(state),
+        "called_in": lambda state, runs: " or ".join(
+            dict.fromkeys(run.called(state) for run in runs)
+        ),
     }
     environment.globals |= {
         "states": SHOWN,
@@ -220,6 +223,8 @@ def _warnings(
             "here is one of these very queries."
         )
     for run in runs:
+        if not run.is_trained:
+            continue  # nothing could have been gained
         warnings += _untaught(run)
         gain = compared[gain_of(run)][key]
         if gain.verdict is None and gain.difference.value <= 0:

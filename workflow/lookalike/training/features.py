@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ def training_features(
     """
     if not AUGMENTATIONS.switched_on(changes):
         n_views = 0  # all would be the image as it is
+    started = time.monotonic()
     names = names_by_content(table)
     sources: list[RowSource] = []
     made = 0
@@ -60,11 +62,12 @@ def training_features(
         fill_store(store, embedder, files, device, settings, change)
         sources.append(store.rows(table["sha256"].to_pylist()))
     log.info(
-        "features: %d images, %d views of each; %d from the cache, %d computed",
+        "features: %d images, %d views of each; %d from the cache, %d computed; %.1f s",
         len(names),
         len(sources),
         len(names) * len(sources) - made,
         made,
+        time.monotonic() - started,
     )
     return Views(sources)
 

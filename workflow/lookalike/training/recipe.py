@@ -173,10 +173,15 @@ def changes_seen(settings: Mapping[str, Any]) -> list[Variant]:
     return AUGMENTATIONS.switched_on(settings["augment"])
 
 
+def network_in_words(model: Mapping[str, Any]) -> str:
+    """A network by its name and that of its backbone: of a recipe's `model` settings."""
+    return f"{model['name']} {model['backbone']}" if "backbone" in model else str(model["name"])
+
+
 def summary_of(settings: Mapping[str, Any]) -> str:
     """What is trained and how, in a few words: of a complete mapping under `recipes`."""
-    parts, model = TrainedParts.from_setting(settings["train"]), settings["model"]
-    name = f"{model['name']} {model['backbone']}" if "backbone" in model else model["name"]
+    parts = TrainedParts.from_setting(settings["train"])
+    name = network_in_words(settings["model"])
     if not parts.head:
         return f"{name} as it came"
     what = {None: name, 0: f"a head on {name}"}.get(
