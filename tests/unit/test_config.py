@@ -45,6 +45,41 @@ def test_a_new_recipe_needs_only_what_it_changes() -> None:
     assert mine == {**default, "epochs": 3, "loss": {**default["loss"], "beta": 40.0}}
 
 
+@pytest.mark.parametrize("name", ["default", "original", "mine"])
+@pytest.mark.parametrize(
+    ("given", "epochs", "steps"),
+    [
+        ([{"steps": 500}], "auto", 500),
+        ([{"steps": 500, "epochs": 7}], 7, 500),
+        ([{"epochs": 7}], 7, 1000),
+        ([{"memory": 0}], 30, 1000),
+        # What lies above has the last word.
+        ([{"steps": 500}, {"epochs": 7}], 7, 500),
+        ([{"epochs": 7}, {"steps": 500}], "auto", 500),
+        ([{"steps": 500}, {"steps": 600}], "auto", 600),
+        ([{"steps": 500}, {"memory": 0}], "auto", 500),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("below", [[], [read_yaml(ROOT / "config.yaml")]], ids=["alone", "above"])
+def test_a_recipe_that_names_steps_and_no_epochs_is_as_long_as_these_take(
+    below: list[dict[str, Any]], given: list[dict[str, Any]], epochs: Any, steps: int, name: str
+) -> None:
+    layers = [{"recipes": {name: recipe}} for recipe in given]
+    settings = resolve([*below, *layers], SCHEMA)
+    recipe = settings["recipes"][name]
+    assert (recipe["epochs"], recipe["steps"]) == (epochs, steps)
+    others = {"default", "original"} - {name}
+    assert {settings["recipes"][other]["epochs"] for other in others} == {30}
+    # Once complete, it stays as it is.
+    assert resolve([settings], SCHEMA) == settings
+
+
+def test_steps_count_also_under_a_recipe_s_old_name() -> None:
+    resolved = resolve([{"recipes": {"seed": {"steps": 5}}}], SCHEMA)
+    assert resolved["recipes"]["original"]["epochs"] == "auto"
+
+
 def test_changing_one_setting_of_the_original_recipe_keeps_the_rest() -> None:
     resolved = resolve([{"recipes": {"original": {"epochs": 2, "loss": {"margin": 2.0}}}}], SCHEMA)
     original = resolve([], SCHEMA)["recipes"]["original"]

@@ -22,6 +22,7 @@ from suite.peer import LOSSES
 from suite.runs import Plan
 from suite.settings import (
     RECIPES,
+    ROOT,
     SCHEMA,
     complete,
     default_budget,
@@ -159,6 +160,22 @@ def test_each_recipe_trains_on_as_many_images(n_classes: int, n_each: int) -> No
         images = sum(len(batch) for batch in islice(batches_of(labels, batch), length["steps"]))
         # A batch's part too many or too few; the last batch of a pass may not be full.
         assert images == pytest.approx(budget.images, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("named", "epochs", "steps"),
+    [({"steps": 55}, "auto", 55), ({"epochs": 7}, 7, 1000), ({"steps": 55, "epochs": 7}, 7, 55)],
+    ids=str,
+)
+def test_a_recipe_s_own_length_is_that_of_its_runs(
+    named: dict[str, int], epochs: object, steps: int
+) -> None:
+    data, labels = DATA_SETS["digits"], np.repeat(np.arange(10), 30)
+    folders = dict.fromkeys(("data", "results", "cache"), "x")
+    budget = default_budget(data, labels, 100)
+    layer = settings_of(data, folders, {"mine": {**named}}, SEEDS, labels, budget)
+    mine = resolve([read_yaml(ROOT / "config.yaml"), layer], read_yaml(SCHEMA))["recipes"]["mine"]
+    assert (mine["epochs"], mine["steps"]) == (epochs, steps)
 
 
 def test_images_have_the_data_set_s_size_or_the_recipe_s_own() -> None:

@@ -120,8 +120,27 @@ def _with_new_names(layer: Mapping[str, Any]) -> Settings:
     return renamed
 
 
+def _with_length(layer: Mapping[str, Any]) -> Settings:
+    """A layer of settings in which a recipe that names `steps` alone is as long as these take.
+
+    Below it there always is a number of epochs, a default at least, which would overrule them.
+    """
+    recipes = layer.get("recipes")
+    if not isinstance(recipes, Mapping):
+        return dict(layer)
+    timed = {
+        name: {"epochs": "auto", **recipe}
+        if isinstance(recipe, Mapping) and "steps" in recipe
+        else recipe
+        for name, recipe in recipes.items()
+    }
+    return {**layer, "recipes": timed}
+
+
 def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
     """Merge `layers` (lowest first), fill in defaults, and check the result.
+
+    A recipe that names `steps` but no `epochs` in the same layer gets `epochs: auto` there.
 
     Raises:
         LookalikeError: one line for each mistake, with the path of the key, the value, what is
@@ -131,7 +150,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     validator = _filling_validator()(schema)
     try:
         for layer in layers:
-            settings = merge(settings, _with_new_names(layer))
+            settings = merge(settings, _with_length(_with_new_names(layer)))
         mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
     except RecursionError:
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
