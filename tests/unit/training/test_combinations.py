@@ -7,6 +7,7 @@ import pytest
 from lookalike.config import resolve
 from lookalike.errors import LookalikeError
 from lookalike.storage.yaml_files import read_yaml
+from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.combinations import misfits
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS, NONE, OWN
@@ -16,6 +17,8 @@ SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 SHUFFLED = {"name": "shuffled", "size": 32}
 EUCLIDEAN = {"normalize": False}
 MEMORY = 512
+LITE = {"name": "efficientnet_lite"}
+UNCHANGED = {setting.name: setting.off for change in AUGMENTATIONS for setting in change.settings}
 
 
 def resolved(**recipe: Any) -> dict[str, Any]:
@@ -79,6 +82,21 @@ def resolved(**recipe: Any) -> dict[str, Any]:
             {"loss": {"name": "supcon"}, "model": EUCLIDEAN},
             ["the loss supcon", "contrastive or triplet or lifted_structure"],
         ),
+        ({"views": 2}, ["views: 2", "train: all does not", "views: 0, or train: head"]),
+        ({"model": LITE, "train": "none", "views": 1}, ["train: none does not", "views: 0"]),
+        ({"model": LITE, "train": {"unfreeze": 1}, "views": 1}, ["{'unfreeze': 1} does not"]),
+        (
+            {"model": LITE, "train": "head", "views": 3, "augment": UNCHANGED},
+            ["views: 3", "every change is switched off", "augment: {flip: 0.5}"],
+        ),
+        (
+            {"validation": {"classes": 0, "keep": "best"}},
+            ["validation.keep: best", "validation.classes: 0.1, or validation.keep: last"],
+        ),
+        (
+            {"validation": {"classes": 0.0, "patience": 3}},
+            ["validation.patience: 3", "validation.classes: 0.1, or validation.patience: 0"],
+        ),
         ({"miner": {"name": "batch_hrad"}}, ["miner.name", "batch_hard"]),
         ({"miner": {"name": "none", "epsilon": 0.1}}, ["miner", "'epsilon'", "of none"]),
         ({"miner": {"name": "hdc", "share": 0}}, ["miner.share"]),
@@ -108,6 +126,15 @@ def test_each_miner_goes_with_each_loss_of_pairs_and_with_no_other() -> None:
             else:
                 with pytest.raises(LookalikeError, match=f"loss {loss.name} .* miner {miner} "):
                     resolved(**recipe)
+
+
+def test_views_of_a_head_s_images_and_scores_of_held_out_ones_are_fine() -> None:
+    views = resolved(model=LITE, train="head", views=3, augment={**UNCHANGED, "flip": 0.1})
+    assert views["views"] == 3
+    assert resolved(validation={"keep": "best", "patience": 3})["validation"]["patience"] == 3
+    # Nothing is trained, so no setting of a training is asked what it goes with but for views.
+    nothing = resolved(model=LITE, train="none", miner={"name": "hdc"}, memory=MEMORY)
+    assert nothing["train"] == "none"
 
 
 def test_recipes_that_come_with_the_project_fit() -> None:

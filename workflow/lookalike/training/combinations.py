@@ -11,6 +11,7 @@ from typing import Any
 from lookalike.models.backbones.images import image_of_backbone, names_of_backbones
 from lookalike.models.table import MODELS
 from lookalike.text import did_you_mean
+from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.losses.record import Loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS, NONE, OWN
@@ -35,6 +36,8 @@ def misfits(recipe: Mapping[str, Any]) -> Iterator[str]:
             f"batch.name: {recipe['batch']['name']} does not give; set batch: {{name: balanced}}"
         )
     yield from _misfits_of_network(recipe)
+    yield from _misfits_of_views(recipe)
+    yield from _misfits_of_validation(recipe["validation"])
     yield from _misfits_of_miner(loss, recipe)
     if recipe["memory"]:
         yield from _misfits_of_memory(loss, recipe)
@@ -64,6 +67,35 @@ def _misfits_of_network(recipe: Mapping[str, Any]) -> Iterator[str]:
             f"model.backbone: no backbone {model['backbone']!r} of {network.name} is known"
             f"{_nearest_backbone(model)}"
         )
+
+
+def _misfits_of_views(recipe: Mapping[str, Any]) -> Iterator[str]:
+    views, parts = recipe["views"], TrainedParts.from_setting(recipe["train"])
+    if not views:
+        return
+    if not (parts.head and parts.frozen_backbone):
+        yield (
+            f"views: {views} are of images whose features are kept to train a head on, which "
+            f"train: {recipe['train']} does not do; set views: 0, or train: head with a model that "
+            "has a backbone"
+        )
+    elif not AUGMENTATIONS.switched_on(recipe["augment"]):
+        yield (
+            f"views: {views} are images changed at random, and in augment every change is switched "
+            "off; set views: 0, or switch one on, such as augment: {flip: 0.5}"
+        )
+
+
+def _misfits_of_validation(validation: Mapping[str, Any]) -> Iterator[str]:
+    if validation["classes"]:
+        return
+    for key, off in (("keep", "last"), ("patience", 0)):
+        if validation[key] != off:
+            yield (
+                f"validation.{key}: {validation[key]} goes by the scores of held-out images, and "
+                "with validation.classes: 0 none are held out; set validation.classes: 0.1, or "
+                f"validation.{key}: {off}"
+            )
 
 
 def _nearest_backbone(model: Mapping[str, Any]) -> str:

@@ -46,8 +46,6 @@ def training_features(
     Returns:
         float32 rows [1 + n_views, n_features]; none of them is in memory.
     """
-    if not AUGMENTATIONS.switched_on(changes):
-        n_views = 0  # all would be the image as it is
     started = time.monotonic()
     names = names_by_content(table)
     sources: list[RowSource] = []
