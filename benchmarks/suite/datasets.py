@@ -8,15 +8,17 @@ writes FOLDER/<data set>/development and FOLDER/<data set>/final. Equal packages
 from __future__ import annotations
 
 import argparse
-import json
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import LookalikeError
+from lookalike.storage.files import read_json, write_json
 from suite.drawings import emoji
 from suite.grey import digits, fashion_closed, fashion_open
 from suite.layouts import SPLITS, Made
+from suite.origins import origin_of_data
 from suite.photographs import long_tail, photo_copies
 
 
@@ -63,13 +65,18 @@ COMPLETE = "complete.json"
 
 
 def build(name: str, folder: Path, work: Path) -> None:
-    """Make a data set under folder/<name>, unless it is there and whole."""
-    root = folder / name
-    if (root / COMPLETE).exists():
-        return
-    counts = DATA_SETS[name].make(work).write(root)
+    """Make a data set under folder/<name>, unless it is there, whole and by this code."""
+    root, make = folder / name, DATA_SETS[name].make
+    complete = root / COMPLETE
+    origin = origin_of_data(Path(inspect.getfile(make)))
+    if complete.exists():
+        if read_json(complete).get("of") == origin:
+            return
+        print(f"{name}: made again, since other code or libraries made it", flush=True)
+        complete.unlink()
+    counts = make(work).write(root)
     # Last: what is cut short before is made again.
-    (root / COMPLETE).write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
+    write_json(complete, {"of": origin, "images": counts})
     for split in SPLITS:
         told = ", ".join(f"{part}: {count}" for part, count in counts[split].items())
         print(f"{name}/{split}: {told}", flush=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,14 +23,16 @@ import torch
 
 from lookalike.config import Settings
 from lookalike.models.building import build_model
-from lookalike.storage.digests import digest_of, digest_of_file
+from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, write_json
 from suite.datasets import DATA_SETS, DataSet, build
+from suite.origins import digest_of_folder, origin_of_peer
 from suite.settings import (
     ROOT,
     Budget,
     complete,
     default_budget,
+    images_of,
     settings_of,
     training_labels,
     write_settings,
@@ -149,16 +152,20 @@ class PlanOfData:
         return done
 
     def peer_is_done(self, loss: str, seed: int) -> bool:
-        """Whether the peer's run is there, of these settings and data."""
+        """Whether the peer's run is there, of these settings and data, this code and libraries."""
         made = self.plan.folder / self.plan.peer_results(self.data.name, loss, seed) / "made.json"
         return made.exists() and read_json(made) == {"of": self._decides(loss, seed)}
 
     def _decides(self, loss: str, seed: int) -> str:
+        return digest_of([loss, seed, self.budget.steps, *self._decides_all])
+
+    @cached_property
+    def _decides_all(self) -> list[str]:
+        """What decides each of the peer's runs: images and labels, settings, code, libraries."""
+        recipe = complete({}, self.data)
+        settings = repr((recipe.model, recipe.batch, images_of(self.data)))
         folder = self.plan.folder / DATA / self.data.name / self.plan.split
-        labels = [digest_of_file(folder / f"{part}_image_info.json") for part in ("train", "test")]
-        code = digest_of_file(Path(__file__).with_name("peer.py"))
-        recipe = repr((complete({}, self.data).model, complete({}, self.data).batch))
-        return digest_of([loss, seed, self.budget.steps, self.data.size, recipe, code, *labels])
+        return [digest_of_folder(folder), settings, origin_of_peer(recipe.model.name)]
 
 
 @dataclass

@@ -153,8 +153,9 @@ def markdown(rows: Sequence[dict[str, object]], data: Sequence[str], split: str)
             f"# Suite: {split}",
             "",
             f"{CHOSEN_BY}, the mean over {seeds} seed{'s' * (seeds > 1)}, and half its 95 % "
-            "interval over seeds and classes (or queries) together; seconds of a training, the "
-            f"mean over data sets.{alone}",
+            "interval over seeds and classes (or queries) together; seconds of a training's steps, "
+            "the mean over data sets: what goes once through a backbone that stays as it came "
+            f"is not in them.{alone}",
             "",
             *table("mean", seconds=True),
             "",

@@ -127,6 +127,7 @@ def test_the_page_has_a_line_a_recipe_and_says_what_to_know(
     )
     assert lines[0].startswith(f"| mine | {mean:.3f} ± ")
     assert "never_run" not in page
+    assert "what goes once through a backbone that stays as it came is not in them" in page
     assert "not independent" in markdown(rows, ("photo_copies",), "development")
 
 
