@@ -82,6 +82,50 @@ def test_a_setting_decides_where_it_is_used(
     assert (decisive(merge(before, changes)) != decisive(before)) == decides
 
 
+BACKBONE = {"name": "timm", "backbone": "resnet18", "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("train", "changes", "decides"),
+    [
+        ("all", {"model": {"backbone": "resnet34"}}, True),
+        ("all", {"model": {"pooling": "gem"}}, True),
+        ("all", {"model": {"head": "mlp"}}, True),
+        ("all", {"train": "head"}, True),
+        ("all", {"train": {"unfreeze": 2}}, True),
+        ("all", {"train": "none"}, True),
+        ({"unfreeze": 2}, {"train": {"unfreeze": 3}}, True),
+        ("head", {"train": "none"}, True),
+        ("all", {"optimizer": {"backbone_lr": 0.1}}, True),
+        ("all", {"optimizer": {"layer_decay": 0.5}}, True),
+        ("all", {"optimizer": {"thaw_epochs": 2.0}}, True),
+        ("all", {"optimizer": {"backbone_lr": 1.0, "layer_decay": 1.0, "thaw_epochs": 0.0}}, False),
+        # A head sees an image as it is, or changed in the views that are kept.
+        ("head", {"views": 2}, True),
+        ("head", {"augment": {"flip": 0.25}}, False),
+        ("head", {"model": {"pooling": "gem"}}, True),
+        ("all", {"views": 2}, False),
+        # Without a head, embeddings are as long as the features.
+        ("none", {"model": {"embedding_dim": 9, "head": "mlp"}}, False),
+        ("none", {"loss": {"epsilon": 0.2}, "epochs": 4}, False),
+        ("none", {"model": {"pooling": "gem"}}, True),
+        ("none", {"model": {"normalize": False}}, True),
+    ],
+    ids=str,
+)
+def test_what_of_a_backbone_is_trained_and_how_decides(
+    train: Any, changes: dict[str, Any], decides: bool
+) -> None:
+    before = recipe(model=BACKBONE, train=train)
+    assert (decisive(merge(before, changes)) != decisive(before)) == decides
+
+
+def test_beside_views_their_number_and_changes_decide() -> None:
+    before = recipe(model=BACKBONE, train="head", views=2)
+    for changes in ({"views": 3}, {"augment": {"flip": 0.25}}):
+        assert decisive(merge(before, changes)) != decisive(before)
+
+
 def test_what_the_data_leave_open_is_settled_before_it_decides() -> None:
     facts = DataFacts(classes=400, largest=9, closed_set=False)
     open_set = for_data(recipe(), facts)
