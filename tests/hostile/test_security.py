@@ -25,7 +25,7 @@ SOURCES = [*code.PACKAGE.rglob("*.py"), *(ROOT / "workflow" / "scripts").glob("*
 # They load pickles, or run what they are given.
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code"}
 CALLS = {
-    *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load"),
+    *("eval", "exec", "compile", "__import__", "os.system", "os.popen"),
     *("np.load", "numpy.load", "pd.read_pickle", "yaml.unsafe_load", "yaml.full_load"),
 }
 
@@ -38,8 +38,11 @@ def test_no_code_loads_a_pickle_or_starts_a_shell(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom):
             assert node.level or (node.module or "").split(".")[0] not in MODULES
         elif isinstance(node, ast.Call):
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             assert ast.unparse(node.func) not in CALLS
-            assert "shell" not in {keyword.arg for keyword in node.keywords}
+            assert "shell" not in keywords
+            # A backbone's weights may come in torch's own format: of it tensors alone are read.
+            assert ast.unparse(node.func) != "torch.load" or keywords["weights_only"] == "True"
 
 
 def test_no_rule_has_a_shell_command() -> None:
