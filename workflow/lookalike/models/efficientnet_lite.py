@@ -9,7 +9,7 @@ from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import nn
 
 from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
-from lookalike.models.backbones.pooling import pool_by_gem
+from lookalike.models.backbones.pooling import exponent_at, place_of_average, pool_by_gem
 from lookalike.models.backbones.sources import (
     NONE,
     PRETRAINED,
@@ -47,13 +47,13 @@ def build(
         LookalikeError: the weights are not there, or are others.
     """
     network = timm.create_model(f"tf_efficientnet_{backbone}", pretrained=False, num_classes=0)
-    known = NONE
+    place, known = place_of_average(network, SelectAdaptivePool2d), NONE
+    if pooling == "gem":
+        pool_by_gem(network, backbone, place)
     if weights != NONE:
         path = packaged_weights(backbone) if weights == PRETRAINED else own_file(weights)
-        _load(network, path, backbone)
+        _load(network, path, backbone, exponent_at(place))
         known = digest_of_weights(path)
-    if pooling == "gem":
-        pool_by_gem(network, backbone, SelectAdaptivePool2d)
     n_features = count_features(network, image_size, backbone)
     return assembled(
         network,
@@ -65,11 +65,18 @@ def build(
     )
 
 
-def _load(network: nn.Module, path: Path, backbone: str) -> None:
+def _load(network: nn.Module, path: Path, backbone: str, of_pooling: tuple[str, ...]) -> None:
     state = read_weights(path)
     if "_conv_stem.weight" in state:
         state = timm_names(state, network)
-    load_weights(network, state, path, name=backbone, of_classifier=("classifier", "_fc"))
+    load_weights(
+        network,
+        state,
+        path,
+        name=backbone,
+        of_classifier=("classifier", "_fc"),
+        of_pooling=of_pooling,
+    )
 
 
 def timm_names(state: Tensors, network: nn.Module) -> Tensors:
@@ -83,11 +90,12 @@ def timm_names(state: Tensors, network: nn.Module) -> Tensors:
     renamed: Tensors = {}
     for name, value in state.items():
         parts = name.split(".")
-        if parts[0] == "_blocks" and len(parts) == 4 and int(parts[1]) < len(places):
+        is_of_block = parts[0] == "_blocks" and len(parts) == 4 and parts[1].isdecimal()
+        if is_of_block and int(parts[1]) < len(places):
             wide = parts[1] in expand
             layer = (_LAYERS[wide] | _NORMS[wide]).get(parts[2], parts[2])
             name = f"{places[int(parts[1])]}.{layer}.{parts[3]}"
-        elif parts[0] in _OUTSIDE:
+        elif parts[0] in _OUTSIDE and len(parts) == 2:
             name = f"{_OUTSIDE[parts[0]]}.{parts[1]}"
         renamed[name] = value
     return renamed

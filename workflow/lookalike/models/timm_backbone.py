@@ -13,9 +13,9 @@ from torch import nn
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.downloads import from_hub, from_url
 from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
-from lookalike.models.backbones.pooling import pool_by_gem
+from lookalike.models.backbones.pooling import exponent_at, place_of_average, pool_by_gem
 from lookalike.models.backbones.sources import NONE, PRETRAINED, digest_of_weights, own_file
-from lookalike.models.backbones.weights import load_weights, read_weights
+from lookalike.models.backbones.weights import adapted_by, load_weights, read_weights
 
 # What the hub has in a safer format beside it.
 _SAFER = {
@@ -54,8 +54,9 @@ def build(
     elif weights != NONE:
         path = own_file(weights)
         known = digest_of_weights(path)
-        _load(network, path, backbone)
-    _pool(network, pooling, backbone)
+        _load_and_pool(network, path, pooling, backbone)
+    if weights in (NONE, PRETRAINED):
+        _pool(network, pooling, backbone)
     return assembled(
         network,
         count_features(network, image_size, backbone),
@@ -129,16 +130,28 @@ def _fetched(network: nn.Module, backbone: str) -> Path:
     )
 
 
-def _load(network: nn.Module, path: Path, backbone: str) -> None:
+def _load_and_pool(network: nn.Module, path: Path, pooling: str, backbone: str) -> None:
+    """Pool in another way and load a file, which may be of this way of pooling or of another."""
     state = read_weights(path)
     # What timm does with a published file: other names, positions for another size.
     adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-    if adapt is not None:
-        state = adapt(state, network)
+    adapted = adapted_by(lambda weights: adapt(weights, network), state) if adapt else None
+    exponent = exponent_at(place_of_average(network, SelectAdaptivePool2d))
+    before = network.state_dict().keys()
+    _pool(network, pooling, backbone)
+    of_pooling = {*exponent, *(before ^ network.state_dict().keys())}
     config: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
     classifier = config.get("classifier") or ()
     named = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    load_weights(network, state, path, name=backbone, of_classifier=(*named, "fc", "head_dist"))
+    load_weights(
+        network,
+        state,
+        path,
+        name=backbone,
+        of_classifier=(*named, "fc", "head_dist"),
+        of_pooling=of_pooling,
+        adapted=adapted,
+    )
 
 
 def _pool(network: Any, pooling: str, backbone: str) -> None:
@@ -150,7 +163,7 @@ def _pool(network: Any, pooling: str, backbone: str) -> None:
                 f"model.pooling: {backbone} makes tokens, and gem pools maps; set pooling: avg or "
                 "cls"
             )
-        pool_by_gem(network, backbone, SelectAdaptivePool2d)
+        pool_by_gem(network, backbone, place_of_average(network, SelectAdaptivePool2d))
     elif of_tokens:
         has_class = getattr(network, "cls_token", None) is not None
         if pooling == "cls" and not has_class:

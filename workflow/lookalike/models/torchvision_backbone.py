@@ -8,10 +8,17 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.downloads import from_url
+from lookalike.models.backbones.images import names_of_backbones
 from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
-from lookalike.models.backbones.pooling import pool_by_gem
+from lookalike.models.backbones.pooling import exponent_at, place_of_average, pool_by_gem
 from lookalike.models.backbones.sources import NONE, PRETRAINED, digest_of_weights, own_file
-from lookalike.models.backbones.weights import Tensors, load_weights, read_weights
+from lookalike.models.backbones.weights import (
+    Tensors,
+    adapted_by,
+    load_weights,
+    read_weights,
+)
+from lookalike.text import did_you_mean
 
 
 def build(
@@ -30,6 +37,11 @@ def build(
         LookalikeError: there is no such backbone, it takes no images of this size, it cannot be
             pooled so, or its weights are not there or are others.
     """
+    if backbone not in names_of_backbones("torchvision"):  # which may not even be classifiers
+        raise LookalikeError(
+            f"model.backbone: {backbone} is no classifier of torchvision that could be a backbone"
+            f"{did_you_mean(backbone, names_of_backbones('torchvision'), list_known=False)}"
+        )
     transformer = backbone.startswith("vit_")
     if (pooling == "cls") != transformer:
         raise LookalikeError(
@@ -52,7 +64,9 @@ def build(
     )
     place, _, name = last.rpartition(".")
     setattr(network.get_submodule(place), name, nn.Identity())
-    known = NONE
+    average, known = place_of_average(network, nn.AdaptiveAvgPool2d, at="avgpool"), NONE
+    if pooling == "gem":
+        pool_by_gem(network, backbone, average)
     if weights != NONE:
         path = (
             from_url(get_model_weights(backbone).DEFAULT.url, backbone)
@@ -60,10 +74,16 @@ def build(
             else own_file(weights)
         )
         known = digest_of_weights(path)
-        state = _for_size(read_weights(path), network)
-        load_weights(network, state, path, name=backbone, of_classifier=(last,))
-    if pooling == "gem":
-        pool_by_gem(network, backbone, nn.AdaptiveAvgPool2d, at="avgpool")
+        state = read_weights(path)
+        load_weights(
+            network,
+            state,
+            path,
+            name=backbone,
+            of_classifier=(last,),
+            of_pooling=exponent_at(average),
+            adapted=_for_size(state, network),
+        )
     return assembled(
         network,
         count_features(network, image_size, backbone),
@@ -74,12 +94,9 @@ def build(
     )
 
 
-def _for_size(state: Tensors, network: nn.Module) -> Tensors:
+def _for_size(state: Tensors, network: nn.Module) -> Tensors | None:
     """Weights whose positions are those of a transformer's images, if they were of another size."""
     if not isinstance(network, VisionTransformer):
-        return state
-    try:
-        resized = interpolate_embeddings(network.image_size, network.patch_size, dict(state))
-    except (KeyError, ValueError):  # other weights, which is told when they are loaded
-        return state
-    return dict(resized)
+        return None
+    size, patch = network.image_size, network.patch_size
+    return adapted_by(lambda weights: interpolate_embeddings(size, patch, weights), state)

@@ -143,6 +143,9 @@ def test_an_embedding_is_the_heads_of_the_features(head: str, layers: list[type]
         ("torchvision", {"backbone": "vit_b_16", "pooling": "cls", "size": 70}, ["70 pixels"]),
         ("torchvision", {"backbone": "resnet18", "pooling": "cls"}, ["pooling: avg"]),
         ("torchvision", {"backbone": "densenet121", "pooling": "gem"}, ["pooling: avg"]),
+        ("torchvision", {"backbone": "googlenet"}, ["no classifier of torchvision"]),
+        ("torchvision", {"backbone": "fcn_resnet50"}, ["no classifier of torchvision"]),
+        ("torchvision", {"backbone": "resnet81"}, ["did you mean 'resnet1"]),
         ("torchvision", {"backbone": "vgg11", "size": 16}, ["vgg11", "16 pixels", "image.size"]),
     ],
 )

@@ -36,31 +36,45 @@ class GeM(nn.Module):
         return pooled.to(maps.dtype)
 
 
-def pool_by_gem(network: nn.Module, name: str, kind: type[nn.Module], at: str = "") -> None:
+def place_of_average(network: nn.Module, kind: type[nn.Module], at: str = "") -> str | None:
+    """The name of the layer that takes a network's average over its last maps; None: there is none.
+
+    Args:
+        network: as its library makes it.
+        kind: of that layer.
+        at: where it is; otherwise it is the only one of its kind.
+    """
+    found = [
+        place
+        for place, layer in network.named_modules()
+        if isinstance(layer, kind) and (not at or place == at) and _is_of_maps(layer)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def exponent_at(place: str | None) -> tuple[str, ...]:
+    """What generalised-mean pooling adds to the names of a network's weights, at such a place."""
+    return () if place is None else (f"{place}.p",)
+
+
+def pool_by_gem(network: nn.Module, name: str, place: str | None) -> None:
     """Put generalised-mean pooling in the place of a network's average over its last maps.
 
     Args:
         network: changed in place.
         name: for messages.
-        kind: of the layer that takes the average.
-        at: where it is; otherwise it is the only one of its kind.
+        place: of `place_of_average`.
 
     Raises:
-        LookalikeError: there is none, or it is not given maps as [n, channels, height, width].
+        LookalikeError: there is no place, or it is not given maps as [n, channels, height, width].
     """
-    found = [
-        (place, layer)
-        for place, layer in network.named_modules()
-        if isinstance(layer, kind) and (not at or place == at) and _is_of_maps(layer)
-    ]
-    if len(found) != 1:
+    if place is None:
         raise LookalikeError(
             f"model.pooling: {name} has no average of its last maps that the generalised mean "
             "could replace; set pooling: avg"
         )
-    ((place, layer),) = found
     parent, _, last = place.rpartition(".")
-    flatten = isinstance(getattr(layer, "flatten", None), nn.Flatten)
+    flatten = isinstance(getattr(network.get_submodule(place), "flatten", None), nn.Flatten)
     setattr(network.get_submodule(parent), last, GeM(flatten=flatten))
 
 

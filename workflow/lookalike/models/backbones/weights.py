@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,11 @@ def read_weights(path: Path) -> Tensors:
 
 def _read(path: Path) -> Tensors:
     with path.open("rb") as stream:
-        start = stream.read(16)
-    is_torch = start[:2] == b"PK" or start[:1] == b"\x80"
+        start = stream.read(9)
+    # A safetensors file begins with the length of its header, which may be any number: its first
+    # bytes can be those by which a file of torch is known.
+    has_header = start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+    is_torch = not has_header and (start[:2] == b"PK" or start[:1] == b"\x80")
     try:
         content: Any = (
             torch.load(path, map_location="cpu", weights_only=True) if is_torch else load_file(path)
@@ -93,7 +96,8 @@ def load_weights(
     *,
     name: str,
     of_classifier: Collection[str],
-    may_lack: Callable[[str], bool] = lambda key: False,
+    of_pooling: Collection[str] = (),
+    adapted: Tensors | None = None,
 ) -> None:
     """Load weights into a network without its classifier, in place.
 
@@ -104,31 +108,18 @@ def load_weights(
         name: of the backbone, for messages.
         of_classifier: first parts of the names of what the network was made without: these may be
             there.
-        may_lack: whether a name of the network's may be missing.
+        of_pooling: names of what one way of pooling has and another one has not: these may be
+            there, and may be missing.
+        adapted: the same tensors by other names, for where the file's own names do not fit.
 
     Raises:
         LookalikeError: names are missing or are of no use, or a tensor is of another shape.
     """
     own = network.state_dict()
-    optional = ("num_batches_tracked",)
-    missing = [
-        key for key in own if key not in state and not key.endswith(optional) and not may_lack(key)
-    ]
-    beyond = [key for key in state if key not in own and not _is_of(key, of_classifier)]
-    other = [
-        f"{key} ({_shape(state[key])} for {_shape(own[key])})"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    faults = [
-        f"{what}: {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
-        for what, keys in (
-            ("it lacks", missing),
-            ("of another shape are", other),
-            ("the network has no", beyond),
-        )
-        if keys
-    ]
+    faults = [*_faults(own, state, of_classifier, of_pooling)]
+    if faults and adapted is not None:
+        state = adapted
+        faults = [*_faults(own, state, of_classifier, of_pooling)]
     if faults:
         raise LookalikeError(
             f"model.weights: {shown_path(path)}: these are not the weights of {name}: "
@@ -137,6 +128,48 @@ def load_weights(
     network.load_state_dict(
         {key: value for key, value in state.items() if key in own}, strict=False
     )
+
+
+def adapted_by(adapt: Callable[[Tensors], Mapping[str, Tensor]], state: Tensors) -> Tensors | None:
+    """Weights as a library's own function adapts them to a network of its.
+
+    Returns:
+        None where it cannot: it takes the weights for those of that network, and of others it
+        raises whatever comes.
+    """
+    try:
+        return dict(adapt(dict(state)))
+    except Exception:  # told when the weights are loaded
+        return None
+
+
+def _faults(
+    own: Tensors, state: Tensors, of_classifier: Collection[str], of_pooling: Collection[str]
+) -> Iterator[str]:
+    """What of weights does not fit a network's own, in words."""
+    missing = [
+        key
+        for key in own
+        if key not in state and not key.endswith("num_batches_tracked") and key not in of_pooling
+    ]
+    beyond = [
+        key
+        for key in state
+        if key not in own and key not in of_pooling and not _is_of(key, of_classifier)
+    ]
+    other = [
+        f"{key} ({_shape(state[key])} for {_shape(own[key])})"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    for what, keys in (
+        ("it lacks", missing),
+        ("of another shape are", other),
+        ("the network has no", beyond),
+    ):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            yield f"{what}: {', '.join(keys[:3])}{more}"
 
 
 def _is_of(key: str, parts: Collection[str]) -> bool:
