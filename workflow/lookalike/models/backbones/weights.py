@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,15 +51,17 @@ def _read(path: Path) -> Tensors:
         content: Any = (
             torch.load(path, map_location="cpu", weights_only=True) if is_torch else load_file(path)
         )
-    except pickle.UnpicklingError as error:
-        raise LookalikeError(
-            f"model.weights: {shown_path(path)}: holds more than tensors, such as code, which is "
-            "not run here; save its state_dict() alone, as safetensors"
-        ) from error
+    except OSError:
+        raise
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise LookalikeError(
             f"model.weights: {shown_path(path)}: is neither a safetensors file nor one that torch "
             "wrote, or is damaged"
+        ) from error
+    except Exception as error:  # of pickle, which refuses what is no tensor
+        raise LookalikeError(
+            f"model.weights: {shown_path(path)}: holds more than tensors, such as code, which is "
+            "not run here; save its state_dict() alone, as safetensors"
         ) from error
     for name in _INSIDE:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
