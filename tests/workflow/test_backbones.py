@@ -11,6 +11,7 @@ import pytest
 
 from lookalike.storage.files import read_json
 from support.drawings import write_data
+from support.html_reader import parse
 from support.snakemake_runs import FINAL, Run, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
@@ -54,7 +55,12 @@ def test_a_changed_head_sends_no_image_through_the_backbone(tmp_path: Path) -> N
         for model in ("plain.0", "plain.0/untrained", "head.0/untrained")
     ]
     assert scores[0] == scores[1] == scores[2]
-    assert "before training" in (tmp_path / "results" / "report.html").read_text().lower()
+    page = parse((tmp_path / "results" / "report.html").read_text())
+    parts = {part.attributes["aria-labelledby"]: part.text for part in page.all("section")}
+    assert "head.0: trained − before training" in parts["numbers"]
+    assert "plain.0: as it came − " not in parts["numbers"]
+    assert "efficientnet_lite lite0" in parts["setup"]
+    assert "plain.0" not in parts.get("alarm", "") + parts["training"]
 
     other = HEAD | {"loss": {"name": "ntxent"}, "model": MODEL | {"head": "mlp"}}
     again = run(tmp_path, data, "head", "plain", head=other, plain=PLAIN)
