@@ -161,6 +161,7 @@ def test_without_training_the_embeddings_are_the_backbones_features(
     with caplog.at_level(logging.INFO):
         train_run(head_job(made, tmp_path, cache, train="none"))
     assert "nothing is trained" in caplog.text
+    assert re.findall(r"(\w+) model [0-9a-f]{12}", caplog.text) == ["untrained", "unchanged"]
     assert passes == []
     assert len(pq.read_table(tmp_path / "history.parquet")) == 0
     trained, summary = embedded(made, tmp_path, cache, "trained")

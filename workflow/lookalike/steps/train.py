@@ -250,5 +250,6 @@ def _save(
             **{key: value for key, value in further.items() if value is not None},
         },
     )
-    log.info("%s model %s: %s", state, digest[:12], folder)
+    as_it_came = state == "trained" and job.recipe["train"] == "none"
+    log.info("%s model %s: %s", "unchanged" if as_it_came else state, digest[:12], folder)
     return digest
