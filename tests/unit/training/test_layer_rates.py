@@ -206,7 +206,7 @@ def test_layers_thaw_one_after_the_other() -> None:
 
 
 def test_a_layer_that_has_not_thawed_keeps_its_weights(tmp_path: Path) -> None:
-    # Of five layers one thaws an epoch, from the second of two epochs on.
+    # Of four layers the last thaws after a quarter of that, in the second of two epochs.
     slow = changed(tmp_path, made(train="all", optimizer={"thaw_epochs": 5.0}))
     parameters = {f"backbone.{name}" for name, _ in network().backbone.named_parameters()}
     assert slow & parameters == {"backbone.last.weight", "backbone.last.bias"}
