@@ -17,7 +17,10 @@ from lookalike import provenance
 from lookalike.data import scan
 from lookalike.embedding import filling
 from lookalike.images import pixel_store
+from lookalike.models.heads.table import HEADS
+from lookalike.models.table import MODELS
 from lookalike.provenance import NEUTRAL, NEUTRAL_IN, PACKAGE, file_of, reachable, read
+from lookalike.training.variants import modules_of_network
 
 SCRIPTS = PACKAGE.parent / "scripts"
 STEPS = sorted(path.stem for path in SCRIPTS.glob("*.py"))
@@ -113,7 +116,7 @@ def test_a_package_itself_holds_no_code() -> None:
         ),
         (
             filling.__name__,
-            filling.EMBEDDERS,
+            (*filling.EMBEDDERS, *filling.OF_BACKBONES),
             {"images.pixel_store", "models.settings", "storage.digests", "storage.row_store"},
         ),
     ],
@@ -327,3 +330,16 @@ def test_an_import_that_a_digest_could_not_follow_is_refused(written: Written, l
 def test_the_words_of_an_error_are_results_of_the_manifest_alone() -> None:
     digests = {step: "errors" in reachable(step, SCRIPTS / f"{step}.py") for step in STEPS}
     assert {step for step, counts in digests.items() if counts} == {"manifest"}
+
+
+def test_the_code_of_a_head_is_nothing_to_other_networks_nor_to_kept_features() -> None:
+    heads = {inside(head.module) for head in HEADS}
+    assert not heads & reachable("train", SCRIPTS / "train.py", ["lookalike.models.cnn4"])
+    forward = file_of("embedding.forward")
+    for network in (known for known in MODELS if known.is_backbone):
+        features = reachable("embed", forward, [*filling.OF_BACKBONES, network.module])
+        assert not heads & features
+        assert {"models.backbones.networks", "models.backbones.fusion"} <= features
+        # What embeds by a whole network of a recipe counts its head.
+        model = {"name": network.name, "head": "mlp"}
+        assert "lookalike.models.heads.mlp" in modules_of_network(model)

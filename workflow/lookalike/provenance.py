@@ -43,6 +43,7 @@ NEUTRAL: dict[str, str] = {
     "jobs.seals": "what is noted of results",
     "jobs.step": "what is said meanwhile",
     "jobs.surroundings": "what work is protected from",
+    "models.heads.table": _TABLE,
     "models.table": _TABLE,
     "provenance": "makes these digests",
     "storage.cache": "what is kept for the next time",

@@ -11,7 +11,8 @@ from torch import nn
 from lookalike.config import merge, resolve
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.layers import layers_of
-from lookalike.models.backbones.networks import EmbeddingNetwork, assembled
+from lookalike.models.backbones.networks import Backbone, EmbeddingNetwork
+from lookalike.models.building import with_head
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.layer_rates import layer_rates
 from lookalike.training.loop import train
@@ -128,7 +129,7 @@ class Small(nn.Module):
 
 def network() -> EmbeddingNetwork:
     torch.manual_seed(0)
-    return assembled(Small(), 6, head="bn_linear", embedding_dim=8, normalize=True, weights="none")
+    return with_head(Backbone(Small(), 6, "none"), "bn_linear", embedding_dim=8, normalize=True)
 
 
 def made(**changes: Any) -> Recipe:

@@ -11,7 +11,8 @@ from torch import nn
 
 from lookalike.config import merge
 from lookalike.models.backbones.frozen import HeadPart
-from lookalike.models.backbones.networks import EmbeddingNetwork, assembled
+from lookalike.models.backbones.networks import Backbone, EmbeddingNetwork
+from lookalike.models.building import with_head
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.feeds import FeatureData, TrainingSet
 from lookalike.training.loop import train
@@ -36,8 +37,8 @@ def network() -> EmbeddingNetwork:
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     )
-    return assembled(
-        backbone, N_FEATURES, head="bn_linear", embedding_dim=8, normalize=True, weights="none"
+    return with_head(
+        Backbone(backbone, N_FEATURES, "none"), "bn_linear", embedding_dim=8, normalize=True
     )
 
 

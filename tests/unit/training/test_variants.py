@@ -16,6 +16,8 @@ import pytest
 
 from lookalike.config import resolve
 from lookalike.errors import LookalikeError
+from lookalike.models.heads.table import HEADS
+from lookalike.models.record import Network
 from lookalike.models.table import MODELS
 from lookalike.provenance import CARRIERS, SHAPING, software
 from lookalike.records import Chosen, Variant
@@ -42,6 +44,7 @@ from support.variant_tables import (
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 PACKAGE = ROOT / "workflow" / "lookalike"
 EVERY: list[Variant] = [
+    *HEADS,
     *(variant for kind in KINDS for variant in kind.table if variant.builder),
     *SCHEDULES,
     *AUGMENTATIONS,
@@ -51,6 +54,7 @@ EVERY: list[Variant] = [
 OF_EVERY_TRAINING = {"torch", "numpy"}
 KINDS_OF_FILES = (
     "models",
+    "models/heads",
     *(
         f"training/{kind}"
         for kind in ("augmentations", "losses", "miners", "optimizers", "samplers", "schedules")
@@ -102,7 +106,9 @@ def test_a_builder_takes_the_settings_of_its_record(variant: Variant) -> None:
     parameters = inspect.signature(builder).parameters.values()
     types = typing.get_type_hints(builder)
     asked = {one.name: types[one.name] for one in parameters if one.kind is one.KEYWORD_ONLY}
-    left_out = ALIKE if variant in [*OPTIMIZERS] else ()
+    left_out: tuple[str, ...] = ALIKE if variant in [*OPTIMIZERS] else ()
+    if isinstance(variant, Network) and variant.is_backbone:
+        left_out = ("head", "embedding_dim", "normalize")  # matters of what stands on it
     own = variant.own({setting.name: setting.default for setting in variant.settings})
     kinds = {setting.name: setting.type for setting in variant.settings}
     assert asked == {name: kinds[name] for name in own if name not in left_out}

@@ -33,14 +33,17 @@ from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
 from lookalike.models.backbones.frozen import FeaturePart, HeadPart
 from lookalike.models.backbones.networks import EmbeddingNetwork
+from lookalike.models.heads.table import HEADS
 from lookalike.models.settings import ModelSettings
 from lookalike.models.table import MODELS
 from lookalike.provenance import module_digest, versions
 from lookalike.storage.digests import digest_of
 from lookalike.storage.row_store import Store
 
-EMBEDDERS = ("embedding.forward", "models.backbones.frozen")
+EMBEDDERS = ("embedding.forward",)
 """The code that a row's bytes come from, beside the network's, its weights and the image."""
+OF_BACKBONES = ("models.backbones.frozen",)
+"""The same of a network that is a backbone and a head."""
 
 # Batches whose rows go to the store at once: a kill loses at most these.
 STORE_BATCHES = 16
@@ -97,8 +100,13 @@ class Embedder:
             device: cpu, cuda or mps.
             changes: what says how images were changed before, if they were.
         """
-        variant = MODELS[self.model.name]
-        code = module_digest(*EMBEDDERS, variant.module, step="embed")
+        variant, of_network = MODELS[self.model.name], list[str]()
+        if variant.is_backbone:
+            of_network += OF_BACKBONES
+        # Features are those of any head.
+        if variant.is_backbone and self.kind == "embeddings":
+            of_network.append(HEADS[str(self.model.own["head"])].module)
+        code = module_digest(*EMBEDDERS, variant.module, *of_network, step="embed")
         built = [*variant.built_by, versions(variant.libraries)]
         made_by = [code, built, torch.__version__, PIL.__version__]
         place = f"{device}-{digest_of([*made_by, changes] if changes else made_by)}"

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from torch import nn
 
-from lookalike.models.backbones.networks import EmbeddingNetwork
+from lookalike.models.backbones.networks import Backbone, EmbeddingNetwork
 from lookalike.models.backbones.sources import is_pretrained
+from lookalike.models.heads.table import HEADS
 from lookalike.models.settings import ModelSettings
 from lookalike.models.table import MODELS
 
@@ -30,14 +31,40 @@ def build_model(settings: ModelSettings, image_size: int) -> nn.Module:
         LookalikeError: there is no such network, or weights that it should start from are not
             there, or it takes no images of this size.
     """
-    build = MODELS[settings.name].load()
-    model: nn.Module = build(
-        image_size,
-        embedding_dim=settings.embedding_dim,
-        normalize=settings.normalize,
-        **settings.own,
+    network = MODELS[settings.name]
+    dimension, normalize, own = settings.embedding_dim, settings.normalize, dict(settings.own)
+    if network.is_backbone:
+        head = str(own.pop("head"))
+        backbone: Backbone = network.load()(image_size, **own)
+        return with_head(backbone, head, embedding_dim=dimension, normalize=normalize)
+    model: nn.Module = network.load()(
+        image_size, embedding_dim=dimension, normalize=normalize, **own
     )
     return model
+
+
+def with_head(
+    backbone: Backbone, head: str, *, embedding_dim: int, normalize: bool
+) -> EmbeddingNetwork:
+    """A backbone and a new head on it, with random weights.
+
+    Args:
+        backbone: what stands below.
+        head: a name of `lookalike.models.heads.table`. Without one, an embedding is as long as the
+            features are, whatever `embedding_dim` says.
+        embedding_dim: length of an embedding.
+        normalize: embeddings of length 1.
+    """
+    n_features = backbone.n_features
+    length = n_features if head == "none" else embedding_dim
+    return EmbeddingNetwork(
+        backbone.network,
+        HEADS[head].load()(n_features, length),
+        n_features=n_features,
+        embedding_dim=length,
+        normalize=normalize,
+        weights=backbone.weights,
+    )
 
 
 def embedding_dim_of(model: nn.Module, settings: ModelSettings) -> int:

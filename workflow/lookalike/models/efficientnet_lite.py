@@ -8,7 +8,7 @@ import timm
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import nn
 
-from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
+from lookalike.models.backbones.networks import Backbone, count_features
 from lookalike.models.backbones.pooling import exponent_at, place_of_average, pool_by_gem
 from lookalike.models.backbones.sources import (
     NONE,
@@ -37,10 +37,7 @@ def build(
     backbone: str,
     weights: str,
     pooling: str,
-    head: str,
-    embedding_dim: int,
-    normalize: bool,
-) -> EmbeddingNetwork:
+) -> Backbone:
     """See `lookalike.models.table`. The network is timm's, which any image size suits.
 
     Raises:
@@ -55,14 +52,7 @@ def build(
         _load(network, path, backbone, exponent_at(place))
         known = digest_of_weights(path)
     n_features = count_features(network, image_size, backbone)
-    return assembled(
-        network,
-        n_features,
-        head=head,
-        embedding_dim=embedding_dim,
-        normalize=normalize,
-        weights=known,
-    )
+    return Backbone(network, n_features, known)
 
 
 def _load(network: nn.Module, path: Path, backbone: str, of_pooling: tuple[str, ...]) -> None:

@@ -2,18 +2,18 @@
 
 A builder is given the size of an image in pixels and the record's settings by keyword, and returns
 a `torch.nn.Module` from float32 [n, 3, size, size] to float32 [n, embedding_dim], of length 1 where
-`normalize` is set. Every network has these two settings.
+`normalize` is set. Every network has these two settings. That of a backbone is given `backbone`,
+`weights` and `pooling` alone, and returns a `lookalike.models.backbones.networks.Backbone`, which a
+head of `lookalike.models.heads.table` is put on.
 """
 
 from __future__ import annotations
 
 from lookalike.models.backbones.sources import PACKAGES
+from lookalike.models.heads.table import HEADS
 from lookalike.models.record import Network
 from lookalike.records import Setting, Table
 
-HEADS = ("none", "linear", "bn_linear", "mlp")
-"""What makes embeddings of a backbone's features: nothing, a fully connected layer, one after batch
-normalisation, or two with ReLU between."""
 _POOLING = Setting(
     "pooling",
     str,
@@ -47,7 +47,7 @@ def _of_backbone(*own: Setting, pooling: Setting = _POOLING) -> tuple[Setting, .
             str,
             "linear",
             "what makes embeddings of features; none: they are the features",
-            choices=HEADS,
+            choices=HEADS.names,
         ),
         Setting(
             "embedding_dim",

@@ -12,7 +12,7 @@ from torch import nn
 
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.downloads import from_hub, from_url
-from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
+from lookalike.models.backbones.networks import Backbone, count_features
 from lookalike.models.backbones.pooling import exponent_at, place_of_average, pool_by_gem
 from lookalike.models.backbones.sources import NONE, PRETRAINED, digest_of_weights, own_file
 from lookalike.models.backbones.weights import adapted_by, load_weights, read_weights
@@ -30,10 +30,7 @@ def build(
     backbone: str,
     weights: str,
     pooling: str,
-    head: str,
-    embedding_dim: int,
-    normalize: bool,
-) -> EmbeddingNetwork:
+) -> Backbone:
     """See `lookalike.models.table`.
 
     Raises:
@@ -57,14 +54,7 @@ def build(
         _load_and_pool(network, path, pooling, backbone)
     if weights in (NONE, PRETRAINED):
         _pool(network, pooling, backbone)
-    return assembled(
-        network,
-        count_features(network, image_size, backbone),
-        head=head,
-        embedding_dim=embedding_dim,
-        normalize=normalize,
-        weights=known,
-    )
+    return Backbone(network, count_features(network, image_size, backbone), known)
 
 
 def _made(backbone: str, image_size: int, **how: Any) -> nn.Module:

@@ -9,7 +9,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.downloads import from_url
 from lookalike.models.backbones.images import names_of_backbones
-from lookalike.models.backbones.networks import EmbeddingNetwork, assembled, count_features
+from lookalike.models.backbones.networks import Backbone, count_features
 from lookalike.models.backbones.pooling import exponent_at, place_of_average, pool_by_gem
 from lookalike.models.backbones.sources import NONE, PRETRAINED, digest_of_weights, own_file
 from lookalike.models.backbones.weights import (
@@ -27,10 +27,7 @@ def build(
     backbone: str,
     weights: str,
     pooling: str,
-    head: str,
-    embedding_dim: int,
-    normalize: bool,
-) -> EmbeddingNetwork:
+) -> Backbone:
     """See `lookalike.models.table`: all but the last fully connected layer.
 
     Raises:
@@ -84,14 +81,7 @@ def build(
             of_pooling=exponent_at(average),
             adapted=_for_size(state, network),
         )
-    return assembled(
-        network,
-        count_features(network, image_size, backbone),
-        head=head,
-        embedding_dim=embedding_dim,
-        normalize=normalize,
-        weights=known,
-    )
+    return Backbone(network, count_features(network, image_size, backbone), known)
 
 
 def _for_size(state: Tensors, network: nn.Module) -> Tensors | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lookalike.models.heads.table import HEADS
 from lookalike.models.table import MODELS
 from lookalike.records import Variant
 from lookalike.training.augmentations.table import CHAIN
@@ -27,7 +28,7 @@ def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
     Raises:
         LookalikeError: a name is none of those known.
     """
-    yield MODELS[recipe["model"]["name"]]
+    yield from _of_network(recipe["model"])
     loss = LOSSES[recipe["loss"]["name"]]
     yield loss
     if miner := loss.miner_of(recipe["miner"]["name"]):
@@ -64,9 +65,16 @@ def scored_by(recipe: Mapping[str, Any]) -> list[str]:
 
 def modules_of_network(model: Mapping[str, Any]) -> list[str]:
     """Dotted names of the modules that a recipe's `model` settings name."""
-    return [MODELS[model["name"]].module]
+    return [variant.module for variant in _of_network(model)]
 
 
-def network_built_by(model: Mapping[str, Any]) -> list[str]:
+def network_built_by(model: Mapping[str, Any]) -> list[list[str]]:
     """As `built_by`, of a network alone."""
-    return MODELS[model["name"]].built_by
+    return [variant.built_by for variant in _of_network(model)]
+
+
+def _of_network(model: Mapping[str, Any]) -> Iterator[Variant]:
+    network = MODELS[model["name"]]
+    yield network
+    if network.is_backbone:
+        yield HEADS[model["head"]]

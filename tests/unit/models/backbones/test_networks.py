@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
-from lookalike.models.backbones.networks import EmbeddingNetwork, assembled
+from lookalike.models.backbones.networks import Backbone, EmbeddingNetwork
+from lookalike.models.building import with_head
 from support.backbones import backbone, with_statistics
 from support.models import IMAGE
 
@@ -94,8 +95,8 @@ def test_a_convolution_that_others_use_too_keeps_its_normalisation_apart() -> No
 
     torch.manual_seed(0)
     shared = with_statistics(Shared()).eval()
-    network = assembled(
-        shared, 4, head="none", embedding_dim=9, normalize=False, weights="none"
+    network = with_head(
+        Backbone(shared, 4, "none"), "none", embedding_dim=9, normalize=False
     ).eval()
     images = torch.randn(2, 3, 8, 8)
     assert torch.equal(network.for_embedding(8)(images), network(images))

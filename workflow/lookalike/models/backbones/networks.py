@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,21 @@ from torch.nn import functional as F
 from lookalike.errors import LookalikeError
 from lookalike.jobs.torch_devices import one_thread
 from lookalike.models.backbones.fusion import fused
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What a network of the table that is a backbone is built as; a head is put on it.
+
+    Attributes:
+        network: from images float32 [n, 3, size, size] to features [n, n_features].
+        n_features: that it makes.
+        weights: what it came with: `none`, or the SHA-256 of the file.
+    """
+
+    network: nn.Module
+    n_features: int
+    weights: str
 
 
 def features_by(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -80,55 +96,14 @@ class EmbeddingNetwork(nn.Module):
 
     def without_head(self) -> EmbeddingNetwork:
         """The same backbone, whose features are the embeddings."""
-        return assembled(
+        return EmbeddingNetwork(
             self.backbone,
-            self.n_features,
-            head="none",
+            nn.Identity(),
+            n_features=self.n_features,
             embedding_dim=self.n_features,
             normalize=self.normalize,
             weights=self.weights,
         )
-
-
-def assembled(
-    backbone: nn.Module,
-    n_features: int,
-    *,
-    head: str,
-    embedding_dim: int,
-    normalize: bool,
-    weights: str,
-) -> EmbeddingNetwork:
-    """A backbone and a new head on it, with random weights.
-
-    Args:
-        backbone: see `EmbeddingNetwork`.
-        n_features: that it makes.
-        head: a name of `HEADS` in `lookalike.models.table`. Without one, an embedding is as long as
-            the features are, whatever `embedding_dim` says.
-        embedding_dim: length of an embedding.
-        normalize: embeddings of length 1.
-        weights: see `EmbeddingNetwork`.
-    """
-    layers: nn.Module
-    if head == "none":
-        layers, embedding_dim = nn.Identity(), n_features
-    elif head == "linear":
-        layers = nn.Linear(n_features, embedding_dim)
-    elif head == "bn_linear":
-        layers = nn.Sequential(nn.BatchNorm1d(n_features), nn.Linear(n_features, embedding_dim))
-    else:
-        layers = nn.Sequential(
-            nn.Linear(n_features, n_features), nn.ReLU(), nn.Linear(n_features, embedding_dim)
-        )
-    return EmbeddingNetwork(
-        backbone,
-        layers,
-        n_features=n_features,
-        embedding_dim=embedding_dim,
-        normalize=normalize,
-        weights=weights,
-    )
 
 
 def count_features(backbone: nn.Module, image_size: int, name: str) -> int:
