@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 from lookalike.errors import LookalikeError
 from lookalike.models.building import build_model
+from lookalike.models.packing import packed
 from lookalike.models.settings import ModelSettings
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, sha256_of_file, whole, write_json
@@ -38,10 +39,7 @@ def save_model(
     Returns:
         The model digest: it changes with the weights or the way they are used, nothing else.
     """
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    content = save(tensors)
+    content = packed(model)
     digest = _model_digest(hashlib.sha256(content).hexdigest(), settings, image)
     with whole(weights) as beside:
         beside.write_bytes(content)

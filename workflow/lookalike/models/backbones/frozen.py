@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from lookalike.models.backbones.fusion import fused
@@ -19,6 +18,7 @@ from lookalike.models.backbones.networks import (
     embeddings_by,
     features_by,
 )
+from lookalike.models.packing import packed
 from lookalike.storage.digests import digest_of
 
 # What of the settings of a network decides the features.
@@ -72,12 +72,8 @@ def features_digest(
         settings: the recipe's `model` mapping.
         image: the image settings.
     """
-    tensors = {
-        name: value.detach().cpu().contiguous()
-        for name, value in network.backbone.state_dict().items()
-    }
     parts = {
-        "weights": hashlib.sha256(save(tensors)).hexdigest(),
+        "weights": hashlib.sha256(packed(network.backbone)).hexdigest(),
         "model": {key: settings[key] for key in _OF_BACKBONE},
         "image": dict(image),
     }
