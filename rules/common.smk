@@ -30,7 +30,7 @@ from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
 from lookalike.text import did_you_mean
 from lookalike.storage.files import read_json
-from lookalike.models.backbones.costs import costs_of
+from lookalike.models.backbones.costs import needs_of_embedding, needs_of_training
 from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
 from lookalike.report.runs import (
     RUN_PATTERN,
@@ -444,22 +444,13 @@ def work_of_training(wildcards, input):
             gpus=gpus(gpus_of_recipe)(wildcards),
         )
     batch_size = SAMPLERS[recipe["batch"]["name"]].batch_size(recipe["batch"])
-    costs = costs_of(recipe["model"])
-    of_network = {}
-    if costs is not None:
-        # The weights, what pulls at them, and two moments of that.
-        of_network = {
-            "more_mb": 4 * costs.mb,
-            "bytes_per_pixel": costs.train_bytes,
-            "per_second": costs.train_rate,
-        }
     return Work(
         images,
         passes=passes_of(recipe, images, largest_class(), batch_size),
         image_size=IMAGES[recipe_of(wildcards.run)]["size"],
         batch=batch_size,
         gpus=gpus(gpus_of_recipe)(wildcards),
-        **of_network,
+        **needs_of_training(recipe["model"]),
     )
 
 
@@ -479,21 +470,12 @@ def work_of_embedding(wildcards, input):
 
 def work_of_embedding_images(run, images):
     """What it takes to send so many images through a run's network."""
-    costs = costs_of(network_of_model(run))
-    of_network = {}
-    if costs is not None:
-        # The network, and the one that it is made into.
-        of_network = {
-            "more_mb": 2 * costs.mb,
-            "bytes_per_pixel": costs.embed_bytes,
-            "per_second": costs.embed_rate,
-        }
     return Work(
         images,
         image_size=IMAGES[recipe_of(run)]["size"],
         batch=32,
         gpus=gpus()(run),
-        **of_network,
+        **needs_of_embedding(network_of_model(run)),
     )
 
 

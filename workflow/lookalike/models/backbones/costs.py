@@ -61,3 +61,23 @@ def costs_of(model: Mapping[str, Any]) -> Costs | None:
         if re.fullmatch(names, name):
             return costs
     return _LARGEST if _NAMES_OF_LARGEST.search(name) else _OTHERS
+
+
+def needs_of_training(model: Mapping[str, Any]) -> dict[str, float]:
+    """What training a network needs beside what any does, by the names of `jobs.resources.Work`."""
+    costs = costs_of(model)
+    if costs is None:
+        return {}
+    # The weights, what pulls at them, and two moments of that.
+    needs = {"more_mb": 4 * costs.mb, "bytes_per_pixel": costs.train_bytes}
+    return needs | {"per_second": costs.train_rate}
+
+
+def needs_of_embedding(model: Mapping[str, Any]) -> dict[str, float]:
+    """The same of embedding by it."""
+    costs = costs_of(model)
+    if costs is None:
+        return {}
+    # The network, and the one that it is made into.
+    needs = {"more_mb": 2 * costs.mb, "bytes_per_pixel": costs.embed_bytes}
+    return needs | {"per_second": costs.embed_rate}
