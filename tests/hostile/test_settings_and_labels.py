@@ -128,7 +128,7 @@ def valid_settings(draw: st.DrawFn) -> Settings:
                 break
             recipe.pop(key, None)
     if "runs" in chosen:
-        known = sorted({"default", "original", *chosen.get("recipes", {})})
+        known = sorted({*resolve([], SCHEMA)["recipes"], *chosen.get("recipes", {})})
         chosen["runs"] = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
     return chosen
 

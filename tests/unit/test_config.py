@@ -21,11 +21,31 @@ SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 
 
 def test_config_yaml_states_the_schema_defaults() -> None:
-    assert read_yaml(ROOT / "config.yaml") == resolve([], SCHEMA)
+    config, resolved = read_yaml(ROOT / "config.yaml"), resolve([], SCHEMA)
+    assert resolve([config], SCHEMA) == resolved
+    # What a backbone brings is not stated, since a recipe's own image would hold for another one.
+    for name in ("strong", "finetune"):
+        assert config["recipes"][name]["image"] == {}
+        config["recipes"][name]["image"] = resolved["recipes"][name]["image"]
+    assert config == resolved
+
+
+def test_what_a_backbone_brings_is_the_caller_s_to_change() -> None:
+    expected = resolve([], SCHEMA)
+    resolve([], SCHEMA)["recipes"]["strong"]["image"]["mean"].clear()
+    assert resolve([], SCHEMA) == expected
+
+
+@pytest.mark.parametrize("name", ["strong", "finetune"])
+def test_another_backbone_of_a_recipe_that_ships_brings_its_own_images(name: str) -> None:
+    model = {"name": "timm", "backbone": "vit_small_patch14_dinov2.lvd142m"}
+    layers = [read_yaml(ROOT / "config.yaml"), {"recipes": {name: {"model": model}}}]
+    image = resolve(layers, SCHEMA)["recipes"][name]["image"]
+    assert (image["size"], image["mean"]) == (518, [0.485, 0.456, 0.406])
 
 
 def test_every_setting_of_config_yaml_has_a_line_of_explanation() -> None:
-    lines = (ROOT / "config.yaml").read_text().partition("  original:")[0].splitlines()
+    lines = (ROOT / "config.yaml").read_text().partition("  strong:")[0].splitlines()
     for line in lines:
         opens_a_section = line.rstrip().endswith(":")
         assert "#" in line or opens_a_section or not line.strip(), line
@@ -45,14 +65,14 @@ def test_a_new_recipe_needs_only_what_it_changes() -> None:
     assert mine == {**default, "epochs": 3, "loss": {**default["loss"], "beta": 40.0}}
 
 
-@pytest.mark.parametrize("name", ["default", "original", "mine"])
+@pytest.mark.parametrize("name", ["default", "original", "strong", "mine"])
 @pytest.mark.parametrize(
     ("given", "epochs", "steps"),
     [
         ([{"steps": 500}], "auto", 500),
         ([{"steps": 500, "epochs": 7}], 7, 500),
-        ([{"epochs": 7}], 7, 1000),
-        ([{"memory": 0}], 30, 1000),
+        ([{"epochs": 7}], 7, None),
+        ([{"memory": 0}], None, None),
         # What lies above has the last word.
         ([{"steps": 500}, {"epochs": 7}], 7, 500),
         ([{"epochs": 7}, {"steps": 500}], "auto", 500),
@@ -63,14 +83,19 @@ def test_a_new_recipe_needs_only_what_it_changes() -> None:
 )
 @pytest.mark.parametrize("below", [[], [read_yaml(ROOT / "config.yaml")]], ids=["alone", "above"])
 def test_a_recipe_that_names_steps_and_no_epochs_is_as_long_as_these_take(
-    below: list[dict[str, Any]], given: list[dict[str, Any]], epochs: Any, steps: int, name: str
+    below: list[dict[str, Any]], given: list[dict[str, Any]], epochs: Any, steps: Any, name: str
 ) -> None:
+    shipped = resolve([], SCHEMA)["recipes"]
+    own = shipped.get(name, shipped["default"])
+    expected = (epochs or own["epochs"], steps or own["steps"])  # None: as the recipe has it
     layers = [{"recipes": {name: recipe}} for recipe in given]
     settings = resolve([*below, *layers], SCHEMA)
     recipe = settings["recipes"][name]
-    assert (recipe["epochs"], recipe["steps"]) == (epochs, steps)
-    others = {"default", "original"} - {name}
-    assert {settings["recipes"][other]["epochs"] for other in others} == {30}
+    assert (recipe["epochs"], recipe["steps"]) == expected
+    others = shipped.keys() - {name}
+    assert {other: settings["recipes"][other] for other in others} == {
+        other: shipped[other] for other in others
+    }
     # Once complete, it stays as it is.
     assert resolve([settings], SCHEMA) == settings
 
@@ -156,7 +181,8 @@ def test_a_recipe_can_have_its_own_image_settings() -> None:
 def test_only_the_original_recipe_decodes_every_pixel() -> None:
     settings = resolve([{"recipes": {"mine": {}}}], SCHEMA)
     decodes = {name: image_settings(settings, name)["decode"] for name in settings["recipes"]}
-    assert decodes == {"default": "fast", "mine": "fast", "original": "exact"}
+    assert decodes.pop("original") == "exact"
+    assert set(decodes.values()) == {"fast"}
 
 
 def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
@@ -394,7 +420,7 @@ def test_the_run_of_a_file_is_a_known_recipe_and_a_seed() -> None:
     assert recipe_and_seed("a-b.2147483647", recipes) == ("a-b", 2147483647)
     for run, part in {
         "defualt.0": "no recipe is named defualt; did you mean 'default'?",
-        "zzz.0": "known: a-b, default, original",
+        "zzz.0": "known: a-b, default, finetune, original, strong",
         "seed.3": "the recipe seed is called original now; ask for original.3",
         "default.01": "01 is no seed",
         "default.2147483648": "is no seed",

@@ -5,6 +5,7 @@ Imports nothing heavy: rules ask for it.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -30,7 +31,7 @@ def image_of_backbone(model: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     library, name = model["name"], model.get("backbone")
     if library == "efficientnet_lite":
-        return {"size": _LITE_SIZES[model["backbone"]], **_LITE}
+        return {"size": _LITE_SIZES[model["backbone"]], **copy.deepcopy(_LITE)}
     if name is None:
         return {}
     images = _images_by_name()[library]
