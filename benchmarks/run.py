@@ -12,6 +12,7 @@ from pathlib import Path
 import evaluation
 import network
 import reading
+import training
 from lookalike.storage.files import write_json
 from timing import Figure, Result, as_dict, machine, show
 
@@ -30,6 +31,7 @@ def main() -> None:
             evaluation.resampling,
             lambda: reading.measure(Path(scratch) / "reading"),
             lambda: network.measure(Path(scratch) / "network", n_images=5000),
+            lambda: training.measure(Path(scratch) / "training"),
         ):
             some = measure()
             print(show(some), flush=True)

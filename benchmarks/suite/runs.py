@@ -7,6 +7,7 @@ where it was; of the peer's runs, those that are not complete are made again.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -133,7 +134,8 @@ class PlanOfData:
             return True
         plan, name = self.plan, self.data.name
         out = plan.folder / plan.peer_results(name, loss, seed)
-        out.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(out, ignore_errors=True)  # of other data or code: no table may show it
+        out.mkdir(parents=True)
         batch = complete({}, self.data).batch.values
         options = {
             "--set": name,

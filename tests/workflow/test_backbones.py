@@ -12,7 +12,7 @@ import pytest
 from lookalike.storage.files import read_json
 from support.drawings import write_data
 from support.html_reader import parse
-from support.snakemake_runs import FINAL, Run, snakemake, write_settings
+from support.snakemake_runs import FINAL, Run, repeatable, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
@@ -86,3 +86,27 @@ def test_without_training_no_training_classes_are_needed(tmp_path: Path) -> None
     assert refused.status != 0
     assert "training needs two classes or more" in refused.output
     assert "Traceback" not in refused.output
+
+
+def test_strong_gives_the_same_bytes_again_from_scratch_and_after_a_change_back(
+    tmp_path: Path,
+) -> None:
+    data = write_data(tmp_path / "data")
+    short = {"steps": 6, "batch": {"classes": 4}}
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        done = run(folder, data, "strong", strong=short)
+        # A training on features needs no decoded pixels.
+        assert done.jobs == {"manifest": 1, "train": 1, "embed": 4, "metrics": 2, **FINAL}
+    for name in repeatable("strong.0"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    run(first, data, "strong", strong=short | {"steps": 7})
+    weights = first / "results" / "strong.0" / "model.safetensors"
+    other = second / "results" / "strong.0" / "model.safetensors"
+    assert weights.read_bytes() != other.read_bytes()
+    run(first, data, "strong", strong=short)
+    for name in repeatable("strong.0"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    again = snakemake(first)
+    assert again.jobs == {}

@@ -77,8 +77,7 @@ def train_run(job: TrainingJob) -> None:
         LookalikeError: see `lookalike.training.loop.train`.
         Interrupted: a signal asked to end; the state is kept.
     """
-    threads = max(1, job.threads // job.processes)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(job.threads_of_each)
     repeatable()
     keep_freed_memory()
     target = choose_device(job.device)
@@ -91,7 +90,7 @@ def train_run(job: TrainingJob) -> None:
         job.seed,
         target.type,
         job.processes,
-        threads,
+        job.threads_of_each,
     )
 
     table = usable(read_manifest(Path(job.manifest)))
@@ -120,7 +119,7 @@ def train_run(job: TrainingJob) -> None:
         leave()
         return
     data = first_alone(
-        fabric, lambda: _training_set(job, recipe, table, image, model, frozen, fabric, threads)
+        fabric, lambda: _training_set(job, recipe, table, image, model, frozen, fabric)
     )
     part = model
     if frozen is not None:
@@ -156,7 +155,6 @@ def _training_set(
     model: nn.Module,
     features: str | None,
     fabric: Fabric,
-    threads: int,
 ) -> TrainingSet:
     """What a network is trained on, once the cache has what it lacks.
 
@@ -168,10 +166,12 @@ def _training_set(
     )
     folder, cache = Path(job.folder), Path(job.cache)
     if features is None:
-        pixels = training_pixels(table, folder, image, cache, threads, job.pixel_store_gb)
+        pixels = training_pixels(
+            table, folder, image, cache, job.threads_of_each, job.pixel_store_gb
+        )
         return TrainingData(pixels, labels, image, contents, job.closed_set)
     embedder = features_of(cast(EmbeddingNetwork, model), recipe.model, image, features)
-    how = EmbedSettings(cache, fabric.device.type, _IMAGES_AT_ONCE, threads)
+    how = EmbedSettings(cache, fabric.device.type, _IMAGES_AT_ONCE, job.threads_of_each)
     views = training_features(
         table, folder, embedder, how, fabric.device, recipe.views, recipe.augment
     )
@@ -190,14 +190,13 @@ def _checkpoint(
 
     Its name follows from all that decides the training, and how the work is done.
     """
-    cache, threads = Path(job.cache), max(1, job.threads // job.processes)
-    hashes = table["sha256"].to_pylist()
+    cache, hashes = Path(job.cache), table["sha256"].to_pylist()
     digest = ImageSettings.from_dict(dict(job.image)).digest
     decided = decisive(for_data(job.recipe, data.facts))
     decides = [decided, digest, job.seed, hashes, data.labels.tolist()]
     precision = fabric_precision(recipe.precision)
     kind = fabric.device.type
-    works = [job.code, dict(job.software), kind, precision, threads, job.processes]
+    works = [job.code, dict(job.software), kind, precision, job.threads_of_each, job.processes]
     checkpoint = Checkpoint(cache / "training", digest_of([*decides, *works], length=32))
     # A loss may have parameters for each class; some classes may be held out.
     n_classes, dimension = int(data.labels.max()) + 1, recipe.model.embedding_dim

@@ -50,3 +50,8 @@ class TrainingJob:
     threads: int
     closed_set: bool = False
     processes: int = 1
+
+    @property
+    def threads_of_each(self) -> int:
+        """Threads of the CPU that each process has."""
+        return max(1, self.threads // self.processes)
