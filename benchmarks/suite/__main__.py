@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="suite", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", nargs="+", choices=list(DATA_SETS), default=list(DATA_SETS))
-    parser.add_argument("--recipes", nargs="*", help="of the file; all of them")
+    parser.add_argument("--recipes", nargs="*", help="of the file; without: all, no name: none")
     parser.add_argument("--file", type=Path, default=RECIPES, help="of recipes")
     parser.add_argument("--peers", nargs="*", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

@@ -52,12 +52,12 @@ FEW_CLASSES = "So few classes are no sample of others: the interval is over seed
 DATA_SETS = {
     data.name: data
     for data in (
-        DataSet("emoji", emoji, 64, 800, "class"),
-        DataSet("photo_copies", photo_copies, 64, 800, "class", NOT_INDEPENDENT),
-        DataSet("long_tail", long_tail, 64, 800, "class", f"{NOT_INDEPENDENT} {SAME_WINDOWS}"),
-        DataSet("fashion_open", fashion_open, 32, 600, "query", FEW_CLASSES),
-        DataSet("fashion_closed", fashion_closed, 32, 600, "query"),
-        DataSet("digits", digits, 32, 600, "query"),
+        DataSet("emoji", emoji, 64, 200, "class"),
+        DataSet("photo_copies", photo_copies, 64, 200, "class", NOT_INDEPENDENT),
+        DataSet("long_tail", long_tail, 64, 200, "class", f"{NOT_INDEPENDENT} {SAME_WINDOWS}"),
+        DataSet("fashion_open", fashion_open, 32, 200, "query", FEW_CLASSES),
+        DataSet("fashion_closed", fashion_closed, 32, 200, "query"),
+        DataSet("digits", digits, 32, 200, "query"),
     )
 }
 

@@ -241,7 +241,7 @@ def run(plan: Plan, cores: int) -> list[str]:
             pending[pool.submit(work, children, *arguments)] = what
 
         # The longest first.
-        for part in sorted(parts, key=lambda part: part.data.size, reverse=True):
+        for part in sorted(parts if plan.recipes else (), key=lambda part: -part.data.size):
             add(f"{plan.results(part.data.name)}.log", part.workflow)
         for part in parts:
             for loss, seed in part.peer_runs:

@@ -41,7 +41,7 @@ class Budget:
 
 
 def read_recipes(path: Path, names: Sequence[str] | None) -> dict[str, Settings]:
-    """The recipes of a file, or those asked for; each is laid over config.yaml's of that name.
+    """The recipes of a file, or those asked for (none: []); each is laid over config.yaml's.
 
     Raises LookalikeError where one asked for is not there.
     """
@@ -49,7 +49,7 @@ def read_recipes(path: Path, names: Sequence[str] | None) -> dict[str, Settings]
     for name in names or ():
         if name not in recipes:
             raise LookalikeError(f"{path} has no recipe {name}{did_you_mean(name, recipes)}")
-    return {name: recipes[name] for name in names or recipes}
+    return {name: recipes[name] for name in (recipes if names is None else names)}
 
 
 def _yaml(path: Path) -> dict[str, Any]:

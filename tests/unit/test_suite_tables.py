@@ -165,7 +165,7 @@ def test_each_recipe_trains_on_as_many_images(n_classes: int, n_each: int) -> No
 
 @pytest.mark.parametrize(
     ("named", "epochs", "steps"),
-    [({"steps": 55}, "auto", 55), ({"epochs": 7}, 7, 1000), ({"steps": 55, "epochs": 7}, 7, 55)],
+    [({"steps": 55}, "auto", 55), ({"epochs": 7}, 7, 2000), ({"steps": 55, "epochs": 7}, 7, 55)],
     ids=str,
 )
 def test_a_recipe_s_own_length_is_that_of_its_runs(

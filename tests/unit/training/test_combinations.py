@@ -65,7 +65,7 @@ def resolved(**recipe: Any) -> dict[str, Any]:
             {"loss": {"name": "lifted_structure"}, "memory": MEMORY},
             ["the loss lifted_structure", "memory: 0", "contrastive or triplet"],
         ),
-        ({"memory": 23}, ["memory: 23", "no batch of 24 images"]),
+        ({"memory": 47}, ["memory: 47", "no batch of 48 images"]),
         (
             {"batch": SHUFFLED, "memory": 32},
             ["memory: 32", "no batch of 33 images"],

@@ -34,7 +34,7 @@ def test_what_decides_no_weight(changes: dict[str, Any]) -> None:
         {"validation": {"classes": 0.5}},
         {"precision": "bfloat16"},
         {"augment": {"rotate": 5.0}},
-        {"augment": {"flip": 0.0}},
+        {"augment": {"flip": 0.5}},
         {"augment": {"flip": 0.25}},
         {"gpus": 2},
         {"epochs": 4},

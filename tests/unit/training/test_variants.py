@@ -254,7 +254,8 @@ def test_a_name_that_is_none_is_told_with_the_nearest() -> None:
 def test_what_a_record_says_of_building_is_counted_and_where_its_code_is_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recipe = resolve([{"recipes": {"mine": {"loss": {"name": "triplet"}}}}], SCHEMA)["recipes"]
+    mine = {"loss": {"name": "triplet"}, "augment": {"flip": 0.5}}
+    recipe = resolve([{"recipes": {"mine": mine}}], SCHEMA)["recipes"]
     plain = variants.built_by(recipe["mine"])
     of_network = variants.network_built_by(recipe["mine"]["model"])
 

@@ -47,7 +47,7 @@ AUGMENTATIONS: Table[Variant] = Table(
             Setting(
                 "scale",
                 float,
-                0.8,
+                0.9,
                 "smallest share of the area that a crop keeps",
                 above=0,
                 maximum=1,
@@ -62,7 +62,7 @@ AUGMENTATIONS: Table[Variant] = Table(
         "lookalike.training.augmentations.mirror:build",
         "left and right exchanged",
         "kornia",
-        (_share("flip", 0.5, "probability of a mirror image"),),
+        (_share("flip", 0.0, "probability of a mirror image"),),
         _LIBRARY,
     ),
     Variant(
@@ -71,9 +71,9 @@ AUGMENTATIONS: Table[Variant] = Table(
         "brightness, contrast and saturation changed, in random order",
         "kornia",
         (
-            _share("brightness", 0.1, "largest relative change"),
-            _share("contrast", 0.1, "largest relative change"),
-            _share("saturation", 0.1, "largest relative change"),
+            _share("brightness", 0.0, "largest relative change"),
+            _share("contrast", 0.0, "largest relative change"),
+            _share("saturation", 0.0, "largest relative change"),
         ),
         _LIBRARY,
     ),

@@ -20,7 +20,7 @@ SAMPLERS: Table[Sampler] = Table(
         "different classes with as many images each",
         "Hermans, Beyer and Leibe 2017; mixing by Strona et al. 2014",
         (
-            Setting("classes", int, 8, "classes in a batch", minimum=2, maximum=_LARGEST),
+            Setting("classes", int, 16, "classes in a batch", minimum=2, maximum=_LARGEST),
             Setting("images_per_class", int, 3, "images of each", minimum=2, maximum=_LARGEST),
         ),
         size=("classes", "images_per_class"),
