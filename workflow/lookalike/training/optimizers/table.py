@@ -112,7 +112,7 @@ OPTIMIZERS: Table[Variant] = Table(
         "lookalike.training.optimizers.adamw:build",
         "Adam, with the weights' decay apart from the gradient",
         "Loshchilov and Hutter 2019",
-        _settings(0.001, 0.01),
+        _settings(0.0005, 0.01),
     ),
     Variant(
         "sgd",
