@@ -235,7 +235,10 @@ def test_a_mistake_in_the_settings_is_explained(tmp_path: Path) -> None:
     ("target", "message"),
     [
         ("defualt.0/untrained/metrics.json", "named defualt; did you mean 'default'?"),
-        ("nosuch.3/embeddings/query.1-of-2.json", "named nosuch; known: default, finetune, original"),
+        (
+            "nosuch.3/embeddings/query.1-of-2.json",
+            "named nosuch; known: default, finetune, original",
+        ),
         ("default.01/history.parquet", "01 is no seed"),
         (f"pixels/{'0' * 16}.parquet", f"known: .*{PIXELS}"),
     ],

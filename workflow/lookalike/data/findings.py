@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the Snakefile names findings, and imports nothing heavy
 
 Report = dict[str, Any]
 
-USUAL_BATCH = (8, 3)
+USUAL_BATCH = (16, 3)
 """Classes, and images of each, in a batch of recipe `default` as it comes."""
 
 TINY = 16
