@@ -44,9 +44,7 @@ onstart:
 rule all:
     default_target: True
     input:
-        "<results>/report.html",
-        "<results>/comparison.csv",
-        "<results>/comparison.parquet",
+        COMPARED,
         "<results>/data_report.json",
         expand(
             "<results>/manifest/{split}.parquet", split=["train", "query", "gallery"]
@@ -54,7 +52,9 @@ rule all:
         expand("<results>/{run}/history.parquet", run=RUNS),
         [
             expand(
-                "<results>/{model}/{name}", model=models_in(state), name=state.files
+                "<results>/{model}/{name}",
+                model=models_in(state),
+                name=files_of(state),
             )
             for state in STATES
         ],

@@ -34,6 +34,7 @@ from lookalike.models.backbones.costs import needs_of_embedding, needs_of_traini
 from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
 from lookalike.report.runs import (
     RUN_PATTERN,
+    SCORE_FILES,
     SHOWN,
     STATES,
     model_name,
@@ -130,6 +131,23 @@ IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
 # What the cache may hold of decoded training images. It decides no result.
 PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
+
+
+# What is made of scores: nothing where labels say nothing.
+COMPARED = (
+    [
+        "<results>/report.html",
+        "<results>/comparison.csv",
+        "<results>/comparison.parquet",
+    ]
+    if DATA.labelled
+    else []
+)
+
+
+def files_of(state):
+    """What a state has of its own; without scores where labels say nothing."""
+    return [name for name in state.files if DATA.labelled or name not in SCORE_FILES]
 
 
 def models_in(state):
@@ -242,6 +260,17 @@ def trainable_manifest(wildcards):
     return file
 
 
+@errors_without_traceback()
+def require_labels_to_train():
+    """See that nothing is to be trained where labels say nothing."""
+    trained = [recipe for recipe in config["runs"] if trains(recipe)]
+    if trained and not DATA.labelled:
+        raise LookalikeError(
+            f"data.labelled is false, so nothing can be trained: set train: none in the recipe "
+            f"{trained[0]}, or name the labels and set data.labelled: true"
+        )
+
+
 def parts_trained(recipe):
     """What of its network a recipe trains."""
     return TrainedParts.from_setting(config["recipes"][recipe]["train"])
@@ -250,6 +279,9 @@ def parts_trained(recipe):
 def trains(recipe):
     """Whether a recipe trains anything."""
     return parts_trained(recipe).head
+
+
+require_labels_to_train()
 
 
 def pixels_to_train_on(wildcards):

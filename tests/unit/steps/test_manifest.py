@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from lookalike.data.checks import require_enough
 from lookalike.data.layout import SPLITS, DataSettings
 from lookalike.data.manifest_table import SCHEMA, read_manifest, usable
 from lookalike.errors import LookalikeError
@@ -479,3 +480,24 @@ def test_a_query_in_a_folder_without_permission_is_one(
         data.statuses("query").items() >= {"here.png": "ok", "inside/a.png": "unreadable"}.items()
     )
     assert data.statuses("gallery")["inside/a.png"] == "ok"
+
+
+def test_without_labels_that_say_anything_there_is_nothing_to_train_or_to_score(
+    data: Data,
+) -> None:
+    """One label an image, and none of a training image: refused, unless it is said."""
+    data.train = {}
+    data.test = {name: name for name in data.test}
+    settings = data.save()
+    with pytest.raises(LookalikeError, match="holds an empty object"):
+        build_manifest(settings, cache=None, threads=1)
+    unlabelled = replace(settings, labelled=False)
+    tables, report = build_manifest(unlabelled, cache=None, threads=1)
+    require_enough(unlabelled, tables, report, trains=False)
+    with pytest.raises(LookalikeError, match="No query has an image of its class"):
+        require_enough(settings, tables, report, trains=False)
+    assert [tables[split].num_rows for split in ("train", "query", "gallery")] == [0, 2, 4]
+    first, *others = report["findings"]
+    assert first["text"].startswith("Labels say nothing of what is alike (data.labelled: false)")
+    assert {finding["level"] for finding in report["findings"]} == {"note"}
+    assert others[-1]["text"].startswith("4 files in the train folder are in no label file")

@@ -158,6 +158,8 @@ def require_enough(
             )
     if trains:
         _require_classes(data, tables, report)
+    if not data.labelled:
+        return
     of_queries, of_gallery = (_labels_of(tables[split]) for split in ("query", "gallery"))
     if not set(of_queries) & set(of_gallery):
         alike = nearly_equal_labels([*of_queries, *of_gallery])

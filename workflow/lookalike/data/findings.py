@@ -29,6 +29,7 @@ def findings(
     tiny: Report,
     queries_in_gallery: int,
     uneven: UnevenDraws | None,
+    labelled: bool = True,
 ) -> list[dict[str, str]]:
     """What the report's counts mean, as `{"level": "warning" | "note", "text": sentence}`.
 
@@ -44,21 +45,19 @@ def findings(
         tiny: images of a few pixels.
         queries_in_gallery: queries whose very file is a gallery item.
         uneven: what an epoch draws in the default's batches, where classes differ in size.
+        labelled: whether labels say what is alike; if not, nothing is said of classes and scores.
     """
     warnings = [
-        *_leakage(report),
+        *(_leakage(report) if labelled else ()),
         *_left_out(report),
-        *_two_labels(labelled_twice),
-        *_unscored(report),
-        *_equal_in_gallery(report),
-        *_no_positive(report),
+        *(_about_scores(report, labelled_twice) if labelled else ()),
     ]
     notes = [
-        *_leave_one_out(report, queries_in_gallery),
-        *_near(report),
+        *(_leave_one_out(report, queries_in_gallery) if labelled else _unlabelled()),
+        *_near(report, labelled),
         *_copies(report),
-        *_classes(report, nearly_equal_labels),
-        *_drawn(report, uneven),
+        *(_classes(report, nearly_equal_labels) if labelled else ()),
+        *(_drawn(report, uneven) if labelled else ()),
         *_files(nearly_equal_names, links, tiny),
         *_unlisted(report),
     ]
@@ -114,7 +113,22 @@ def _leakage(report: Report) -> Iterator[str]:
             )
 
 
-def _near(report: Report) -> Iterator[str]:
+def _about_scores(report: Report, labelled_twice: Report) -> Iterator[str]:
+    """What makes scores, or a training, worth less than they seem."""
+    yield from _two_labels(labelled_twice)
+    yield from _unscored(report)
+    yield from _equal_in_gallery(report)
+    yield from _no_positive(report)
+
+
+def _unlabelled() -> Iterator[str]:
+    yield (
+        "Labels say nothing of what is alike (data.labelled: false): nothing is trained, and "
+        "nothing is scored."
+    )
+
+
+def _near(report: Report, labelled: bool) -> Iterator[str]:
     if report["near_duplicates"]["bits"] is None:
         yield (
             "Images of two splits that look the same, though the files differ, were not looked for "
@@ -127,9 +141,13 @@ def _near(report: Report) -> Iterator[str]:
         yield (
             f"{_n(pair['images'], 'image')} of the {other} set {'look' if they else 'looks'} the "
             f"same as one of the {one} set, though the files differ: {_pair(pair)}"
-            + (f" ({differing:,} under another label)" if differing else "")
-            + ". If they are copies, resized or saved again, scores are too good: their pictures "
-            "are in the report."
+            + (f" ({differing:,} under another label)" if differing and labelled else "")
+            + (
+                ". If they are copies, resized or saved again, scores are too good: their pictures "
+                "are in the report."
+                if labelled
+                else ". The nearest pairs are in data_report.json."
+            )
         )
 
 

@@ -43,11 +43,12 @@ class _Pairs(list[tuple[str, Any]]):
     """A JSON object as its pairs, so that a key given twice is seen."""
 
 
-def read_labels(path: str | Path) -> Labels:
+def read_labels(path: str | Path, *, may_be_empty: bool = False) -> Labels:
     """Read a label file: UTF-8, with or without a byte order mark.
 
     An integer is its decimal text, so 7 and "7" are one class; a string is taken as it stands. A
     key given again with the same label counts once, also where it spells the file another way.
+    may_be_empty: whether an object without entries can be used.
     Raises LookalikeError, naming the place and the remedy, where the file as a whole cannot be
     used.
     """
@@ -55,7 +56,7 @@ def read_labels(path: str | Path) -> Labels:
     value = _parsed(path, _text(path))
     if not isinstance(value, _Pairs):
         raise LookalikeError(f"{path} holds {_kind(value)}; {_EXPECTED}.")
-    if not value:
+    if not value and not may_be_empty:
         raise LookalikeError(f"{path} holds an empty object; {_EXPECTED}.")
     # A file's entry goes by the first of its spellings.
     spellings: dict[str, str] = {}

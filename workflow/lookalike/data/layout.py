@@ -29,7 +29,8 @@ class DataSettings:
     leaves out what cannot be used, `fail` stops with the list. watch_images: look at the stats of
     all images at each start; without, only the label files are. near_duplicates: bits of a
     perceptual hash in which images of two splits may differ and still count as the same picture;
-    False leaves out the search for such pairs.
+    False leaves out the search for such pairs. labelled: whether labels say what is alike; without,
+    there is nothing to train on and nothing to score.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class DataSettings:
     on_bad_image: str = "skip"
     watch_images: bool = True
     near_duplicates: int | Literal[False] = 4
+    labelled: bool = True
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSettings:

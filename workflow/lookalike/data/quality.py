@@ -37,6 +37,7 @@ def data_report(
     appearances: Mapping[str, Mapping[str, bytes | None]],
     near_duplicates: int | Literal[False],
     threads: int = 1,
+    labelled: bool = True,
 ) -> Report:
     """The content of data_report.json.
 
@@ -51,6 +52,7 @@ def data_report(
         near_duplicates: bits of a perceptual hash in which two images may differ and count as one;
             False: such pairs are not looked for.
         threads: that look for them.
+        labelled: whether labels say what is alike.
     """
     images = {split: _usable_images(table) for split, table in tables.items()}
     labels = {split: Counter(image.label for image in images[split]) for split in images}
@@ -109,6 +111,7 @@ def data_report(
         tiny=_counted([f"{split}/{name}" for split in tables for name in _tiny(tables[split])]),
         queries_in_gallery=len(own),
         uneven=uneven_draws(np.array([*labels["train"].values()], dtype=np.int64), *USUAL_BATCH),
+        labelled=labelled,
     )
     return report
 

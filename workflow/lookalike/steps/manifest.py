@@ -114,7 +114,16 @@ def build_manifest(
     }
     links = {split: leading_out(folders[split], located[split]) for split in SPLITS}
     pairs = same_files(located["query"], located["gallery"])
-    report = data_report(tables, unlisted, pairs, links, appearances, data.near_duplicates, threads)
+    report = data_report(
+        tables,
+        unlisted,
+        pairs,
+        links,
+        appearances,
+        data.near_duplicates,
+        threads,
+        labelled=data.labelled,
+    )
     tables["query"] = _marked_with_same_files(tables["query"], pairs)
     return tables, report
 
@@ -124,7 +133,7 @@ def _read_entries(
 ) -> tuple[dict[str, list[LabelEntry]], dict[str, list[str]]]:
     """Per split, the label entries sorted by name, and the files that no entry names."""
     require_data(data)
-    train = read_labels(data.train_labels_path).entries
+    train = read_labels(data.train_labels_path, may_be_empty=not data.labelled).entries
     test = read_labels(data.test_labels_path).entries
     in_query, is_in_gallery = [*map(_is_in(folders["query"]), test)], _is_in(folders["gallery"])
     entries = {
