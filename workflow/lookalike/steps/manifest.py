@@ -28,6 +28,7 @@ from lookalike.data.layout import (
 )
 from lookalike.data.links import leading_out, resolved_files, same_files
 from lookalike.data.manifest_table import SCHEMA, usable
+from lookalike.data.origins import made_by_init
 from lookalike.data.quality import data_report
 from lookalike.data.scan import Scanned, scan
 from lookalike.errors import LookalikeError
@@ -112,7 +113,7 @@ def build_manifest(
         split: dict(zip(ids[split], resolved_files(folders[split], ids[split]), strict=True))
         for split in SPLITS
     }
-    links = {split: leading_out(folders[split], located[split]) for split in SPLITS}
+    links = {split: _untold_links(data, split, located[split]) for split in SPLITS}
     pairs = same_files(located["query"], located["gallery"])
     report = data_report(
         tables,
@@ -151,6 +152,13 @@ def _read_entries(
         "gallery": _unlisted(folders["gallery"], test, apart),
     }
     return {split: sorted(rows, key=itemgetter(0)) for split, rows in entries.items()}, unlisted
+
+
+def _untold_links(data: DataSettings, split: str, located: Mapping[str, str]) -> list[str]:
+    """The images read through links out of their folder that `lookalike init` did not make."""
+    found = leading_out(data.folder(split), located)
+    told = made_by_init(data, split, found, located)
+    return [image_id for image_id in found if image_id not in told]
 
 
 def _is_in(folder: Path) -> Callable[[LabelEntry], bool]:
