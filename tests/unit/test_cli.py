@@ -15,6 +15,7 @@ from lookalike.cli import main
 from lookalike.jobs.torch_devices import choose_device
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
+from support.drawings import write_images
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,21 @@ def test_a_device_that_is_not_there_is_an_error_to_mend(
         ["evaluate", "a", "b", "--out", " "],
         ["evaluate", "a", "b", "--out", "c\0d"],
         ["evaluate", "", "b", "--out", "c"],
+        ["init"],
+        ["init", "a"],
+        ["init", "a", ""],
+        ["init", "a", "b", "--as", "folders"],
+        ["init", "a", "b", "--copy", "--hardlink"],
+        ["init", "a", "b", "--seed", "x"],
+        ["init", "a", "b", "--test-share", "0"],
+        ["init", "a", "b", "--test-share", "1"],
+        ["init", "a", "b", "--test-share", "nan"],
+        ["init", "a", "b", "--queries-per-class", "0"],
+        ["init", "a", "b", "--queries-per-class", "1.5"],
+        ["init", "a", "b", "--queries-per-class", "-1"],
+        ["init", "a", "b", "--queries-per-class", "9" * 5000],
+        ["init", "a", "b", "--near-duplicates", "13"],
+        ["init", "a", "b", "--near-duplicates", "few"],
         ["evaluate", "a", "", "--out", "c"],
     ],
 )
@@ -142,6 +158,52 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
         main(arguments)
     assert stopped.value.code == 2
     assert "usage: lookalike" in capsys.readouterr().err
+
+
+def test_init_says_what_it_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for label in range(4):
+        write_images(tmp_path / "source" / f"class {label}", [label], [0, 1, 2, 3, 4, 5])
+    options = ["--queries-per-class", "2", "--seed", "4", "--near-duplicates", "0", "--copy"]
+    assert main(["init", "source", "data", *options]) == 0
+    said = capsys.readouterr().out
+    assert "snakemake --configfile" in said
+    labels = json.loads(Path("data/test_image_info.json").read_text())
+    queries = [labels[path.name] for path in Path("data/query_images").iterdir()]
+    assert {queries.count(label) for label in queries} == {2}
+    assert not any(path.is_symlink() for path in Path("data/gallery").iterdir())
+    noted = json.loads(Path("data/init.json").read_text())
+    assert (noted["files"], noted["options"]["seed"]) == ("copy", 4)
+    with pytest.raises(SystemExit) as stopped:
+        main(["init", "source", "data"])
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert "--update adds what is new" in line
+
+
+def test_init_loads_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from lookalike.cli import main; from pathlib import Path\n"
+        "try: main(['init', sys.argv[1], sys.argv[2]])\n"
+        "except SystemExit as stopped: print(stopped.code, 'torch' in sys.modules)"
+    )
+    (tmp_path / "source").mkdir()
+    write_images(tmp_path / "source", [1, 2], [0])
+    options = [str(tmp_path / "source"), str(tmp_path / "source" / "data")]
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *options], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert answer.stdout.split() == ["1", "False"], answer.stderr
+    options[1] = str(tmp_path / "data")
+    code = code.replace("except SystemExit", "except ZeroDivisionError") + (
+        "\nprint('torch' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *options], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert answer.stdout.splitlines()[-1] == "False", answer.stderr
 
 
 def test_the_installed_command_answers_without_loading_torch(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ The packages, from the workflow's steps down; each imports only from those below
 - `retrieval`: Ranking a gallery for queries, exactly, and measuring how good the rankings are.
 - `embedding`: Sending images through a network, and the tables of embeddings that come of it.
 - `models`: Networks that turn an image into an embedding, and their files.
+- `importing`: From images as people have them to the layout that the workflow reads.
 - `data`: The images and labels a user has: where they are, what they are, whether they can be used.
 - `images`: From a file to the pixels that a network sees.
 - `demo`: Images to try the workflow with, drawn from emoji fonts.

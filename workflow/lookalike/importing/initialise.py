@@ -1,0 +1,356 @@
+"""`lookalike init`: a data folder that the workflow reads, from images as they are."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+from lookalike.data.findings import named
+from lookalike.data.labels import read_labels
+from lookalike.data.origins import ORIGINS, Options, Origins, read_origins
+from lookalike.data.scan import Scanned, scan
+from lookalike.data.spellings import first_few
+from lookalike.errors import LookalikeError
+from lookalike.importing import summary
+from lookalike.importing.folders import read_folder
+from lookalike.importing.listing import Columns, read_listing
+from lookalike.importing.planning import Plan, make_plan
+from lookalike.importing.sources import Collection, SourceImage
+from lookalike.importing.splitting import SplitSettings
+from lookalike.importing.writing import (
+    FOLDERS,
+    LABEL_FILES,
+    SETTINGS,
+    Placed,
+    Way,
+    bring_images,
+    keys_by_folder,
+    new_folder,
+    remove_images,
+    write_records,
+)
+from lookalike.text import shown, shown_path
+
+_GONE = ("missing_file", "not_a_file")
+# Of a data folder's path: what Snakemake takes for wildcards and variables, see the schema.
+_NOT_IN_PATHS = "{}<>"
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """What `lookalike init` is told; None stands for the default, or for what it was before.
+
+    Attributes:
+        kind: of a folder, see `lookalike.importing.folders.FOLDER_KINDS`.
+        images: the folder that a table's paths are relative to.
+        path, label, split, query, gallery, group: names of a table's columns.
+        closed, test_share, queries_per_class, seed: see `SplitSettings`.
+        near_duplicates: bits of a perceptual hash; "none" lets look-alikes be parted.
+        files: `link`, `copy` or `hardlink`.
+    """
+
+    kind: str | None = None
+    images: str | None = None
+    path: str | None = None
+    label: str | None = None
+    split: str | None = None
+    query: str | None = None
+    gallery: str | None = None
+    group: str | None = None
+    closed: bool | None = None
+    test_share: float | None = None
+    queries_per_class: float | None = None
+    seed: int | None = None
+    near_duplicates: int | str | None = None
+    files: str | None = None
+
+
+_DEFAULTS = InitOptions(
+    closed=False, test_share=0.3, queries_per_class=0.25, seed=0, near_duplicates=4, files="link"
+)
+# By what these are said on the command line, where it is not their name.
+_OPTIONS = {"kind": "--as", "files": "--copy, --hardlink"}
+# Whether a folder was made for search alone is kept with the options.
+_SEARCH = "for_search_alone"
+
+
+def init(
+    source: Path,
+    dest: Path,
+    options: InitOptions,
+    *,
+    update: bool = False,
+    cache: Path | None = None,
+    threads: int = 1,
+) -> str:
+    """Make a data folder, or bring one up to date; returns what was done, in sentences.
+
+    Args:
+        source: a folder of images or a table; nothing in it is touched.
+        dest: what is made. Absent or empty; with `update`, made by this function.
+        options: how.
+        update: add what is new to `dest`, and keep each image in the split that it is in.
+        cache: the cache folder of the workflow: what is learnt of an image here is known there.
+        threads: that read images.
+
+    Raises:
+        LookalikeError: source or dest cannot be used; what, and the remedy.
+    """
+    dest = Path(os.path.abspath(dest.expanduser()))  # noqa: PTH100 - links are not followed
+    source = source.expanduser()
+    _require_places(source, dest)
+    before = _before(dest, update)
+    options = _merged(options, before)
+    if cache is not None and _is_inside(cache, source):
+        cache = None
+    found = _read(source, options, cache, threads)
+    options = replace(options, kind=found.kind)  # an image that comes later does not change it
+    scanned = scan([image.key for image in found.images], found.root, cache=cache, threads=threads)
+    images = [image for image in found.images if scanned[image.key].status not in _GONE]
+    if gone := [image.key for image in found.images if scanned[image.key].status in _GONE]:
+        found.notes.append(
+            f"{len(gone):,} files of the source are not there, links that lead nowhere, and left "
+            f"aside: {first_few(map(shown, gone))}."
+        )
+    if not images:
+        raise LookalikeError(f"{shown_path(source)}: none of its images is there")
+    searches = _is_for_search(before, found, images)
+    settings = SplitSettings(
+        closed=bool(options.closed),
+        test_share=float(options.test_share or 0),
+        queries=float(options.queries_per_class or 0),
+        seed=int(options.seed or 0),
+    )
+    bits = options.near_duplicates
+    plan = make_plan(
+        images,
+        scanned,
+        None if searches else settings,
+        before.keys if before else {},
+        bits=None if isinstance(bits, str) else bits,
+        threads=threads,
+    )
+    if not searches and before is None:
+        _require_sufficient(source, plan.placed, scanned)
+    placed, notes = _with_what_left(dest, plan, str(options.files))
+    _write(dest, found.root, placed, plan.gone, options, searches, before)
+    unusable = [(i.key, scanned[i.key].status) for i in images if scanned[i.key].status != "ok"]
+    drawn = not found.has_splits and before is None
+    return "\n".join(
+        [
+            f"{shown_path(dest)}, from {found.what} in {shown_path(found.root)}:",
+            *summary.counts(placed),
+            *(
+                f"- {note}"
+                for note in (
+                    *([summary.SEARCH_ALONE] if searches else ()),
+                    *([] if searches else summary.about_classes(placed, settings, drawn)),
+                    *plan.notes,
+                    *notes,
+                    *found.notes,
+                    *summary.about_unusable(unusable),
+                    *summary.about_names(placed),
+                )
+            ),
+            *summary.next_commands(dest, searches=searches),
+        ]
+    )
+
+
+def _require_places(source: Path, dest: Path) -> None:
+    if not os.path.lexists(source):
+        raise LookalikeError(f"{shown_path(source)}: there is no such folder or table")
+    if not source.exists():
+        raise LookalikeError(f"{shown_path(source)}: is a link that leads nowhere")
+    if dest.exists() and not dest.is_dir():
+        raise LookalikeError(f"{shown_path(dest)}: is a file; name a folder, which is made")
+    if any(character in _NOT_IN_PATHS or not character.isprintable() for character in str(dest)):
+        raise LookalikeError(
+            f"{shown_path(dest)}: holds braces, angle brackets or what cannot be seen, which a "
+            "workflow's paths must not; name another folder"
+        )
+    if source.is_dir() and _is_inside(dest, source):
+        raise LookalikeError(
+            f"{shown_path(dest)}: lies in the source, in which nothing is changed; name a folder "
+            "outside of it"
+        )
+    if _is_inside(source, dest):
+        raise LookalikeError(
+            f"{shown_path(source)}: the source lies in {shown_path(dest)}, which is to be made; "
+            "name another folder"
+        )
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it, links followed."""
+    real, above = os.path.realpath(path), os.path.realpath(folder)
+    return real == above or real.startswith(above.rstrip("/") + "/")
+
+
+def _before(dest: Path, update: bool) -> Origins | None:
+    """What init noted of `dest`; None where it is to be made."""
+    content = [path.name for path in dest.iterdir()] if dest.exists() else []
+    if not update:
+        if ORIGINS in content and read_origins(dest) is not None:
+            raise LookalikeError(
+                f"{shown_path(dest)}: was made by lookalike init before; --update adds what is new "
+                "to it, or name another folder"
+            )
+        if content:
+            raise LookalikeError(
+                f"{shown_path(dest)}: is not empty: it holds "
+                f"{named({'count': len(content), 'first': sorted(content)[:5]})}; name a new folder"
+            )
+        return None
+    before = read_origins(dest)
+    if before is None:
+        raise LookalikeError(
+            f"{shown_path(dest)}: --update needs a folder that lookalike init made, with its "
+            f"{ORIGINS}, and it {'cannot be read' if ORIGINS in content else 'is not there'}; "
+            "leave --update out and name a new folder"
+        )
+    return before
+
+
+def _merged(options: InitOptions, before: Origins | None) -> InitOptions:
+    """The options with what was not given: as before, or the defaults."""
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(InitOptions)):
+        given = getattr(options, name)
+        known = getattr(_DEFAULTS, name) if before is None else _known(before, name)
+        if before is not None and given is not None and given != known:
+            option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+            raise LookalikeError(
+                f"{option}: this folder was made with {known!r}, and images stay in the split that "
+                "they are in: leave the option out with --update, or make a new folder"
+            )
+        values[name] = known if given is None else given
+    return InitOptions(**values)
+
+
+def _known(before: Origins, name: str) -> Any:
+    return before.files if name == "files" else before.options.get(name)
+
+
+def _read(source: Path, options: InitOptions, cache: Path | None, threads: int) -> Collection:
+    columns = Columns(
+        options.path, options.label, options.split, options.query, options.gallery, options.group
+    )
+    if not source.is_dir():
+        if options.kind is not None:
+            raise LookalikeError(f"{shown_path(source)}: is no folder; --as goes with folders")
+        return read_listing(source, Path(options.images) if options.images else None, columns)
+    idle = [name for name in ("images", *vars(columns)) if getattr(options, name) is not None]
+    if idle:
+        raise LookalikeError(
+            f"{shown_path(source)}: is a folder; {', '.join(f'--{name}' for name in idle)} "
+            f"{'goes' if len(idle) == 1 else 'go'} with a table"
+        )
+
+    def is_image(root: Path, files: Sequence[str]) -> set[str]:
+        known = scan(files, root, cache=cache, threads=threads) if files else {}
+        return {file for file, facts in known.items() if facts.status == "ok"}
+
+    root = Path(os.path.abspath(source))  # noqa: PTH100 - links are not followed
+    return read_folder(root, options.kind, is_image)
+
+
+def _is_for_search(
+    before: Origins | None, source: Collection, images: Sequence[SourceImage]
+) -> bool:
+    """Whether there is nothing to train on and to score: no labels, or one image a class."""
+    if before is not None:
+        return bool(before.options.get(_SEARCH))
+    labels = [image.label for image in images]
+    return not source.labelled or (not source.has_splits and len(set(labels)) == len(labels))
+
+
+def _with_what_left(dest: Path, plan: Plan, files: str) -> tuple[list[Placed], list[str]]:
+    """What is placed, with copies of images that left the source; and what is said of these."""
+    if not plan.gone:
+        return plan.placed, []
+    names = first_few(shown(image.name) for image in plan.gone)
+    begun = f"{len(plan.gone):,} images are no longer in the source ({names}): "
+    if files == "link":
+        return plan.placed, [f"{begun}their links are removed."]
+    labels = {
+        split: {entry.name: entry.label or "" for entry in read_labels(dest / file).entries}
+        for split, file in LABEL_FILES.items()
+    }
+    kept = [image._replace(label=labels[image.split].get(image.name, "")) for image in plan.gone]
+    return sorted([*plan.placed, *(image for image in kept if image.label)]), [
+        f"{begun}their files stay; remove them from the folders and the label files by hand."
+    ]
+
+
+def _write(
+    dest: Path,
+    root: Path,
+    placed: Sequence[Placed],
+    gone: Sequence[Placed],
+    options: InitOptions,
+    searches: bool,
+    before: Origins | None,
+) -> None:
+    recorded: Options = {
+        field.name: getattr(options, field.name)
+        for field in fields(options)
+        if field.name != "files"
+    }
+    way = cast(Way, options.files)
+    keys = keys_by_folder(placed)
+    origins = Origins(str(root), way, recorded | {_SEARCH: searches}, keys)
+    if before is None:
+        with new_folder(dest) as folder:
+            bring_images(folder, root, placed, way)
+            write_records(folder, placed, origins, _settings(dest, searches))
+        return
+    left = {image.key for image in gone}
+    bring_images(dest, root, [image for image in placed if image.key not in left], way)
+    # What a person has written into the settings stays.
+    settings = None if (dest / SETTINGS).exists() else _settings(dest, searches)
+    write_records(dest, placed, origins, settings)
+    if way == "link":
+        remove_images(dest, gone)
+
+
+def _settings(dest: Path, searches: bool) -> dict[str, Any]:
+    """What mine.yaml says."""
+    if not searches:
+        return {"data": {"root": str(dest)}, "runs": ["strong"]}
+    network = {"name": "efficientnet_lite", "head": "none"}
+    return {
+        "data": {"root": str(dest), "query": FOLDERS["gallery"], "labelled": False},
+        "runs": ["search"],
+        "recipes": {"search": {"model": network, "train": "none"}},
+    }
+
+
+def _require_sufficient(
+    source: Path, placed: Sequence[Placed], scanned: Mapping[str, Scanned]
+) -> None:
+    """See that the workflow can train on these images, and score them."""
+    usable = [image for image in placed if scanned[image.key].status == "ok"]
+    train = Counter(image.label for image in usable if image.split == "train")
+    with_pair = sum(count > 1 for count in train.values())
+    if with_pair < 2:
+        raise LookalikeError(
+            f"{shown_path(source)}: of {len(train):,} training classes {with_pair:,} have two "
+            "usable images or more, and training needs two such classes. Add images; or make a "
+            "folder of the images alone, and run it for search without training: --as flat"
+        )
+    answers: defaultdict[str, set[str]] = defaultdict(set)
+    for image in usable:
+        if image.split == "gallery":
+            answers[image.label].add(image.key)
+    queries = [image for image in usable if image.split == "query"]
+    if not any(answers[image.label] - {image.key} for image in queries):
+        raise LookalikeError(
+            f"{shown_path(source)}: none of {len(queries):,} queries has another image of its "
+            "class in the gallery, so there is nothing to find and nothing to score; add test "
+            "images"
+        )

@@ -1,0 +1,197 @@
+"""The data folder that the workflow reads, made of a source's images."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+
+from lookalike.data.origins import ORIGINS, Origins
+from lookalike.errors import LookalikeError
+from lookalike.jobs.progress import Progress
+from lookalike.storage.files import HALF_WRITTEN, all_whole, json_text, save_text
+from lookalike.text import shown_path
+
+FOLDERS = {"train": "train", "query": "query_images", "gallery": "gallery"}
+"""The folder of each split."""
+SETTINGS = "mine.yaml"
+"""The settings that run the workflow on a data folder."""
+
+LABEL_FILES = {
+    "train": "train_image_info.json",
+    "query": "test_image_info.json",
+    "gallery": "test_image_info.json",
+}
+"""The label file of each split."""
+
+_HEAD = """\
+# Made by lookalike init. What is not here is as in config.yaml; config/README.md explains each
+# setting. Another folder for each data set's results: results: some/folder
+"""
+
+Way = Literal["link", "copy", "hardlink"]
+"""How an image comes to be in a folder."""
+
+
+class Placed(NamedTuple):
+    """An image in its place.
+
+    Attributes:
+        split: train, query or gallery.
+        name: its path inside the split's folder.
+        key: where it comes from, a path inside the source or an absolute one.
+        label: its class.
+    """
+
+    split: str
+    name: str
+    key: str
+    label: str
+
+
+@contextmanager
+def new_folder(dest: Path) -> Iterator[Path]:
+    """Yield a folder that takes the place of `dest`, absent or empty, when the block ends well."""
+    try:
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        # mkdtemp makes folders private; this one follows the user's umask like any other.
+        place = Path(tempfile.mkdtemp(HALF_WRITTEN, f".{dest.name[:100]}.", dest.parent))
+        made = place / "made"
+        made.mkdir()
+    except OSError as error:
+        raise _cannot_write(dest, error) from error
+    try:
+        yield made
+        try:
+            dest.mkdir(exist_ok=True)
+            # Somebody may stand in it; and what init noted comes last: with it, all is there.
+            for path in sorted(made.iterdir(), key=lambda path: path.name == ORIGINS):
+                path.replace(dest / path.name)
+        except OSError as error:
+            raise _cannot_write(dest, error) from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def bring_images(folder: Path, source: Path, images: Sequence[Placed], way: Way) -> None:
+    """Bring images into their folders, by links to the source, copies or hard links.
+
+    An image that is there already, as a link to the same file, as a copy or a hard link, stays.
+
+    Args:
+        folder: the data folder.
+        source: the folder that keys are relative to, absolute.
+        images: all of them.
+        way: how. An image that is a query and a gallery image is brought to the gallery, and a link
+            to it is made for the queries, so that both are known to be one file.
+
+    Raises:
+        LookalikeError: one cannot be brought; the message says why.
+    """
+    try:
+        for name in FOLDERS.values():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    in_gallery = {image.key: image.name for image in images if image.split == "gallery"}
+    with Progress("bringing images", len(images)) as progress:
+        for image in images:
+            target = folder / FOLDERS[image.split] / image.name
+            origin = source / image.key
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if way != "link" and image.split == "query" and image.key in in_gallery:
+                    place = folder / FOLDERS["gallery"] / in_gallery[image.key]
+                    _link(os.path.relpath(place, target.parent), target)
+                elif way == "link":
+                    _link(str(origin), target)
+                elif not target.exists() or target.is_symlink():
+                    _bring(origin, target, way)
+            except OSError as error:
+                raise _cannot_bring(origin, target, way, error) from error
+            progress.update(1)
+
+
+def _link(to: str, target: Path) -> None:
+    if target.is_symlink() and os.readlink(target) == to:  # noqa: PTH115 - as it is written
+        return
+    target.unlink(missing_ok=True)
+    target.symlink_to(to)
+
+
+def _bring(origin: Path, target: Path, way: Way) -> None:
+    beside = target.with_name(f".{target.name[:100]}{HALF_WRITTEN}")
+    beside.unlink(missing_ok=True)
+    if way == "hardlink":
+        os.link(os.path.realpath(origin), beside)
+    else:
+        shutil.copyfile(origin, beside)
+    beside.replace(target)
+
+
+def remove_images(folder: Path, images: Sequence[Placed]) -> None:
+    """Remove links whose image left the source."""
+    for image in images:
+        with suppress(OSError):
+            (folder / FOLDERS[image.split] / image.name).unlink(missing_ok=True)
+
+
+def write_records(
+    folder: Path, images: Sequence[Placed], origins: Origins, settings: Mapping[str, Any] | None
+) -> None:
+    """Write label files, settings and where each image came from; all are written or none is.
+
+    Args:
+        folder: the data folder.
+        images: all of them.
+        origins: as they are noted.
+        settings: those to be written; None leaves the file as it is.
+    """
+    labels: dict[str, dict[str, str]] = {file: {} for file in LABEL_FILES.values()}
+    for image in sorted(images, key=lambda image: image.name):
+        labels[LABEL_FILES[image.split]][image.name] = image.label
+    texts = {file: json_text(content) for file, content in labels.items()}
+    if settings is not None:
+        texts[SETTINGS] = _HEAD + yaml.safe_dump(
+            dict(settings), sort_keys=False, allow_unicode=True, default_flow_style=None
+        )
+    texts[ORIGINS] = origins.to_text()
+    with all_whole([folder / name for name in texts]) as besides:
+        for beside, text in zip(besides, texts.values(), strict=True):
+            save_text(beside, text)
+
+
+def keys_by_folder(images: Sequence[Placed]) -> dict[str, dict[str, str]]:
+    """What origins note: by folder and name, where each image came from."""
+    return {
+        folder: dict(sorted((i.name, i.key) for i in images if i.split == split))
+        for split, folder in FOLDERS.items()
+    }
+
+
+def _cannot_write(folder: Path, error: OSError) -> LookalikeError:
+    return LookalikeError(
+        f"{shown_path(folder)}: cannot be written: {error.strerror}. Name another folder, or mend "
+        "that"
+    )
+
+
+def _cannot_bring(origin: Path, target: Path, way: Way, error: OSError) -> LookalikeError:
+    if way == "hardlink" and error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+        return LookalikeError(
+            f"{shown_path(origin)}: no hard link to it can be made at {shown_path(target)}: "
+            f"{error.strerror}. Hard links stay within one file system: leave --hardlink out, "
+            "which makes links, or say --copy"
+        )
+    if way == "link" and error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+        return LookalikeError(f"{shown_path(target)}: this file system has no links; say --copy")
+    return LookalikeError(
+        f"{shown_path(origin)}: cannot be brought to {shown_path(target)}: {error.strerror}"
+    )
