@@ -388,6 +388,8 @@ def test_given_splits_without_enough_to_learn_or_to_find_are_refused(tmp_path: P
     write_classes(two / "query", {"c": 2})
     write_classes(two / "gallery", {"d": 2})
     assert "none of 2 queries has another image" in refused(two, dest, InitOptions())
+    three = write_classes(tmp_path / "three", {"a": 3, "b": 3, "c": 3})
+    assert "from its fourth image on" in refused(three, dest, InitOptions(closed=True))
     assert not dest.exists()
 
 

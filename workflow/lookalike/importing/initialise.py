@@ -135,7 +135,7 @@ def init(
         threads=threads,
     )
     if not searches and before is None:
-        _require_sufficient(source, plan.placed, scanned)
+        _require_sufficient(source, plan.placed, scanned, closed=settings.closed)
     placed, notes = _with_what_left(dest, plan, str(options.files))
     _write(dest, found.root, placed, plan.gone, options, searches, before)
     unusable = [(i.key, scanned[i.key].status) for i in images if scanned[i.key].status != "ok"]
@@ -331,7 +331,7 @@ def _settings(dest: Path, searches: bool) -> dict[str, Any]:
 
 
 def _require_sufficient(
-    source: Path, placed: Sequence[Placed], scanned: Mapping[str, Scanned]
+    source: Path, placed: Sequence[Placed], scanned: Mapping[str, Scanned], *, closed: bool
 ) -> None:
     """See that the workflow can train on these images, and score them."""
     usable = [image for image in placed if scanned[image.key].status == "ok"]
@@ -352,5 +352,5 @@ def _require_sufficient(
         raise LookalikeError(
             f"{shown_path(source)}: none of {len(queries):,} queries has another image of its "
             "class in the gallery, so there is nothing to find and nothing to score; add test "
-            "images"
+            "images" + " (with --closed, a class is tested from its fourth image on)" * closed
         )

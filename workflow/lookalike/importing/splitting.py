@@ -265,8 +265,7 @@ def _decide_class(
     """
     closed = settings.closed and all(images[number].side is None for number in inside)
     by_share = settings.queries < 1
-    queries: list[Place] = ["query"] * (1 if by_share else int(settings.queries))
-    needs: list[Place] = [*(("train", "train") if closed else ()), "gallery", *queries]
+    needs = _first_places(settings, closed=closed)
     todo: dict[_Whole, list[int]] = {}
     for number in inside:
         whole = _whole(images[number])
@@ -285,6 +284,25 @@ def _decide_class(
             decided[whole] = needs.pop(0)
         else:
             decided[whole] = _drawn_place(images[numbers[0]].key, closed, by_share, settings)
+
+
+def _first_places(settings: SplitSettings, *, closed: bool) -> list[Place]:
+    """Where the first images of a class go: what each class needs, and then what makes up shares.
+
+    >>> _first_places(SplitSettings(), closed=False)
+    ['gallery', 'query', 'gallery', 'gallery']
+    >>> _first_places(SplitSettings(test_share=0.4), closed=True)
+    ['train', 'train', 'gallery', 'query', 'train']
+    """
+    places: list[Place] = ["gallery", "query"]
+    places += ["query" for _ in range(int(settings.queries) - 1)]
+    if closed:
+        tested = len(places)
+        places = ["train", "train", *places]
+        places += ["train" for _ in range(round(tested / settings.test_share) - len(places))]
+    elif settings.queries < 1:
+        places += ["gallery" for _ in range(round(1 / settings.queries) - len(places))]
+    return places
 
 
 def _drawn_place(key: str, closed: bool, by_share: bool, settings: SplitSettings) -> Place:
