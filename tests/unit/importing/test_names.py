@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import doctest
+import importlib
 import unicodedata
 
 import pytest
@@ -14,6 +16,13 @@ PART = st.text("aAbé.\\", min_size=1, max_size=2).filter(lambda part: part not 
 KEYS = st.lists(
     st.lists(PART, min_size=1, max_size=3).map("/".join), unique=True, min_size=1, max_size=12
 )
+
+
+@pytest.mark.parametrize("module", ["names", "groups", "splitting"])
+def test_examples_come_out_as_they_are_written(module: str) -> None:
+    done = doctest.testmod(importlib.import_module(f"lookalike.importing.{module}"))
+    assert done.failed == 0
+    assert done.attempted > 0
 
 
 def alike(name: str) -> str:

@@ -46,7 +46,8 @@ def names_for(keys: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
     {'mug/1.jpg': 'mug/1.jpg', 'cup/1.jpg': 'cup/1.jpg', 'cup/2.jpg': '2.jpg'}
     """
     room = _Room(taken)
-    todo, names = list(keys), {}
+    keys = list(keys)
+    todo, names = keys, {}
     for candidates in _CANDIDATES:
         wanted = {key: candidates(key) for key in todo}
         alike = Counter(map(folded, wanted.values()))
@@ -56,7 +57,7 @@ def names_for(keys: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
                 room.take(wanted[key])
         todo = [key for key in todo if key not in names]
     assert not todo, "two paths of one SHA-256"
-    return names
+    return {key: names[key] for key in keys}
 
 
 class _Room:
