@@ -298,8 +298,8 @@ def _share(text: str) -> float:
 
 def _share_or_number(text: str) -> float:
     """Read a number between 0 and 1, or a whole number from 1 up."""
-    if text.isascii() and text.isdecimal() and 1 <= int(text[:10]) < 10**9:
-        return int(text[:10])
+    if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0:
+        return int(text)
     try:
         return _share(text)
     except argparse.ArgumentTypeError:
@@ -310,6 +310,8 @@ def _share_or_number(text: str) -> float:
 
 def _bits_or_none(text: str) -> int | str:
     """Read a number of bits, or `none`."""
-    if text == "none" or (text.isascii() and text.isdecimal() and int(text[:4]) <= 12):
-        return text if text == "none" else int(text)
+    if text == "none":
+        return text
+    if text.isascii() and text.isdecimal() and len(text) < 3 and int(text) <= 12:
+        return int(text)
     raise argparse.ArgumentTypeError(f"'{text}' is neither none nor a number from 0 to 12")

@@ -197,3 +197,18 @@ def test_a_file_that_is_asked_for_and_gone_is_forgotten(root: Path, tmp_path: Pa
     (folder / "train0.png").unlink()
     look(folder, names, cache)
     assert remembered(cache)["name"].to_pylist() == ["train1.png"]
+
+
+def test_a_name_that_is_no_unicode_is_looked_at_and_its_content_remembered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    names = ["a.png", "\udcff.png"]
+    for number, name in enumerate(names):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+        os.utime(tmp_path / name, (LONG_AGO, LONG_AGO))
+    for said in ("2 read and hashed, 2 decoded", "1 read and hashed, 0 decoded"):
+        found = scanning.scan(names, tmp_path, cache=tmp_path / "cache", threads=1)
+        assert {facts.status for facts in found.values()} == {"ok"}
+        assert said in caplog.records[-1].message

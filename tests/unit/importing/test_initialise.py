@@ -257,6 +257,28 @@ def test_names_that_collide_are_kept_apart_and_labels_are_right(tmp_path: Path) 
     assert not any("Names that differ in case" in f["text"] for f in report["findings"])
 
 
+def test_names_of_every_kind_are_brought_and_read(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, line ends, blanks, braces, what looks like a way out."""
+    source = tmp_path / "source"
+    odd = ["\udcff", "line\nend", " blank ", "{run}", "a\\..\\b", "é", "e\u0301", "*?[x]", '"', "~"]
+    for number, label in enumerate(odd):
+        (source / label).mkdir(parents=True)
+        for n in range(3):
+            draw(number, n).save(source / label / f"{label}{n}.png")
+    init(source, tmp_path / "data", InitOptions(), cache=tmp_path / "cache")
+    tables, report = manifest(tmp_path / "data")
+    rows = pd.concat(tables)
+    assert set(rows["status"]) == {"ok"}
+    assert rows["label"].nunique() == len(odd)
+    assert len(rows) == 3 * len(odd)
+    assert not any("links" in finding["text"] for finding in report["findings"])
+    before = splits(tmp_path / "data")
+    (source / "\udcff" / "zz\udcfe.png").write_bytes((source / "é" / "é0.png").read_bytes())
+    init(source, tmp_path / "data", InitOptions(), update=True, cache=tmp_path / "cache")
+    after = splits(tmp_path / "data")
+    assert {key: after[key] for key in before} == before
+
+
 def test_one_photo_a_product_is_for_search_alone(tmp_path: Path) -> None:
     source = write_classes(tmp_path / "source", dict.fromkeys(CLASSES, 1))
     told = init(source, tmp_path / "data", InitOptions())

@@ -182,6 +182,12 @@ def test_a_label_with_a_fraction_is_refused_with_the_reason(images: Path) -> Non
         read_listing(table, None, NONE)
 
 
+def test_what_is_no_table_is_refused_by_its_name(images: Path) -> None:
+    for name in ("images.zip", "c.jpg", "README"):
+        with pytest.raises(LookalikeError, match="is neither a folder nor a table"):
+            read_listing(images / name, None, NONE)
+
+
 def test_a_damaged_parquet_file_and_a_folder_that_is_not_there(images: Path) -> None:
     (images / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(LookalikeError, match="not a readable parquet file"):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lookalike.data.layout import DataSettings
 from lookalike.data.links import resolved_files
-from lookalike.storage.files import json_text
 
 ORIGINS = "init.json"
 """The file beside the label files that says so."""
@@ -39,15 +38,15 @@ class Origins:
 
     def to_text(self) -> str:
         """What the file holds."""
-        return json_text(
-            {
-                _MARK: _VERSION,
-                "source": self.source,
-                "files": self.files,
-                "options": self.options,
-                "images": self.keys,
-            }
-        )
+        content = {
+            _MARK: _VERSION,
+            "source": self.source,
+            "files": self.files,
+            "options": self.options,
+            "images": self.keys,
+        }
+        # A path may hold bytes that are no UTF-8, which ASCII has an escape for.
+        return json.dumps(content, indent=2) + "\n"
 
 
 def read_origins(root: Path) -> Origins | None:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lookalike.data.labels import storable
 from lookalike.data.near_duplicates import APPEARANCE_BYTES
 from lookalike.errors import LookalikeError
 from lookalike.storage import files
@@ -106,7 +107,7 @@ class Memory:
         """
         self._started_ns = time.time_ns()
         self._today = self._started_ns // 10**9 // _DAY
-        self._names = pa.array(names, pa.string())
+        self._names = pa.array([name for name in names if storable(name) == name], pa.string())
         self.files: dict[str, Stamp] = {}
         self.images: dict[str, ContentFacts] = {}
         self._paths: tuple[Path, Path] | None = None
@@ -139,8 +140,9 @@ class Memory:
         settled = {
             name: stamp
             for name, stamp in stamps.items()
-            # A time ahead of the clock is no tick that the file may change within.
-            if abs(self._started_ns - stamp.mtime_ns) > _SETTLED_NS
+            # A time ahead of the clock is no tick that the file may change within. A name that is
+            # no valid Unicode cannot be written down.
+            if abs(self._started_ns - stamp.mtime_ns) > _SETTLED_NS and storable(name) == name
         }
         # `unreadable` speaks of a moment (no memory, a failing disk), not of the bytes.
         lasting = {sha: result for sha, result in decoded.items() if result.status != "unreadable"}

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lookalike.data.labels import storable
 from lookalike.data.spellings import first_few
 from lookalike.errors import LookalikeError
 from lookalike.importing.names import natural
 from lookalike.importing.sources import Collection, Role, Side, SourceImage
 from lookalike.storage.strays import is_litter
-from lookalike.text import shown, shown_path
+from lookalike.text import quoted, shown, shown_path, visible
 
 FOLDER_KINDS = ("classes", "splits", "market1501", "flat")
 """What a folder may be."""
@@ -149,11 +150,23 @@ def _kind_of(root: Path, images: Sequence[str]) -> str:
 
 
 def _classes(root: Path, images: Sequence[str]) -> Collection:
-    found = [SourceImage(image, image.partition("/")[0]) for image in images if "/" in image]
+    found = [
+        SourceImage(image, _label(image.partition("/")[0])) for image in images if "/" in image
+    ]
     notes = []
     if loose := [image for image in images if "/" not in image]:
         notes.append(_aside("in no class folder", loose))
     return Collection(root, "class folders", "classes", found, notes)
+
+
+def _label(folder: str) -> str:
+    """A class folder's name as a label; bytes that are no UTF-8 are spelt out."""
+    if not visible(folder).strip():
+        raise LookalikeError(
+            f"{quoted(folder)}: a class folder's name is its label, and this one is blank: rename "
+            "the folder"
+        )
+    return storable(folder)
 
 
 def _flat(root: Path, images: Sequence[str]) -> Collection:
@@ -171,7 +184,7 @@ def _splits(root: Path, images: Sequence[str]) -> Collection:
         split, *rest = image.split("/")
         if split.casefold() in _SPLITS and len(rest) > 1:
             side, role = _SPLITS[split.casefold()]
-            found.append(SourceImage(image, rest[0], side or held_out, role))
+            found.append(SourceImage(image, _label(rest[0]), side or held_out, role))
         else:
             loose.append(image)
     notes = [_aside("in no class folder of a split", loose)] if loose else []

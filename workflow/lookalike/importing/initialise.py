@@ -193,7 +193,10 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 def _before(dest: Path, update: bool) -> Origins | None:
     """What init noted of `dest`; None where it is to be made."""
-    content = [path.name for path in dest.iterdir()] if dest.exists() else []
+    try:
+        content = [path.name for path in dest.iterdir()] if dest.exists() else []
+    except OSError as error:
+        raise LookalikeError(f"{shown_path(dest)}: cannot be read: {error.strerror}") from error
     if not update:
         if ORIGINS in content and read_origins(dest) is not None:
             raise LookalikeError(

@@ -98,8 +98,13 @@ class _Row:
 
 def _read(table: Path, columns: Columns) -> tuple[dict[str, list[Any]], Sequence[str]]:
     """The columns that are there, by what they mean, and the names of all."""
-    is_parquet = table.suffix.casefold() in (".parquet", ".pq")
-    names, values = (_parquet if is_parquet else _csv)(table)
+    ending = table.suffix.casefold()
+    if ending not in _READERS:
+        raise LookalikeError(
+            f"{shown_path(table)}: is neither a folder nor a table: a table's name ends in "
+            f"{', '.join(_READERS)}. An archive must be unpacked first"
+        )
+    names, values = _READERS[ending](table)
     chosen: dict[str, str] = {}
     for meaning, usual in vars(_USUAL).items():
         wanted = getattr(columns, meaning)
@@ -160,6 +165,12 @@ def _csv(table: Path) -> tuple[Sequence[str], Any]:
             "with commas, or as parquet"
         ) from None
     return names, lambda name: [row[names.index(name)] for row in rows]
+
+
+_READERS = {
+    **dict.fromkeys((".csv", ".tsv", ".txt"), _csv),
+    **dict.fromkeys((".parquet", ".pq"), _parquet),
+}
 
 
 def _rows(table: Path, root: Path, given: Mapping[str, list[Any]]) -> list[_Row]:
