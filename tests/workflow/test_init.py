@@ -11,7 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from lookalike.importing.initialise import InitOptions, init
+from lookalike.importing.initialise import init
+from lookalike.importing.options import InitOptions
 from support.drawings import draw
 from support.snakemake_runs import snakemake
 

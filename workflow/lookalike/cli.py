@@ -112,7 +112,8 @@ def _add_init(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _init(options: argparse.Namespace) -> None:
-    from lookalike.importing.initialise import InitOptions, init
+    from lookalike.importing.initialise import init
+    from lookalike.importing.options import InitOptions
 
     given = {field.name: getattr(options, field.name) for field in fields(InitOptions)}
     print(

@@ -15,7 +15,8 @@ from lookalike.config import resolve
 from lookalike.data.findings import Report
 from lookalike.data.layout import DataSettings
 from lookalike.errors import LookalikeError
-from lookalike.importing.initialise import InitOptions, init
+from lookalike.importing.initialise import init
+from lookalike.importing.options import InitOptions
 from lookalike.steps.manifest import build_manifest
 from lookalike.storage.yaml_files import read_yaml
 from support.drawings import draw
@@ -157,7 +158,7 @@ def test_what_left_the_source_goes_and_a_source_that_moved_is_found_again(
     (source / gone).unlink()
     moved = source.rename(tmp_path / "moved")
     told = init(moved, dest, InitOptions(), update=True)
-    assert "1 images are no longer in the source" in told
+    assert "No longer in the source: 1 " in told
     assert splits(dest) == {key: place for key, place in before.items() if key != gone}
     tables, report = manifest(dest)
     assert set(pd.concat(tables)["status"]) == {"ok"}
@@ -257,6 +258,27 @@ def test_names_that_collide_are_kept_apart_and_labels_are_right(tmp_path: Path) 
     assert not any("Names that differ in case" in f["text"] for f in report["findings"])
 
 
+def test_a_table_s_images_may_move_and_the_table_may_grow(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = [f"{label}/{label}-{n}.png" for label in CLASSES for n in range(4)]
+    frame = pd.DataFrame({"path": keys, "label": [key.split("/")[0] for key in keys]})
+    frame[:-1].to_csv("t.csv", index=False)
+    init(Path("t.csv"), Path("data"), InitOptions(images="source"))
+    before = splits(tmp_path / "data")
+    frame.to_csv("t.csv", index=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    init(Path("../t.csv"), Path("../data"), InitOptions(), update=True)
+    assert {key: splits(tmp_path / "data")[key] for key in before} == before
+    assert len(splits(tmp_path / "data")) == len(keys)
+    source.rename(tmp_path / "moved")
+    init(Path("../t.csv"), Path("../data"), InitOptions(images="../moved"), update=True)
+    tables, _ = manifest(tmp_path / "data")
+    assert set(pd.concat(tables)["status"]) == {"ok"}
+
+
 def test_names_of_every_kind_are_brought_and_read(tmp_path: Path) -> None:
     """Bytes that are no UTF-8, line ends, blanks, braces, what looks like a way out."""
     source = tmp_path / "source"
@@ -277,6 +299,20 @@ def test_names_of_every_kind_are_brought_and_read(tmp_path: Path) -> None:
     init(source, tmp_path / "data", InitOptions(), update=True, cache=tmp_path / "cache")
     after = splits(tmp_path / "data")
     assert {key: after[key] for key in before} == before
+
+
+def test_queries_that_a_table_names_are_those_of_the_classes_that_are_tested(
+    source: Path, tmp_path: Path
+) -> None:
+    keys = [f"{label}/{label}-{n}.png" for label in CLASSES for n in range(4)]
+    frame = pd.DataFrame({"path": keys, "label": [key.split("/")[0] for key in keys]})
+    frame["as query"] = ["yes" if key.endswith("-3.png") else "no" for key in keys]
+    frame.to_csv(source / "t.csv", index=False)
+    init(source / "t.csv", tmp_path / "data", InitOptions(query="as query"))
+    tables, _ = manifest(tmp_path / "data")
+    assert all(name.endswith("-3.png") for name in tables["query"]["image_id"])
+    assert len(tables["query"]) == tables["gallery"]["label"].nunique()
+    assert len(tables["gallery"]) == 3 * len(tables["query"])
 
 
 def test_one_photo_a_product_is_for_search_alone(tmp_path: Path) -> None:
@@ -319,7 +355,7 @@ def test_images_that_cannot_be_read_are_brought_and_said(source: Path, tmp_path:
     (source / CLASSES[1] / "gone.jpg").symlink_to(tmp_path / "nowhere")
     told = init(source, tmp_path / "data", InitOptions())
     assert "1 image cannot be read and will be left out (not_an_image: 1): " in told
-    assert "1 files of the source are not there" in told
+    assert f"Links that lead nowhere are left aside: 1 ({CLASSES[1]}/gone.jpg)." in told
     statuses = pd.concat(manifest(tmp_path / "data")[0]).set_index("image_id")["status"]
     assert statuses["broken.jpg"] == "not_an_image"
     assert "gone.jpg" not in statuses
@@ -388,6 +424,15 @@ def test_options_that_do_not_fit_are_refused(source: Path, tmp_path: Path) -> No
     (source / "t.csv").write_text("path,label\n")
     assert "--as goes with folders" in refused(source / "t.csv", dest, InitOptions(kind="flat"))
     (source / "t.csv").unlink()
+    split = write_classes(tmp_path / "split" / "train", {"a": 2, "b": 2}).parent
+    write_classes(split / "test", {"c": 2})
+    for options in (InitOptions(closed=True), InitOptions(test_share=0.5)):
+        assert "leave them out" in refused(split, dest, options)
+    rows = [[f"{label}/{label}-0.png", label, 0] for label in CLASSES]
+    frame = pd.DataFrame(rows, columns=["path", "label", "is_query"])
+    frame.to_csv(source / "t.csv", index=False)
+    assert "leave --closed out" in refused(source / "t.csv", dest, InitOptions(closed=True))
+    (source / "t.csv").unlink()
     init(source, dest, InitOptions())
     assert "--update adds what is new" in refused(source, dest, InitOptions())
     for options, name in (
@@ -397,6 +442,10 @@ def test_options_that_do_not_fit_are_refused(source: Path, tmp_path: Path) -> No
         (InitOptions(kind="flat"), "--as"),
     ):
         assert refused(source, dest, options, update=True).startswith(name)
+    noted = (dest / "init.json").read_text()
+    for damaged in ("null", "[]", '"x"', "true", "0.5"):
+        (dest / "init.json").write_text(noted.replace('"seed": 0', f'"seed": {damaged}'))
+        assert "seed is " in refused(source, dest, InitOptions(), update=True)
     (dest / "init.json").write_text("{")
     assert "cannot be read" in refused(source, dest, InitOptions(), update=True)
 

@@ -106,6 +106,21 @@ def test_boxes_and_images_of_neither_role_are_said(images: Path) -> None:
     assert "b/1.jpg" in source.notes[1]
 
 
+def test_without_a_split_an_image_that_is_neither_may_be_trained_on(images: Path) -> None:
+    table = write(
+        images / "t.csv",
+        path=["a/1.jpg", "a/2.jpg", "b/1.jpg"],
+        label=["a", "a", "b"],
+        is_query=[0, 1, 0],
+        is_gallery=[0, 0, 1],
+    )
+    assert rows(read_listing(table, None, NONE)) == [
+        ("a/1.jpg", "a", None, None),
+        ("a/2.jpg", "a", None, "query"),
+        ("b/1.jpg", "b", None, "gallery"),
+    ]
+
+
 def test_splits_by_name_and_validation_beside_a_test(images: Path) -> None:
     table = write(
         images / "t.csv",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from lookalike.errors import LookalikeError
 from lookalike.importing import summary
 from lookalike.importing.folders import read_folder
 from lookalike.importing.listing import Columns, read_listing
+from lookalike.importing.options import DEFAULTS, InitOptions, merged_options
 from lookalike.importing.planning import Plan, make_plan
 from lookalike.importing.sources import Collection, SourceImage
 from lookalike.importing.splitting import SplitSettings
@@ -40,40 +41,6 @@ _GONE = ("missing_file", "not_a_file")
 _NOT_IN_PATHS = "{}<>"
 
 
-@dataclass(frozen=True)
-class InitOptions:
-    """What `lookalike init` is told; None stands for the default, or for what it was before.
-
-    Attributes:
-        kind: of a folder, see `lookalike.importing.folders.FOLDER_KINDS`.
-        images: the folder that a table's paths are relative to.
-        path, label, split, query, gallery, group: names of a table's columns.
-        closed, test_share, queries_per_class, seed: see `SplitSettings`.
-        near_duplicates: bits of a perceptual hash; "none" lets look-alikes be parted.
-        files: `link`, `copy` or `hardlink`.
-    """
-
-    kind: str | None = None
-    images: str | None = None
-    path: str | None = None
-    label: str | None = None
-    split: str | None = None
-    query: str | None = None
-    gallery: str | None = None
-    group: str | None = None
-    closed: bool | None = None
-    test_share: float | None = None
-    queries_per_class: float | None = None
-    seed: int | None = None
-    near_duplicates: int | str | None = None
-    files: str | None = None
-
-
-_DEFAULTS = InitOptions(
-    closed=False, test_share=0.3, queries_per_class=0.25, seed=0, near_duplicates=4, files="link"
-)
-# By what these are said on the command line, where it is not their name.
-_OPTIONS = {"kind": "--as", "files": "--copy, --hardlink"}
 # Whether a folder was made for search alone is kept with the options.
 _SEARCH = "for_search_alone"
 
@@ -104,17 +71,20 @@ def init(
     source = source.expanduser()
     _require_places(source, dest)
     before = _before(dest, update)
-    options = _merged(options, before)
+    if options.images is not None:  # from whatever folder the next command is started in
+        options = replace(options, images=os.path.abspath(options.images))  # noqa: PTH100
+    options = merged_options(options, before)
     if cache is not None and _is_inside(cache, source):
         cache = None
     found = _read(source, options, cache, threads)
+    _require_drawn(source, found, options)
     options = replace(options, kind=found.kind)  # an image that comes later does not change it
     scanned = scan([image.key for image in found.images], found.root, cache=cache, threads=threads)
     images = [image for image in found.images if scanned[image.key].status not in _GONE]
     if gone := [image.key for image in found.images if scanned[image.key].status in _GONE]:
         found.notes.append(
-            f"{len(gone):,} files of the source are not there, links that lead nowhere, and left "
-            f"aside: {first_few(map(shown, gone))}."
+            f"Links that lead nowhere are left aside: {len(gone):,} "
+            f"({first_few(map(shown, gone))})."
         )
     if not images:
         raise LookalikeError(f"{shown_path(source)}: none of its images is there")
@@ -219,26 +189,6 @@ def _before(dest: Path, update: bool) -> Origins | None:
     return before
 
 
-def _merged(options: InitOptions, before: Origins | None) -> InitOptions:
-    """The options with what was not given: as before, or the defaults."""
-    values: dict[str, Any] = {}
-    for name in (field.name for field in fields(InitOptions)):
-        given = getattr(options, name)
-        known = getattr(_DEFAULTS, name) if before is None else _known(before, name)
-        if before is not None and given is not None and given != known:
-            option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
-            raise LookalikeError(
-                f"{option}: this folder was made with {known!r}, and images stay in the split that "
-                "they are in: leave the option out with --update, or make a new folder"
-            )
-        values[name] = known if given is None else given
-    return InitOptions(**values)
-
-
-def _known(before: Origins, name: str) -> Any:
-    return before.files if name == "files" else before.options.get(name)
-
-
 def _read(source: Path, options: InitOptions, cache: Path | None, threads: int) -> Collection:
     columns = Columns(
         options.path, options.label, options.split, options.query, options.gallery, options.group
@@ -262,6 +212,20 @@ def _read(source: Path, options: InitOptions, cache: Path | None, threads: int) 
     return read_folder(root, options.kind, is_image)
 
 
+def _require_drawn(source: Path, found: Collection, options: InitOptions) -> None:
+    """See that there is something to draw where it is said how."""
+    if found.has_splits and (options.closed or options.test_share != DEFAULTS.test_share):
+        raise LookalikeError(
+            f"{shown_path(source)}: says itself what is trained on and what is tested, so that "
+            "--closed and --test-share decide nothing; leave them out"
+        )
+    if options.closed and any(image.role is not None for image in found.images):
+        raise LookalikeError(
+            f"{shown_path(source)}: says which images are queries, which goes with a split that it "
+            "has, or with classes drawn for the test; leave --closed out"
+        )
+
+
 def _is_for_search(
     before: Origins | None, source: Collection, images: Sequence[SourceImage]
 ) -> bool:
@@ -277,7 +241,7 @@ def _with_what_left(dest: Path, plan: Plan, files: str) -> tuple[list[Placed], l
     if not plan.gone:
         return plan.placed, []
     names = first_few(shown(image.name) for image in plan.gone)
-    begun = f"{len(plan.gone):,} images are no longer in the source ({names}): "
+    begun = f"No longer in the source: {len(plan.gone):,} ({names}); "
     if files == "link":
         return plan.placed, [f"{begun}their links are removed."]
     labels = {

@@ -74,7 +74,7 @@ def read_listing(table: Path, images: Path | None, columns: Columns) -> Collecti
             f"The table names boxes ({', '.join(n for n in _BOXES if n in names)}): images are "
             "taken whole, since they are not cropped here."
         )
-    if idle := [row.key for row in found if row.side == "test" and row.role == "neither"]:
+    if idle := [row.key for row in found if row.role == "neither"]:
         notes.append(
             f"{len(idle):,} test images are neither query nor gallery images by the table and left "
             f"aside: {first_few(map(shown, idle))}."
@@ -266,7 +266,9 @@ def _side_and_role(
     is_gallery = flags.get("gallery", not is_query)
     if is_query and is_gallery:
         return side, "both"
-    return side, "query" if is_query else "gallery" if is_gallery else "neither"
+    # Without a split, an image that is neither may be one to train on.
+    neither = "neither" if side == "test" else None
+    return side, "query" if is_query else "gallery" if is_gallery else neither
 
 
 def _word(value: Any) -> str:

@@ -93,14 +93,19 @@ def _side_of_place(place: Place | None) -> Side | None:
 def _open_sides(images: Sequence[Candidate], settings: SplitSettings) -> list[Side | None]:
     """Train or test for each image, by classes; None where its class or group is in both."""
     classes = _classes_together(images)
+    of_label: defaultdict[str, set[Side]] = defaultdict(set)
+    for image in images:
+        of_label[image.label] |= _known_sides([image])
     of_class: dict[str, Side | None] = {}
-    fixed = {label: _known_sides(images, places) for label, places in classes.items()}
+    fixed = {
+        first: _known_sides(images[place] for place in places) for first, places in classes.items()
+    }
     free = {}
     for first, places in classes.items():
         labels = {images[place].label for place in places}
         if len(fixed[first]) > 1:  # groups came later that tie a class of one to one of the other
             for label in labels:
-                own = _known_sides(images, (p for p in places if images[p].label == label))
+                own = of_label[label]
                 of_class[label] = next(iter(own)) if len(own) == 1 else None
         elif fixed[first]:
             of_class |= dict.fromkeys(labels, next(iter(fixed[first])))
@@ -110,7 +115,7 @@ def _open_sides(images: Sequence[Candidate], settings: SplitSettings) -> list[Si
     for first, side in _drawn_sides(images, free, settings, must_suffice=is_fresh).items():
         of_class |= dict.fromkeys((images[place].label for place in free[first]), side)
     of_group = {
-        group: _known_sides(images, places)
+        group: _known_sides(images[place] for place in places)
         for group, places in members([image.group for image in images]).items()
     }
     return [
@@ -126,8 +131,8 @@ def _agreed(of_class: Side | None, of_group: set[Side]) -> Side | None:
     return None if of_class is None or of_group - {of_class} else of_class
 
 
-def _known_sides(images: Sequence[Candidate], places: Iterable[int]) -> set[Side]:
-    sides = (_side_of_place(images[place].place) or images[place].side for place in places)
+def _known_sides(images: Iterable[Candidate]) -> set[Side]:
+    sides = (_side_of_place(image.place) or image.side for image in images)
     return {side for side in sides if side is not None}
 
 
@@ -195,7 +200,8 @@ def _refuse(images: Sequence[Candidate], with_pair: int, sets: int) -> None:
         f"there are {len(labels):,} classes ({first_few(map(quoted, labels))}), {with_pair:,} of "
         "them with two usable images or more. Classes of which some are trained on and others "
         f"tested must be three of two images, at the least.{tied} Add images, or train and test "
-        "within classes: --closed (four images a class)"
+        "within classes: --closed (four images a class). For search alone, without training: "
+        "--as flat"
     )
 
 
