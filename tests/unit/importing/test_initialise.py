@@ -192,7 +192,7 @@ def test_near_duplicates_stay_in_one_split_and_leave_a_class_together(tmp_path: 
     _, report = manifest(tmp_path / "kept")
     assert report["near_duplicates"]["across"] == []
     assert "4 images are in 2 groups that belong together" in told
-    assert "1 group of images of several classes, the largest of 2" in told
+    assert "2 classes are tied together, into 1 set, the largest of 2" in told
     found = [
         init(source, tmp_path / f"{seed}", InitOptions(near_duplicates="none", seed=seed))
         and manifest(tmp_path / f"{seed}")[1]["near_duplicates"]["across"]

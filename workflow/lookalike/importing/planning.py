@@ -12,7 +12,7 @@ from lookalike.importing.groups import Joined, join_alike
 from lookalike.importing.names import names_for, natural
 from lookalike.importing.sources import SourceImage
 from lookalike.importing.splitting import Candidate, Place, SplitSettings, split
-from lookalike.importing.summary import Grouped, about_groups
+from lookalike.importing.summary import about_groups
 from lookalike.importing.writing import FOLDERS, Placed
 
 KnownNames = Mapping[str, Mapping[str, str]]
@@ -111,9 +111,10 @@ def _split(
         if place is not None:
             parted[candidate.group].add(place)
     notes = about_groups(
-        [Grouped(image.key, image.label, image.group) for image in candidates],
+        candidates,
         sum(len(several) > 1 for several in parted.values()),
         [image.key for image, place in zip(candidates, places, strict=True) if place is None],
+        by_class=not settings.closed and all(image.side is None for image in images),
     )
     return places, notes
 

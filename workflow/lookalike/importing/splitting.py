@@ -92,7 +92,7 @@ def _side_of_place(place: Place | None) -> Side | None:
 
 def _open_sides(images: Sequence[Candidate], settings: SplitSettings) -> list[Side | None]:
     """Train or test for each image, by classes; None where its class or group is in both."""
-    classes = _classes_together(images)
+    classes = classes_together(images)
     of_label: defaultdict[str, set[Side]] = defaultdict(set)
     for image in images:
         of_label[image.label] |= _known_sides([image])
@@ -136,7 +136,7 @@ def _known_sides(images: Iterable[Candidate]) -> set[Side]:
     return {side for side in sides if side is not None}
 
 
-def _classes_together(images: Sequence[Candidate]) -> dict[str, list[int]]:
+def classes_together(images: Sequence[Candidate]) -> dict[str, list[int]]:
     """Images by class, classes that share a group taken as one; by the first label of each."""
     labels = sorted({image.label for image in images})
     number = {label: place for place, label in enumerate(labels)}

@@ -6,11 +6,10 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from lookalike.data.spellings import first_few
 from lookalike.importing.groups import members
-from lookalike.importing.splitting import SplitSettings
+from lookalike.importing.splitting import Candidate, SplitSettings, classes_together
 from lookalike.importing.writing import FOLDERS, SETTINGS, Placed
 from lookalike.text import quoted, shown
 
@@ -20,14 +19,6 @@ SEARCH_ALONE = (
     "that came trained, for search, and the near-duplicates among them. How good the answers are, "
     "and from which score on to believe them, cannot be said."
 )
-
-
-class Grouped(NamedTuple):
-    """An image's key, its class, and the number of the group that it is not parted from."""
-
-    key: str
-    label: str
-    group: int
 
 
 def counts(images: Sequence[Placed]) -> list[str]:
@@ -87,21 +78,21 @@ def about_classes(images: Sequence[Placed], settings: SplitSettings, drawn: bool
     return notes
 
 
-def about_groups(images: Sequence[Grouped], parted: int, left_out: Sequence[str]) -> list[str]:
+def about_groups(
+    images: Sequence[Candidate], parted: int, left_out: Sequence[str], *, by_class: bool
+) -> list[str]:
     """What was kept together, and what could not be.
 
     Args:
-        images: all that were placed.
+        images: all of them.
         parted: groups that are in several splits, as the source or an earlier run has them.
         left_out: keys of images that no split can take.
+        by_class: whether classes were drawn, so that those that share a group went together.
     """
     groups = members([image.group for image in images])
     several = [places for places in groups.values() if len(places) > 1]
     notes = []
     if several:
-        tied = [
-            labels for places in several if len(labels := {images[p].label for p in places}) > 1
-        ]
         notes.append(
             f"{sum(map(len, several)):,} images are in {len(several):,} "
             f"{_s(len(several), 'group')} that belong together (near-duplicates, or by the "
@@ -110,12 +101,13 @@ def about_groups(images: Sequence[Grouped], parted: int, left_out: Sequence[str]
             + (f", but for {parted:,} that were given so" * bool(parted))
             + "."
         )
-        if tied:
+        if by_class and (tied := _tied(images)):
             largest = max(tied, key=len)
             notes.append(
-                f"{len(tied):,} {_s(len(tied), 'group')} of images of several classes, the "
-                f"largest of {len(largest):,} ({_labels(sorted(largest))}): such classes are in "
-                "one split. Where they are different things that look alike: --near-duplicates none"
+                f"Through such groups {sum(map(len, tied)):,} classes are tied together, into "
+                f"{len(tied):,} {_s(len(tied), 'set')}, the largest of {len(largest):,} "
+                f"({_labels(largest)}): the classes of a set are in one split. Where they are "
+                "different things that look alike: --near-duplicates none"
             )
     if left_out:
         notes.append(
@@ -124,6 +116,15 @@ def about_groups(images: Sequence[Grouped], parted: int, left_out: Sequence[str]
             f"{first_few(map(shown, left_out))}."
         )
     return notes
+
+
+def _tied(images: Sequence[Candidate]) -> list[list[str]]:
+    """Sets of classes that share groups, directly or through others; each sorted."""
+    sets = (
+        sorted({images[place].label for place in places})
+        for places in classes_together(images).values()
+    )
+    return [labels for labels in sets if len(labels) > 1]
 
 
 def about_unusable(files: Iterable[tuple[str, str]]) -> list[str]:
