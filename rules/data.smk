@@ -5,6 +5,8 @@ checkpoint manifest:
         train="<results>/manifest/train.parquet",
         query="<results>/manifest/query.parquet",
         gallery="<results>/manifest/gallery.parquet",
+        # Where the images lie, for whoever shows them later: no rule reads it.
+        places="<results>/manifest/places.json",
         report="<results>/data_report.json",
     log:
         "<results>/logs/manifest.log",

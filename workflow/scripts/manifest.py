@@ -13,4 +13,5 @@ with step(snakemake.log[0], snakemake.output):
         cache=Path(snakemake.params.cache),
         threads=snakemake.threads,
         trains=snakemake.params.trains,
+        places=Path(snakemake.output.places),
     )

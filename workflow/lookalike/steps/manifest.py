@@ -29,6 +29,7 @@ from lookalike.data.layout import (
 from lookalike.data.links import leading_out, resolved_files, same_files
 from lookalike.data.manifest_table import SCHEMA, usable
 from lookalike.data.origins import made_by_init
+from lookalike.data.places import write_places
 from lookalike.data.quality import data_report
 from lookalike.data.scan import Scanned, scan
 from lookalike.errors import LookalikeError
@@ -48,10 +49,12 @@ def write_manifest(
     cache: Path | None,
     threads: int,
     trains: bool = True,
+    places: Path | None = None,
 ) -> None:
     """The step: scan the data, print the summary, write a parquet per split and the data report.
 
-    outputs: a path for each of `train`, `query`, `gallery`. trains: whether there is anything to
+    outputs: a path for each of `train`, `query`, `gallery`. places: where to note in which folders
+    the images lie (see `lookalike.data.places`), if anywhere. trains: whether there is anything to
     train, for which there must be classes. Raises LookalikeError, after the
     summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
     bad images.
@@ -67,6 +70,8 @@ def write_manifest(
     log.info("%s", summary(facts))
     for split in SPLITS:
         files.write_parquet(outputs[split], tables[split])
+    if places is not None:
+        write_places(places, data)
     files.write_json(report, facts)
 
 
