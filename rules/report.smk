@@ -6,10 +6,11 @@ TEMPLATES = {
     for name in [
         "page.html.j2",
         "macros.html.j2",
-        "style.css",
         *(f"sections/{section}.html.j2" for section in SECTIONS),
     ]
 }
+# It comes with the package: other pages have it, too.
+TEMPLATES["style.css"] = "../workflow/lookalike/report/style.css"
 
 
 # What to do where a training taught nothing, as the records of the runs' losses say.

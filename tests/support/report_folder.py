@@ -25,8 +25,8 @@ REPORT = ROOT / "workflow" / "report"
 TEMPLATES = {
     path.relative_to(REPORT).as_posix(): path
     for path in REPORT.rglob("*.*")
-    if path.suffix in (".j2", ".css")
-}
+    if path.suffix == ".j2"
+} | {"style.css": ROOT / "workflow" / "lookalike" / "report" / "style.css"}
 K = [1, 5, 10]
 EVIL = "<script>alert(1)</script>"
 LABELS = ["cat & dog", EVIL, 'quo"te', "plain", "rare"]

@@ -120,7 +120,7 @@ def checkout(kept: Checkout, tmp_path: Path) -> Any:
         ("steps/report.py", {"report": 1}),
         pytest.param("../report/page.html.j2", {"report": 1}, marks=pytest.mark.long),
         pytest.param("../report/sections/data.html.j2", {"report": 1}, marks=pytest.mark.long),
-        ("../report/style.css", {"report": 1}),
+        ("report/style.css", {"report": 1}),
         # When, where and with which words.
         ("jobs/preflight.py", {}),
         pytest.param("jobs/progress.py", {}, marks=pytest.mark.long),
