@@ -11,6 +11,8 @@ from pathlib import Path
 from lookalike import __version__
 from lookalike.jobs.step import log, step
 
+_MOST_ANSWERS = 1_000_000
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns 0, or exits with 1 (an error to mend) or 2 (wrong usage)."""
@@ -21,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_init(subcommands)
     _add_evaluate(subcommands)
+    _add_search(subcommands)
+    _add_embed(subcommands)
     _add_cache(subcommands)
     options = parser.parse_args(arguments)
     with step():
@@ -211,6 +215,134 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
 
 
+def _add_search(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "search",
+        help="what of the gallery looks like these images",
+        description="Find the nearest gallery images of each image, exactly, by the model of a run "
+        "and in the order of its metrics. Each answer has a score and, where the run has a "
+        "threshold, whether it is accepted. Images that cannot be used are named; the others are "
+        "answered, and the exit status is 1.",
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "images",
+        nargs="*",
+        type=_name,
+        metavar="IMAGE",
+        help="an image, a folder with images in it or below, or - for names on standard input",
+    )
+    parser.add_argument(
+        "--gallery-itself",
+        action="store_true",
+        help="look for every gallery image among the others",
+    )
+    parser.add_argument(
+        "--k", type=_count, default=10, metavar="N", help="answers for each image (%(default)s)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    for name, written in (("json", "a JSON array of objects"), ("csv", "CSV")):
+        form.add_argument(
+            f"--{name}",
+            dest="form",
+            action="store_const",
+            const=name,
+            help=f"write {written} with query, place, gallery_id, label, score, accepted",
+        )
+    form.add_argument("--html", type=_path, metavar="FILE", help="write a page with the pictures")
+    parser.add_argument(
+        "--gallery-folder",
+        type=_path,
+        metavar="DIR",
+        help="where the gallery's images lie, should they have moved since the run",
+    )
+    _add_reading(parser)
+
+    def run(options: argparse.Namespace) -> None:
+        if bool(options.images) == options.gallery_itself:
+            parser.error("name images, or take --gallery-itself")
+        _search(options)
+
+    parser.set_defaults(run=run, form="table")
+
+
+def _search(options: argparse.Namespace) -> None:
+    from lookalike.searching.commands import SearchSettings, search_gallery_itself, search_images
+
+    settings = SearchSettings(
+        run=options.run_name,
+        k=options.k,
+        form=options.form,
+        page=options.html,
+        device=options.device,
+        on_bad=options.on_bad,
+        gallery_folder=options.gallery_folder,
+    )
+    if options.gallery_itself:
+        search_gallery_itself(options.results, settings)
+    else:
+        search_images(options.results, options.images, settings)
+
+
+def _add_embed(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "embed",
+        help="the embeddings of new images, as a table",
+        description="Write a parquet table with the columns image_id, label (empty), sha256 and "
+        "embedding of the images in a folder and below, by the model of a run. An image has the "
+        "bytes that the workflow gives it. The table appears whole or not at all.",
+    )
+    _add_run(parser)
+    parser.add_argument("folder", type=_path, metavar="FOLDER", help="the images")
+    parser.add_argument(
+        "--out", type=_path, required=True, metavar="TABLE.parquet", help="the table to write"
+    )
+    _add_reading(parser)
+    parser.set_defaults(run=_embed)
+
+
+def _embed(options: argparse.Namespace) -> None:
+    from lookalike.searching.commands import embed_folder
+
+    embed_folder(
+        options.results,
+        options.folder,
+        options.out,
+        run=options.run_name,
+        device=options.device,
+        on_bad=options.on_bad,
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results", type=_path, metavar="RESULTS", help="the results folder of a workflow"
+    )
+    parser.add_argument(
+        "--run",
+        dest="run_name",
+        type=_name,
+        metavar="NAME",
+        help="the run whose model is used, such as default.0; by default the first of the "
+        "comparison",
+    )
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on-bad",
+        choices=["skip", "fail"],
+        default="skip",
+        help="with an image that cannot be used: name it and go on, or stop (%(default)s)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda", "mps"],
+        default="auto",
+        help="where to embed (%(default)s: CUDA, then Apple's MPS, then the CPU)",
+    )
+
+
 def _add_cache(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subcommands.add_parser(
         "cache",
@@ -276,6 +408,25 @@ def _path(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not a path")
     return Path(text)
+
+
+def _name(text: str) -> str:
+    """Read a name that is to stand as it is given."""
+    _path(text)
+    return text
+
+
+def _count(text: str) -> int:
+    """Read a whole number from 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= _MOST_ANSWERS:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not a whole number from 1 to {_MOST_ANSWERS:,}"
+        )
+    return number
 
 
 def _cut_offs(text: str) -> list[int]:

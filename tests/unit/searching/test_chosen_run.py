@@ -1,0 +1,162 @@
+"""A run is searched when its model, its gallery and the manifest belong together."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lookalike.errors import LookalikeError
+from lookalike.searching.chosen_run import open_run, read_gallery_names, threshold_of
+from lookalike.storage.files import write_parquet
+from support.searched import RUN, Searched, make_searched, threshold
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    return make_searched(tmp_path_factory.mktemp("searched") / "project")
+
+
+@pytest.fixture
+def made(kept: Searched, tmp_path: Path) -> Searched:
+    return kept.copy(tmp_path / "project")
+
+
+def opened(made: Searched, name: str | None = None) -> None:
+    read_gallery_names(open_run(made.results, name), made.results)
+
+
+def test_the_first_run_of_the_comparison_is_taken(made: Searched) -> None:
+    shutil.copytree(made.run, made.results / "other.3")
+    rows = {"run": ["other.3", RUN], "state": ["trained", "trained"]}
+    write_parquet(made.results / "comparison.parquet", pa.table(rows))
+    run = open_run(made.results)
+    assert (run.name, run.exclude, run.threshold) == ("other.3", "same_file", None)
+    assert run.places["gallery"] == made.data / "gallery"
+    assert open_run(made.results, RUN).name == RUN
+
+
+def test_a_state_of_a_run_can_be_named(made: Searched) -> None:
+    shutil.copytree(made.run, made.run / "untrained")
+    opened(made, f"{RUN}/untrained")
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def of_another_model(made: Searched) -> None:
+    edit(made.run / "embeddings" / "gallery.json", model_digest="f" * 32)
+
+
+def table_of_another_model(made: Searched) -> None:
+    path = made.run / "embeddings" / "gallery.parquet"
+    table = pq.read_table(path)
+    told = json.loads(table.schema.metadata[b"lookalike"]) | {"model_digest": "e" * 32}
+    write_parquet(path, table.replace_schema_metadata({"lookalike": json.dumps(told)}))
+
+
+def foreign_table(made: Searched) -> None:
+    path = made.run / "embeddings" / "gallery.parquet"
+    write_parquet(path, pq.read_table(path).replace_schema_metadata(None))
+
+
+def relabelled(made: Searched) -> None:
+    path = made.results / "manifest" / "gallery.parquet"
+    table = pq.read_table(path)
+    labels = pa.array(["other", *table["label"].to_pylist()[1:]])
+    write_parquet(path, table.set_column(table.schema.get_field_index("label"), "label", labels))
+
+
+def with_one_image_less(made: Searched) -> None:
+    path = made.results / "manifest" / "gallery.parquet"
+    write_parquet(path, pq.read_table(path).slice(1))
+
+
+def cut(name: str) -> Callable[[Searched], None]:
+    def change(made: Searched) -> None:
+        path = made.results / name
+        path.write_bytes(path.read_bytes()[:-20])
+
+    return change
+
+
+def without(name: str) -> Callable[[Searched], None]:
+    return lambda made: (made.results / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_another_model, r"gallery\.json: is stale: it is of model f+, .* Run the workflow"),
+        (table_of_another_model, r"gallery\.parquet: is stale: it is of model e+"),
+        (foreign_table, r"gallery\.parquet: is stale: it is of no known model"),
+        (relabelled, r"gallery\.parquet: is stale: images or labels .* Run the workflow"),
+        (with_one_image_less, r"gallery\.parquet: is stale: images or labels"),
+        (cut(f"{RUN}/model.json"), r"model\.json: is damaged.*the workflow"),
+        (cut(f"{RUN}/metrics.json"), r"metrics\.json: is damaged.*the workflow"),
+        (cut(f"{RUN}/embeddings/gallery.json"), r"gallery\.json: is damaged"),
+        (cut(f"{RUN}/embeddings/gallery.parquet"), r"gallery\.parquet: not a readable parquet"),
+        (cut("manifest/gallery.parquet"), r"manifest/gallery\.parquet: not a readable parquet"),
+        (cut("manifest/places.json"), r"places\.json: is damaged"),
+        (cut("comparison.parquet"), r"comparison\.parquet: not a readable parquet"),
+        (without(f"{RUN}/metrics.json"), r"metrics\.json: there is no such file\. Run the workfl"),
+        (without(f"{RUN}/model.safetensors"), r"model\.safetensors: there is no such file"),
+        (without(f"{RUN}/embeddings/gallery.json"), r"gallery\.json: there is no such file"),
+        (without(f"{RUN}/embeddings/gallery.parquet"), r"gallery\.parquet: there is no such"),
+        (without("comparison.parquet"), r"which run is meant\. Name one: --run default\.0"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_with_the_remedy(
+    made: Searched, change: Callable[[Searched], None], message: str
+) -> None:
+    change(made)
+    with pytest.raises(LookalikeError, match=message):
+        opened(made)
+
+
+@pytest.mark.parametrize("name", ["defualt.0", "default", "../results/default.0", "default.0/x"])
+def test_a_run_that_is_not_there_is_named_with_the_nearest(made: Searched, name: str) -> None:
+    with pytest.raises(LookalikeError, match=r"there is no run .*(default\.0)"):
+        opened(made, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent", "there is no such folder"),
+        ("data/train_image_info.json", "is not a folder"),
+        ("data", r"comparison\.parquet: there is no such file.*no finished runs"),
+        ("x" * 300, "cannot be read|there is no such folder"),
+    ],
+)
+def test_what_is_no_results_folder_is_said(kept: Searched, name: str, message: str) -> None:
+    with pytest.raises(LookalikeError, match=message):
+        open_run(kept.root / name)
+
+
+def test_results_without_a_manifest_or_places_can_be_searched(made: Searched) -> None:
+    shutil.rmtree(made.results / "manifest")
+    opened(made)
+    assert open_run(made.results).places == {}
+    folder = made.data / "gallery"
+    assert open_run(made.results, gallery_folder=folder).places == {"gallery": folder}
+    with pytest.raises(LookalikeError, match="--gallery-folder"):
+        open_run(made.results, gallery_folder=made.root / "absent")
+
+
+@pytest.mark.parametrize("score", [0.5, -3, 1, None])
+def test_a_threshold_is_a_number_or_none(tmp_path: Path, score: float | None) -> None:
+    assert threshold_of(tmp_path) is None
+    threshold(tmp_path, score)
+    assert threshold_of(tmp_path) == score
+
+
+@pytest.mark.parametrize("score", ["0.5", True, [0.5], float("nan")])
+def test_another_threshold_is_damaged(tmp_path: Path, score: object) -> None:
+    threshold(tmp_path, score)
+    with pytest.raises(LookalikeError, match=r"threshold\.json: is damaged"):
+        threshold_of(tmp_path)

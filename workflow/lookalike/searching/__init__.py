@@ -1,0 +1,1 @@
+"""New images looked for in the gallery of a run."""

@@ -1,0 +1,227 @@
+"""What a search answers: for each image the nearest of the gallery, and whether they are believed.
+
+Ranks as the metrics do, and leaves out what they leave out, so that a query of the run is answered
+by the head of its own ranking.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lookalike.data.links import resolved_files
+from lookalike.models.settings import ModelSettings
+from lookalike.retrieval.arrays import Float32s, Int64s
+from lookalike.retrieval.ranking import rank
+from lookalike.retrieval.relevance import Texts, as_texts
+from lookalike.retrieval.tables import (
+    EmbeddingTable,
+    open_table,
+    require_one_width,
+    require_rows,
+)
+from lookalike.searching.chosen_run import SearchedRun, read_gallery_names
+from lookalike.searching.image_files import ImageFile
+from lookalike.text import shown_path
+
+log = logging.getLogger(__name__)
+
+# Names that are looked up at once.
+_QUERIES_AT_ONCE = 4096
+# No key of an image: of a query that leaves nothing out, and of an item that nobody leaves out.
+_NO_QUERY, _NO_ITEM = "\0query", "\0item"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A gallery image found for a query.
+
+    Attributes:
+        query: the image that was looked for, as it was named.
+        place: from 1, the nearest first.
+        gallery_id: of the gallery image.
+        label: its label.
+        score: higher is nearer.
+        accepted: whether the score reaches the run's threshold; None where there is none.
+    """
+
+    query: str
+    place: int
+    gallery_id: str
+    label: str
+    score: float
+    accepted: bool | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The nearest gallery images of n queries.
+
+    Attributes:
+        queries: n names.
+        places: int64 [n, k], positions in the gallery, -1 beyond its end.
+        scores: float32 [n, k].
+        names: the gallery's columns `image_id`, `label` and `sha256`.
+        threshold: the score from which on an answer is accepted.
+    """
+
+    queries: Texts
+    places: Int64s
+    scores: Float32s
+    names: dict[str, Texts]
+    threshold: float | None
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __iter__(self) -> Iterator[list[Answer]]:
+        """The answers of each query, in order."""
+        ids, labels = as_texts(self.names["image_id"]), as_texts(self.names["label"])
+        queries = as_texts(self.queries)
+        for start in range(0, len(self), _QUERIES_AT_ONCE):
+            rows = slice(start, start + _QUERIES_AT_ONCE)
+            places = self.places[rows]
+            items = pa.array(np.maximum(places, 0).ravel())
+            found = zip(
+                places.ravel().tolist(),
+                ids.take(items).to_pylist(),
+                labels.take(items).to_pylist(),
+                self.scores[rows].ravel().tolist(),
+                strict=True,
+            )
+            for query in queries[rows].to_pylist():
+                yield [
+                    Answer(
+                        query,
+                        place,
+                        gallery_id,
+                        label,
+                        score,
+                        None if self.threshold is None else score >= self.threshold,
+                    )
+                    for place, (item, gallery_id, label, score) in enumerate(
+                        islice(found, places.shape[1]), start=1
+                    )
+                    if item >= 0
+                ]
+
+    @property
+    def is_refused(self) -> NDArray[np.bool_]:
+        """Whether a query is not in the gallery by the threshold: bool [n].
+
+        Its first answer does not reach it, or there is none.
+        """
+        if self.threshold is None:
+            return np.zeros(len(self), np.bool_)
+        first = np.where(self.places[:, 0] >= 0, self.scores[:, 0].astype(float), -np.inf)
+        refused: NDArray[np.bool_] = first < self.threshold
+        return refused
+
+
+class SearchedGallery:
+    """The gallery of a run, opened to be searched."""
+
+    def __init__(self, run: SearchedRun, results: Path) -> None:
+        """Open it; raises LookalikeError where the table is stale, damaged or empty."""
+        self.run = run
+        self.names = read_gallery_names(run, results)
+        table, _ = open_table(run.gallery, "the gallery", ())
+        require_rows(table, "search")
+        # Nothing is relevant to anything: no label of one side is on the other.
+        self._items = replace(
+            table, labels=pa.repeat(pa.scalar("item", pa.string()), len(table.ids))
+        )
+        self._score = ModelSettings.from_dict(run.model["model"]).score
+
+    def of_images(
+        self, files: Sequence[ImageFile], sha256s: Sequence[str], vectors: Float32s, k: int
+    ) -> Answers:
+        """The k nearest of new images; where the gallery has fewer items, all of them.
+
+        What the run's metrics leave out for a query (`metrics.exclude`) is left out here: by the
+        default the query's own file, under any name that links give it.
+
+        Args:
+            files: n files.
+            sha256s: of their bytes.
+            vectors: float32 [n, d], their embeddings by the run's model.
+            k: from 1.
+        """
+        queries, _ = open_table(vectors, "the images", ())
+        require_one_width(queries, self._items)
+        keys = self._keys(files, sha256s)
+        names = [file.name for file in files]
+        return self._nearest(as_texts(names), queries, *keys, k)
+
+    def of_itself(self, k: int) -> Answers:
+        """The k nearest of every gallery image, the image itself left out.
+
+        Under `metrics.exclude: same_content` all images of its content are.
+        """
+        keys = self.names["sha256" if self.run.exclude == "same_content" else "image_id"]
+        return self._nearest(self.names["image_id"], self._items, keys, keys, k)
+
+    def _nearest(
+        self, names: Texts, queries: EmbeddingTable, asked: Texts, searched: Texts, k: int
+    ) -> Answers:
+        labels = pa.repeat(pa.scalar("query", pa.string()), len(queries.ids))
+        queries = replace(queries, labels=labels, keys=asked)
+        items = replace(self._items, keys=searched)
+        shape = len(names), min(k, len(items.ids))
+        places, scores = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
+        for found in rank(queries, items, score=self._score, depth=shape[1]):
+            places[found.queries], scores[found.queries] = found.places, found.scores
+        return Answers(names, places, scores, self.names, self.run.threshold)
+
+    def _keys(self, files: Sequence[ImageFile], sha256s: Sequence[str]) -> tuple[Texts, Texts]:
+        """What queries and the gallery items that they leave out have in common."""
+        exclude, hashes = self.run.exclude, self.names["sha256"]
+        nobody = pa.repeat(pa.scalar(_NO_ITEM, pa.string()), len(hashes))
+        if exclude == "same_content":
+            return list(sha256s), hashes
+        if exclude == "same_id":
+            folder = self.run.places.get("query")
+            return [_id_in(folder, file.path) or _NO_QUERY for file in files], self.names[
+                "image_id"
+            ]
+        if exclude != "same_file":
+            return [_NO_QUERY] * len(files), nobody
+        # Only an item of a query's content can be its file: the others need not be looked at.
+        alike = pc.is_in(hashes, value_set=pa.array(sorted(set(sha256s)), pa.string()))
+        rows = np.flatnonzero(alike.to_numpy(zero_copy_only=False))
+        if not len(rows):
+            return [_NO_QUERY] * len(files), nobody
+        folder = self.run.places.get("gallery")
+        if folder is None or not folder.is_dir():
+            log.warning(
+                "warning: %d gallery images have the content of an image looked for. Whether one "
+                "is the same file, which is left out, cannot be told: their folder %s. Name it by "
+                "--gallery-folder",
+                len(rows),
+                "is not known" if folder is None else f"{shown_path(folder)} is not there",
+            )
+            return [_NO_QUERY] * len(files), nobody
+        keys = np.full(len(hashes), _NO_ITEM, object)
+        ids = as_texts(self.names["image_id"]).take(pa.array(rows)).to_pylist()
+        keys[rows] = resolved_files(folder, ids)
+        return [os.path.realpath(file.path) for file in files], pa.array(keys, pa.string())
+
+
+def _id_in(folder: Path | None, path: Path) -> str | None:
+    """What a file is called below a folder; None outside of it."""
+    if folder is None:
+        return None
+    for real in (os.path.abspath, os.path.realpath):
+        inside = os.path.relpath(real(path), real(folder))
+        if Path(inside).parts[0] != os.pardir:
+            return Path(inside).as_posix()
+    return None

@@ -1,0 +1,244 @@
+"""A run of a results folder, as what is searched: model, gallery, rule and threshold."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lookalike.data.manifest_table import read_manifest, usable
+from lookalike.data.places import PLACES_FILE, read_places
+from lookalike.embedding.tables import read_metadata, read_names
+from lookalike.errors import LookalikeError
+from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
+from lookalike.retrieval.relevance import Texts
+from lookalike.storage.files import read_json
+from lookalike.storage.parquet import read_table, reading
+from lookalike.text import did_you_mean, shown, shown_path
+
+AGAIN = "Run the workflow again: it makes anew what is missing or stale"
+
+# Of the gallery's table, in this order.
+_NAMES = ("image_id", "label", "sha256")
+
+
+@dataclass(frozen=True)
+class SearchedRun:
+    """A run whose gallery is searched.
+
+    Attributes:
+        name: as its folder is called inside the results, `default.0` or `default.0/untrained`.
+        folder: that folder.
+        model: the content of model.json.
+        exclude: which gallery images are left out for a query, see
+            `lookalike.retrieval.settings.MetricsSettings`.
+        threshold: the score from which on an answer is accepted; None where there is none.
+        places: the folders of the query and gallery images; without one of which it is not known.
+    """
+
+    name: str
+    folder: Path
+    model: dict[str, Any]
+    exclude: str
+    threshold: float | None
+    places: Mapping[str, Path]
+
+    @property
+    def weights(self) -> Path:
+        """The network's weights, beside model.json."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def gallery(self) -> Path:
+        """The table of the gallery's embeddings."""
+        return self.folder / "embeddings" / "gallery.parquet"
+
+
+def open_run(
+    results: Path, name: str | None = None, *, gallery_folder: Path | None = None
+) -> SearchedRun:
+    """Open a run, and see that its gallery was made by its model and is that of the manifest.
+
+    Args:
+        results: the folder that the setting `results` names.
+        name: of the run; None takes the first of the comparison.
+        gallery_folder: where the gallery's images lie, should they have moved since.
+
+    Raises:
+        LookalikeError: there is no such run, or a file is missing, stale, damaged or foreign; the
+            message names it and what to do.
+    """
+    _require_results(results)
+    name = name or _first_of_comparison(results)
+    if not re.fullmatch(model_pattern(), name) or not _is_there(results / name / "model.json"):
+        known = _runs_in(results)
+        raise LookalikeError(
+            f"{shown_path(results)}: there is no run {shown(name)}"
+            + (did_you_mean(name, known) if known else "; there are no trained runs in it")
+        )
+    folder = results / name
+    model = _made(folder / "model.json", {"digest": str, "model": dict, "image": dict})
+    settings = _made(folder / "metrics.json", {"settings": dict})["settings"]
+    run = SearchedRun(
+        name,
+        folder,
+        model,
+        str(settings.get("exclude", "none")),
+        threshold_of(folder),
+        _places(results, gallery_folder),
+    )
+    _require(run.weights)
+    _require_of_model(run)
+    return run
+
+
+def threshold_of(folder: Path) -> float | None:
+    """The score from which on an answer is accepted: `score` in a run's threshold.json.
+
+    None where there is no such file, or nothing could be promised.
+
+    Raises:
+        LookalikeError: the file is damaged.
+    """
+    path = folder / "threshold.json"
+    if not _is_there(path):
+        return None
+    score = _made(path, {}).get("score")
+    if score is None:
+        return None
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise LookalikeError(
+            f"{shown_path(path)}: is damaged: `score` should be a number or null. Delete it. "
+            f"{AGAIN}"
+        )
+    return float(score)
+
+
+def read_gallery_names(run: SearchedRun, results: Path) -> dict[str, Texts]:
+    """The columns `image_id`, `label` and `sha256` of the gallery, as the manifest has them.
+
+    Raises:
+        LookalikeError: the table is damaged, or the gallery is another one by now.
+    """
+    names = read_names(run.gallery, _NAMES)
+    manifest = results / "manifest" / "gallery.parquet"
+    # Whoever hands on a run alone hands on no manifest.
+    if _is_there(manifest):
+        now = usable(read_manifest(manifest))
+        with reading(manifest):
+            columns = {name: now[name].combine_chunks() for name in _NAMES}
+        if any(not columns[name].equals(names[name]) for name in _NAMES):
+            raise LookalikeError(
+                f"{shown_path(run.gallery)}: is stale: images or labels of the gallery have "
+                f"changed since, as {shown_path(manifest)} says. {AGAIN}; {run.name} must be "
+                "among its runs"
+            )
+    return dict(names)
+
+
+def _require_results(results: Path) -> None:
+    try:
+        if results.is_dir():
+            return
+        what = "is not a folder" if results.exists() else "there is no such folder"
+    except (OSError, ValueError) as error:  # no permission; a name that no file can have
+        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise LookalikeError(
+        f"{shown_path(results)}: {what}; name the folder of a workflow's results, which the "
+        "setting `results` names"
+    )
+
+
+def _first_of_comparison(results: Path) -> str:
+    path = results / "comparison.parquet"
+    if not _is_there(path):
+        known = _runs_in(results)
+        raise LookalikeError(
+            f"{shown_path(path)}: there is no such file, so it cannot be told which run is meant. "
+            + (
+                f"Name one: --run {known[0]}"
+                if known
+                else "The folder holds no finished runs: name a workflow's results, or run the "
+                "workflow to its end"
+            )
+        )
+    rows = read_table(path, ["run", "state"])
+    for run, state in zip(rows["run"].to_pylist(), rows["state"].to_pylist(), strict=True):
+        if state == MAIN.name:
+            return str(run)
+    raise LookalikeError(f"{shown_path(path)}: it names no run. {AGAIN}")
+
+
+def _runs_in(results: Path) -> list[str]:
+    """The runs whose model is there, by name."""
+    try:
+        return sorted(
+            path.name
+            for path in results.iterdir()
+            if re.fullmatch(RUN_PATTERN, path.name) and (path / "model.json").exists()
+        )
+    except OSError:
+        return []
+
+
+def _places(results: Path, gallery_folder: Path | None) -> dict[str, Path]:
+    path = results / "manifest" / PLACES_FILE
+    places = dict(_read(path, read_places)) if _is_there(path) else {}
+    if gallery_folder is not None:
+        if not gallery_folder.is_dir():
+            raise LookalikeError(
+                f"{shown_path(gallery_folder)}: there is no such folder; --gallery-folder names "
+                "the folder of the gallery's images"
+            )
+        places["gallery"] = gallery_folder
+    return places
+
+
+def _require_of_model(run: SearchedRun) -> None:
+    """See that the gallery was embedded by the run's model."""
+    _require(run.gallery)
+    digest = run.model["digest"]
+    summary = run.gallery.with_suffix(".json")
+    told = _made(summary, {"model_digest": str})["model_digest"]
+    for path, other in (
+        (summary, told),
+        (run.gallery, read_metadata(run.gallery).get("model_digest")),
+    ):
+        if other != digest:
+            raise LookalikeError(
+                f"{shown_path(path)}: is stale: it is of "
+                f"{'model ' + shown(str(other)) if other else 'no known model'}, and model.json "
+                f"in {shown_path(run.folder)} is of {digest}. {AGAIN}; {run.name} must be among "
+                "its runs"
+            )
+
+
+def _require(path: Path) -> None:
+    if not _is_there(path):
+        raise LookalikeError(f"{shown_path(path)}: there is no such file. {AGAIN}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise LookalikeError(f"{shown_path(path)}: cannot be read: {why}") from error
+
+
+def _made(path: Path, keys: Mapping[str, type]) -> dict[str, Any]:
+    """Read a JSON object that the workflow made."""
+    _require(path)
+    content: dict[str, Any] = _read(path, lambda path: read_json(path, keys))
+    return content
+
+
+def _read(path: Path, read: Any) -> Any:
+    try:
+        return read(path)
+    except LookalikeError as error:
+        # The same command is this one here, and what makes it anew is another.
+        raise LookalikeError(f"{error} (it is the workflow that makes it)") from error

@@ -1,0 +1,90 @@
+"""Answers as text: a table to read, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from typing import TextIO
+
+from lookalike.searching.answers import Answer, Answers
+from lookalike.text import shown
+
+COLUMNS = tuple(field.name for field in fields(Answer))
+"""Keys of JSON and columns of CSV: query, place, gallery_id, label, score, accepted."""
+
+NOT_IN_GALLERY = "not in the gallery"
+
+_RIGHT_ALIGNED = {"place", "score"}
+
+
+def write_as_table(answers: Answers, stream: TextIO) -> None:
+    """Write an aligned table, a row an answer.
+
+    What the threshold says is in the last column: of a query whose first answer does not reach it,
+    that the query is not in the gallery.
+    """
+    headings = [name for name in COLUMNS if name != "accepted"]
+    if answers.threshold is not None:
+        headings.append("answer")
+    widths = [len(name) for name in headings]
+    for row in _rows(answers):
+        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
+    for row in _with(headings, _rows(answers)):
+        cells = [
+            cell.rjust(width) if name in _RIGHT_ALIGNED else cell.ljust(width)
+            for name, cell, width in zip(headings, row, widths, strict=True)
+        ]
+        stream.write("  ".join(cells).rstrip() + "\n")
+
+
+def _with(headings: list[str], rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    yield headings
+    yield from rows
+
+
+def _rows(answers: Answers) -> Iterator[list[str]]:
+    for found in answers:
+        for answer in found:
+            row = [
+                shown(answer.query),
+                str(answer.place),
+                shown(answer.gallery_id),
+                shown(answer.label),
+                f"{answer.score:.4f}",
+            ]
+            if answer.accepted is not None:
+                row.append(_in_words(answer.accepted, answer.place))
+            yield row
+
+
+def _in_words(accepted: bool, place: int) -> str:
+    if accepted:
+        return "accepted"
+    return NOT_IN_GALLERY if place == 1 else "below the threshold"
+
+
+def write_as_json(answers: Answers, stream: TextIO) -> None:
+    """Write one array with an object an answer, each on a line; see `COLUMNS`.
+
+    Scores are written so that float32 reads them back exactly.
+    """
+    stream.write("[")
+    before = "\n"
+    for found in answers:
+        for answer in found:
+            stream.write(f"{before}  {json.dumps(asdict(answer), ensure_ascii=False)}")
+            before = ",\n"
+    stream.write("\n]\n")
+
+
+def write_as_csv(answers: Answers, stream: TextIO) -> None:
+    """Write a row an answer under `COLUMNS`; accepted is true, false or empty."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    spelt = {True: "true", False: "false", None: ""}
+    for found in answers:
+        writer.writerows(
+            [*list(asdict(answer).values())[:-1], spelt[answer.accepted]] for answer in found
+        )
