@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lookalike import __version__
 from lookalike.jobs.step import log, step
+from lookalike.searching.starting import uncollected
 
 _MOST_ANSWERS = 1_000_000
 
@@ -267,7 +268,12 @@ def _add_search(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _search(options: argparse.Namespace) -> None:
-    from lookalike.searching.commands import SearchSettings, search_gallery_itself, search_images
+    with uncollected():
+        from lookalike.searching.commands import (
+            SearchSettings,
+            search_gallery_itself,
+            search_images,
+        )
 
     settings = SearchSettings(
         run=options.run_name,
@@ -302,7 +308,8 @@ def _add_embed(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from lookalike.searching.commands import embed_folder
+    with uncollected():
+        from lookalike.searching.commands import embed_folder
 
     embed_folder(
         options.results,

@@ -31,6 +31,7 @@ from lookalike.models.backbones.frozen import FeaturePart
 from lookalike.models.backbones.networks import EmbeddingNetwork
 from lookalike.models.files import load_model
 from lookalike.searching.image_files import ImageFile, content_to_decode
+from lookalike.searching.starting import uncollected
 from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
@@ -113,19 +114,20 @@ class ImageEmbedder:
         """
         keep_freed_memory()
         self._device = choose_device(device)
-        try:
-            model, self.description = load_model(weights)
-        except OSError as error:
-            raise LookalikeError(
-                f"{shown_path(weights)}: cannot be read: {error.strerror}"
-            ) from error
-        embedder, self._head = parts_of_model(model, self.description)
-        self._image = embedder.image
-        network = embedder.network
-        # What the store of the workflow is filled by.
-        if isinstance(network, EmbeddingNetwork | FeaturePart):
-            network = network.for_embedding(self._image.size)
-        self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        with uncollected():
+            try:
+                model, self.description = load_model(weights)
+            except OSError as error:
+                raise LookalikeError(
+                    f"{shown_path(weights)}: cannot be read: {error.strerror}"
+                ) from error
+            embedder, self._head = parts_of_model(model, self.description)
+            self._image = embedder.image
+            network = embedder.network
+            # What the store of the workflow is filled by.
+            if isinstance(network, EmbeddingNetwork | FeaturePart):
+                network = network.for_embedding(self._image.size)
+            self._network = network.to(self._device).to(memory_format=torch.channels_last)
 
     def embed(self, files: Sequence[ImageFile], left_out: LeftOut) -> Iterator[NewImages]:
         """Embed files batch by batch, decoding ahead of the network.
