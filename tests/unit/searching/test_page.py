@@ -62,7 +62,7 @@ def test_each_image_stands_with_its_answers(kept: Searched, tmp_path: Path) -> N
     assert "0.6000" in refused
     assert first.all("p", "refused") == []
     header = page.one("header").text
-    assert "1 of 2 are not in the gallery" in " ".join(header.split())
+    assert "1 of 2 is not in the gallery" in " ".join(header.split())
     assert "1 image is gone" in " ".join(header.split())
 
 
