@@ -27,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_search(subcommands)
     _add_embed(subcommands)
     _add_cache(subcommands)
-    options = parser.parse_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    # argparse ends the list of images at the first option, and knows nothing of those after it.
+    if others and not (hasattr(options, "images") and all(map(_is_name, others))):
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if others:
+        options.images += others
     with step():
         options.run(options)
     return 0
@@ -421,6 +426,10 @@ def _name(text: str) -> str:
     """Read a name that is to stand as it is given."""
     _path(text)
     return text
+
+
+def _is_name(text: str) -> bool:
+    return text == "-" or (bool(text.strip()) and "\0" not in text and not text.startswith("-"))
 
 
 def _count(text: str) -> int:

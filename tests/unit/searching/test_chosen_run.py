@@ -129,6 +129,7 @@ def test_a_run_that_is_not_there_is_named_with_the_nearest(made: Searched, name:
     [
         ("absent", "there is no such folder"),
         ("data/train_image_info.json", "is not a folder"),
+        (f"results/{RUN}", rf"is the folder of a run; .* --run {RUN}"),
         ("data", r"comparison\.parquet: there is no such file.*no finished runs"),
         ("x" * 300, "cannot be read|there is no such folder"),
     ],

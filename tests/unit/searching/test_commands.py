@@ -55,6 +55,20 @@ def test_ten_answers_in_a_table_are_the_default(
     assert len(lines) == 11
 
 
+def test_options_stand_anywhere(kept: Searched, capfd: pytest.CaptureFixture[str]) -> None:
+    first, second, third = map(str, kept.queries[:3])
+    said = []
+    for arguments in (
+        [first, second, third, "--k", "1", "--json"],
+        ["--json", first, "--k", "1", second, third],
+        ["--k", "1", "--json", first, second, third],
+    ):
+        assert main(["search", str(kept.results), *arguments]) == 0
+        said.append(capfd.readouterr().out)
+    assert said[0] == said[1] == said[2]
+    assert len(json.loads(said[0])) == 3
+
+
 def test_names_come_on_standard_input(
     kept: Searched, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +211,11 @@ def test_embed_leaves_no_part_of_a_table(
         ["search", "r", "a.png", "--k", "x"],
         ["search", "r", "a.png", "--k", "9" * 5000],
         ["search", "r", ""],
+        ["search", "r", "--k", "3", ""],
+        ["search", "r", "--gallery-itself", "a.png"],
+        ["search", "r", "a.png", "--nosuch"],
+        ["search", "r", "--k", "3", "a.png", "--nosuch", "b.png"],
+        ["embed", "r", "f", "--out", "t.parquet", "g"],
         ["search", "", "a.png"],
         ["search", "r", "a\0.png"],
         ["embed", "r", "f"],

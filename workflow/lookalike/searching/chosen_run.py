@@ -155,6 +155,11 @@ def _require_results(results: Path) -> None:
 def _first_of_comparison(results: Path) -> str:
     path = results / "comparison.parquet"
     if not _is_there(path):
+        if _is_there(results / "model.json"):
+            raise LookalikeError(
+                f"{shown_path(results)}: is the folder of a run; name the results that it is in, "
+                f"and the run by --run {shown(results.absolute().name)}"
+            )
         known = _runs_in(results)
         raise LookalikeError(
             f"{shown_path(path)}: there is no such file, so it cannot be told which run is meant. "
