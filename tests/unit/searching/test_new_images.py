@@ -67,7 +67,7 @@ def test_they_are_those_of_the_step(
 @pytest.mark.slow
 @pytest.mark.parametrize("features", [True, False])
 def test_those_of_a_backbone_and_its_head_are_too(
-    kept: Searched, tmp_path: Path, features: bool
+    kept: Searched, tmp_path: Path, features: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of_backbone("efficientnet_lite") | {"embedding_dim": 8, "normalize": True}
     torch.manual_seed(0)
@@ -86,6 +86,7 @@ def test_those_of_a_backbone_and_its_head_are_too(
     folder, table = kept.data / "query_images", tmp_path / "query.parquet"
     how = EmbedSettings(tmp_path / "cache", "cpu", batch_size=32, threads=1)
     embed_split(manifest, folder, weights, table, tmp_path / "query.json", [], how)
+    monkeypatch.setattr(new_images, "BATCH", 1)
     assert as_rows(embedded(weights, folder)[0]) == rows_of(table)
 
 

@@ -28,7 +28,7 @@ def page_of(made: Searched, tmp_path: Path, threshold: float | None) -> Node:
     """Two queries: the first finds two images, one of which is gone, the second finds one."""
     run: SearchedRun = replace(open_run(made.results), threshold=threshold)
     gallery = made.data / "gallery"
-    ids = ["0010_001.png", "gone.png", "0011_001.png"]
+    ids = ["0010_001.png", "gone<b>.png", "0011_001.png"]
     hashes = [sha256_of_file(gallery / name) if name[0] == "0" else "0" * 64 for name in ids]
     answers = Answers(
         [EVIL, "b.png"],
@@ -54,7 +54,7 @@ def test_each_image_stands_with_its_answers(kept: Searched, tmp_path: Path) -> N
     assert ["right" in hit.classes for hit in hits] == [True, False]
     assert "0.7500" in hits[0].text
     assert hits[0].one("span", "label").text == "ten"
-    assert hits[1].one("span", "gone").text == "gone.png"
+    assert hits[1].one("span", "gone").text == "gone<b>.png"
     assert "In the gallery: ten" in first.one("p", "verdict").text
     refused = second.one("p", "refused").text
     assert "Not in the gallery" in refused
