@@ -52,6 +52,19 @@ def of_another_model(made: Searched) -> None:
     edit(made.run / "embeddings" / "gallery.json", model_digest="f" * 32)
 
 
+def of_another_score(made: Searched) -> None:
+    model = json.loads((made.run / "model.json").read_text())["model"]
+    edit(made.run / "model.json", model=model | {"normalize": False})
+
+
+def without_a_network(made: Searched) -> None:
+    edit(made.run / "model.json", model={"name": "cnn4"})
+
+
+def without_a_size(made: Searched) -> None:
+    edit(made.run / "model.json", image={})
+
+
 def table_of_another_model(made: Searched) -> None:
     path = made.run / "embeddings" / "gallery.parquet"
     table = pq.read_table(path)
@@ -92,6 +105,12 @@ def without(name: str) -> Callable[[Searched], None]:
     ("change", "message"),
     [
         (of_another_model, r"gallery\.json: is stale: it is of model f+, .* Run the workflow"),
+        (
+            of_another_score,
+            r"model\.json: its network is compared by euclidean, and .* says cosine",
+        ),
+        (without_a_network, r"model\.json: is damaged: its settings are not those of a network"),
+        (without_a_size, r"model\.json: is damaged"),
         (table_of_another_model, r"gallery\.parquet: is stale: it is of model e+"),
         (foreign_table, r"gallery\.parquet: is stale: it is of no known model"),
         (relabelled, r"gallery\.parquet: is stale: images or labels .* Run the workflow"),

@@ -13,6 +13,8 @@ from lookalike.data.manifest_table import read_manifest, usable
 from lookalike.data.places import PLACES_FILE, read_places
 from lookalike.embedding.tables import read_metadata, read_names
 from lookalike.errors import LookalikeError
+from lookalike.images.resizing import ImageSettings
+from lookalike.models.settings import ModelSettings
 from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
 from lookalike.retrieval.relevance import Texts
 from lookalike.storage.files import read_json
@@ -80,7 +82,7 @@ def open_run(
             + (did_you_mean(name, known) if known else "; there are no trained runs in it")
         )
     folder = results / name
-    model = _made(folder / "model.json", {"digest": str, "model": dict, "image": dict})
+    model = _model(folder / "model.json")
     settings = _made(folder / "metrics.json", {"settings": dict})["settings"]
     run = SearchedRun(
         name,
@@ -189,6 +191,19 @@ def _runs_in(results: Path) -> list[str]:
         return []
 
 
+def _model(path: Path) -> dict[str, Any]:
+    model = _made(path, {"digest": str, "model": dict, "image": dict})
+    try:
+        ModelSettings.from_dict(model["model"])
+        ImageSettings.from_dict(model["image"])
+    except (KeyError, TypeError, ValueError, AttributeError, LookalikeError) as error:
+        raise LookalikeError(
+            f"{shown_path(path)}: is damaged: its settings are not those of a network. Delete the "
+            f"folder. {AGAIN}"
+        ) from error
+    return model
+
+
 def _places(results: Path, gallery_folder: Path | None) -> dict[str, Path]:
     path = results / "manifest" / PLACES_FILE
     places = dict(_read(path, read_places)) if _is_there(path) else {}
@@ -208,10 +223,8 @@ def _require_of_model(run: SearchedRun) -> None:
     digest = run.model["digest"]
     summary = run.gallery.with_suffix(".json")
     told = _made(summary, {"model_digest": str})["model_digest"]
-    for path, other in (
-        (summary, told),
-        (run.gallery, read_metadata(run.gallery).get("model_digest")),
-    ):
+    of_table = read_metadata(run.gallery)
+    for path, other in ((summary, told), (run.gallery, of_table.get("model_digest"))):
         if other != digest:
             raise LookalikeError(
                 f"{shown_path(path)}: is stale: it is of "
@@ -219,6 +232,14 @@ def _require_of_model(run: SearchedRun) -> None:
                 f"in {shown_path(run.folder)} is of {digest}. {AGAIN}; {run.name} must be among "
                 "its runs"
             )
+    # Both follow from the digest, and one of them decides the order.
+    score = ModelSettings.from_dict(run.model["model"]).score
+    if of_table.get("score") != score:
+        raise LookalikeError(
+            f"{shown_path(run.folder / 'model.json')}: its network is compared by {score}, and "
+            f"{shown_path(run.gallery)} says {shown(str(of_table.get('score')))}: one of them is "
+            f"damaged. Delete the folder. {AGAIN}"
+        )
 
 
 def _require(path: Path) -> None:
