@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from drawn import CPU, recipe_of, write_jpegs
+from drawn import CPU, PER_CLASS, recipe_of, write_jpegs
 from lookalike.data.manifest_table import read_manifest
 from lookalike.embedding.allocation import keep_freed_memory
-from lookalike.embedding.filling import EmbedSettings, features_of
 from lookalike.images.pixel_store import training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.backbones.frozen import HeadPart
@@ -24,7 +23,6 @@ from lookalike.models.building import build_model
 from lookalike.training.averaging import Average
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
-from lookalike.training.features import training_features
 from lookalike.training.feeds import FeatureData, TrainingData, TrainingSet
 from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
@@ -95,19 +93,14 @@ def epoch(folder: Path, name: str, n_images: int, **changes: Any) -> list[Result
 def what_is_trained(
     folder: Path, model: nn.Module, recipe: Recipe, image: ImageSettings, n_images: int
 ) -> tuple[nn.Module, TrainingSet]:
-    """The part of a network that a recipe trains, and images or their features to train it on."""
+    """The part of a network that a recipe trains, and images to train it on, or any features."""
     if not recipe.train.frozen_backbone:
         return model, training_data(folder, image, n_images)
     network = cast(EmbeddingNetwork, model)
-    manifest = read_manifest(write_jpegs(folder / "jpegs", n_images))
-    embedder = features_of(network, recipe.model, image, "features")
-    how = EmbedSettings(folder / "cache", "cpu", 128, torch.get_num_threads())
-    views = training_features(
-        manifest, folder / "jpegs", embedder, how, CPU, recipe.views, recipe.augment
-    )
-    return HeadPart(network.head, normalize=network.normalize), FeatureData(
-        views, labels_of(manifest)
-    )
+    features = np.random.default_rng(0).standard_normal((n_images, 1, network.n_features))
+    labels = np.arange(n_images, dtype=np.int64) // PER_CLASS
+    part = HeadPart(network.head, normalize=network.normalize)
+    return part, FeatureData(features.astype(np.float32), labels)
 
 
 def training_data(folder: Path, image: ImageSettings, n_images: int) -> TrainingData:
@@ -138,6 +131,6 @@ def measure(folder: Path) -> list[Result]:
         *epoch(folder, "default", 512, image={"size": 64}),
         *epoch(folder, "default", 72),
         *epoch(folder, "original", 128),
-        *epoch(folder, "strong", 1024),
+        *epoch(folder, "strong", 9600),
         *epoch(folder, "finetune", 256, image={"size": 64}),
     ]
