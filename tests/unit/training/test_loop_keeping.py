@@ -122,7 +122,7 @@ def test_the_same_images_are_held_out_for_every_seed_and_recipe(
 def test_steps_are_the_budget_and_epochs_are_parts_of_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    optimizer = {"name": "adamw", "warmup_epochs": 3}
+    optimizer = {"name": "adamw", "lr": 0.001, "warmup_epochs": 3}
     none = {"classes": 0.0}
     settings = recipe(epochs="auto", steps=40, optimizer=optimizer, validation=none)
     with caplog.at_level("INFO"):
