@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lookalike.data.labels import storable
 from lookalike.data.spellings import first_few
+from lookalike.data.walking import files_below
 from lookalike.errors import LookalikeError
 from lookalike.importing.names import natural
 from lookalike.importing.sources import Collection, Role, Side, SourceImage
-from lookalike.storage.strays import is_litter
 from lookalike.text import quoted, shown, shown_path, visible
 
 FOLDER_KINDS = ("classes", "splits", "market1501", "flat")
@@ -62,7 +61,7 @@ def read_folder(root: Path, kind: str | None, is_image: IsImage) -> Collection:
     Raises:
         LookalikeError: there is no image, or none where this kind has them.
     """
-    files = sorted(_files(root), key=natural)
+    files = sorted(files_below(root), key=natural)
     by_name = [file for file in files if _ending(file) in _ENDINGS]
     known = set(by_name)
     unsure = [file for file in files if file not in known]
@@ -94,32 +93,6 @@ def _aside(what: str, files: Sequence[str]) -> str:
         f"{len(files):,} file{'' if len(files) == 1 else 's'} of the source {are} {what} and left "
         f"aside: {first_few(map(shown, files))}."
     )
-
-
-def _files(root: Path) -> Iterator[str]:
-    """Paths of all files below a folder, links followed, litter aside; no folder twice."""
-    seen: set[tuple[int, int]] = set()
-    todo = [("", root)]
-    while todo:
-        inside, folder = todo.pop()
-        try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            raise LookalikeError(
-                f"{shown_path(folder)}: cannot be read: {error.strerror}"
-            ) from error
-        for entry in found:
-            if is_litter(entry.name):
-                continue
-            if entry.is_dir():
-                todo.append((f"{inside}{entry.name}/", Path(entry.path)))
-            else:
-                yield inside + entry.name
 
 
 def _ending(file: str) -> str:

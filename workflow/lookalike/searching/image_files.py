@@ -11,11 +11,10 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from lookalike.data.layout import Identity, identity
+from lookalike.data.walking import files_below
 from lookalike.errors import BadImageError, LookalikeError
 from lookalike.images.decoding import FORMATS
 from lookalike.images.limits import MAX_BYTES
-from lookalike.storage.strays import is_litter
 from lookalike.text import shown_path
 
 STANDARD_INPUT = "-"
@@ -64,7 +63,7 @@ def named_images(sources: Iterable[str], standard_input: BinaryIO) -> list[Image
         except (OSError, ValueError):
             inside = False  # what is wrong with it is told when it is read
         if inside:
-            for name in images_inside(path):
+            for name in files_below(path):
                 files.setdefault(os.path.join(source, name), _found(path, source, name))  # noqa: PTH118
         else:
             files.setdefault(source, ImageFile(source, path, found=False))
@@ -91,7 +90,7 @@ def folder_images(folder: Path) -> list[ImageFile]:
         raise LookalikeError(
             f"{shown_path(folder)}: there is no such folder; a folder of images is expected here"
         )
-    files = [ImageFile(name, folder / name, found=True) for name in images_inside(folder)]
+    files = [ImageFile(name, folder / name, found=True) for name in files_below(folder)]
     if not files:
         raise LookalikeError(f"{shown_path(folder)}: the folder holds no files")
     return files
@@ -107,32 +106,6 @@ def _spelt_out(sources: Iterable[str], standard_input: BinaryIO) -> Iterator[str
         for line in content.split(ends):
             if name := os.fsdecode(line.removesuffix(b"\r") if ends == b"\n" else line):
                 yield name
-
-
-def images_inside(folder: Path) -> list[str]:
-    """The files below a folder, hidden ones and litter aside: sorted paths inside of it, with /.
-
-    Links are followed; a folder that they lead to again is looked into once.
-    """
-    names: list[str] = []
-    seen: set[Identity | None] = set()
-
-    def refuse(error: OSError) -> None:
-        raise LookalikeError(
-            f"{shown_path(error.filename)}: the folder cannot be read: {error.strerror}"
-        ) from error
-
-    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        here = identity(place)
-        if here in seen:
-            folders.clear()
-            continue
-        seen.add(here)
-        folders[:] = sorted(name for name in folders if not is_litter(name))
-        inside = os.path.relpath(place, folder).replace(os.sep, "/")
-        prefix = "" if inside == "." else f"{inside}/"
-        names += [prefix + name for name in files if not is_litter(name)]
-    return sorted(names)
 
 
 def content_to_decode(file: ImageFile) -> bytes:
