@@ -99,8 +99,7 @@ def what_is_trained(
     network = cast(EmbeddingNetwork, model)
     features = np.random.default_rng(0).standard_normal((n_images, 1, network.n_features))
     labels = np.arange(n_images, dtype=np.int64) // PER_CLASS
-    part = HeadPart(network.head, normalize=network.normalize)
-    return part, FeatureData(features.astype(np.float32), labels)
+    return HeadPart.of(network), FeatureData(features.astype(np.float32), labels)
 
 
 def training_data(folder: Path, image: ImageSettings, n_images: int) -> TrainingData:

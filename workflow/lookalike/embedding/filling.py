@@ -90,6 +90,16 @@ class Embedder:
     model: ModelSettings
     image: ImageSettings
 
+    def ready(self, device: torch.device) -> nn.Module:
+        """The network as it makes every row that is kept: with the least work it can, on a device.
+
+        It is moved there, or made into another one.
+        """
+        network = self.network
+        if isinstance(network, EmbeddingNetwork | FeaturePart):
+            network = network.for_embedding(self.image.size)
+        return network.to(device).to(memory_format=torch.channels_last)
+
     def store(self, cache: Path, device: str, changes: Mapping[str, object] | None = None) -> Store:
         """Where the rows are that a kind of device made.
 
@@ -132,9 +142,8 @@ def parts_of_model(
     image = ImageSettings.from_dict(description["image"])
     if "features" in description:
         network = cast(EmbeddingNetwork, model)
-        return features_of(network, settings, image, description["features"]), HeadPart(
-            network.head, normalize=network.normalize
-        )
+        embedder = features_of(network, settings, image, description["features"])
+        return embedder, HeadPart.of(network)
     width = settings.embedding_dim
     return Embedder(model, "embeddings", description["digest"], width, settings, image), None
 
@@ -172,12 +181,7 @@ def fill_store(
     require_room(
         settings.cache, len(files) * store.row_bytes, f"{len(files):,} {embedder.kind}", "cache"
     )
-    network = embedder.network
-    if files:
-        # A network may have a way with less work; what is kept is always made by that.
-        if isinstance(network, EmbeddingNetwork | FeaturePart):
-            network = network.for_embedding(embedder.image.size)
-        network.to(device).to(memory_format=torch.channels_last)
+    network = embedder.ready(device) if files else embedder.network
     at_once = settings.batch_size * STORE_BATCHES
     with Progress("embedding", len(files)) as progress:
         todo, image = list(files.items()), embedder.image

@@ -27,8 +27,6 @@ from lookalike.images.resizing import load_pixels
 from lookalike.jobs.lookahead import map_ahead
 from lookalike.jobs.progress import Progress
 from lookalike.jobs.torch_devices import choose_device
-from lookalike.models.backbones.frozen import FeaturePart
-from lookalike.models.backbones.networks import EmbeddingNetwork
 from lookalike.models.files import load_model
 from lookalike.searching.image_files import ImageFile, content_to_decode
 from lookalike.searching.starting import uncollected
@@ -123,11 +121,7 @@ class ImageEmbedder:
                 ) from error
             embedder, self._head = parts_of_model(model, self.description)
             self._image = embedder.image
-            network = embedder.network
-            # What the store of the workflow is filled by.
-            if isinstance(network, EmbeddingNetwork | FeaturePart):
-                network = network.for_embedding(self._image.size)
-            self._network = network.to(self._device).to(memory_format=torch.channels_last)
+            self._network = embedder.ready(self._device)
 
     def embed(self, files: Sequence[ImageFile], left_out: LeftOut) -> Iterator[NewImages]:
         """Embed files batch by batch, decoding ahead of the network.

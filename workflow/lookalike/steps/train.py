@@ -123,8 +123,7 @@ def train_run(job: TrainingJob) -> None:
     )
     part = model
     if frozen is not None:
-        network = cast(EmbeddingNetwork, model)
-        part = HeadPart(network.head, normalize=network.normalize)
+        part = HeadPart.of(cast(EmbeddingNetwork, model))
     checkpoint = _checkpoint(job, recipe, table, part, data, fabric)
     epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:

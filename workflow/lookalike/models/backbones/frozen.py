@@ -57,6 +57,11 @@ class HeadPart(nn.Module):
         super().__init__()
         self.head, self.normalize = head, normalize
 
+    @classmethod
+    def of(cls, network: EmbeddingNetwork) -> HeadPart:
+        """That of a network."""
+        return cls(network.head, normalize=network.normalize)
+
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
         return embeddings_by(self.head, features, normalize=self.normalize)
