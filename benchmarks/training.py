@@ -20,6 +20,7 @@ from lookalike.images.resizing import ImageSettings
 from lookalike.models.backbones.frozen import HeadPart
 from lookalike.models.backbones.networks import EmbeddingNetwork
 from lookalike.models.building import build_model
+from lookalike.training.augmentations.table import AUGMENTATIONS
 from lookalike.training.averaging import Average
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.distributed import fabric_for
@@ -60,9 +61,14 @@ def epoch(folder: Path, name: str, n_images: int, **changes: Any) -> list[Result
         memory=recipe.memory,
     )
     labels = torch.from_numpy(data.labels[batches[0]])
+    unchanged = {
+        setting.name: cast(float, setting.off)
+        for change in AUGMENTATIONS
+        for setting in change.settings
+    }
 
     def steps(augmented: bool) -> None:
-        feed = data.feed(recipe.augment if augmented else {}, CPU)
+        feed = data.feed(recipe.augment if augmented else unchanged, CPU)
         loaded = feed.load(batches[0])
         trained.train()
         for step, _ in enumerate(batches):

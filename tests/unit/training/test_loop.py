@@ -28,13 +28,14 @@ from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.feeds import TrainingData
 from lookalike.training.health import TrainingHealth, relative_spread
 from lookalike.training.lessons import never_taught, taught_nothing
-from lookalike.training.loop import hash_seed, train
+from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.losses.value import LossValue
 from lookalike.training.optimization import fabric_precision, share_of_rate
 from lookalike.training.recipe import OptimizerSettings, Recipe
 from lookalike.training.sampling import epoch_batches
+from lookalike.training.seeding import hash_seed
 from lookalike.training.validation import leave_one_out_map
 from support.project import ROOT
 from support.training import ALONE, PATTERNS, REMEMBERING, blobs, recipe, run, same, without_times

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.training.augmentations.table import AUGMENTATIONS, CHAIN
+from lookalike.training.seeding import seed_draws
 
 
 def build_augmentation(settings: Mapping[str, float], size: int) -> nn.Module | None:
@@ -53,7 +54,7 @@ def augment(
     size = torch.Size([n if part else len(images), *images.shape[1:]])
     devices = [] if images.device.type == "cpu" else [images.device]
     with torch.random.fork_rng(devices=devices, device_type=images.device.type), torch.no_grad():
-        torch.manual_seed(seed)
+        seed_draws(seed, images.device)
         drawn = transform.forward_parameters(size)  # type: ignore[operator]
         changed: Tensor = transform(images, params=drawn if part is None else _rows(drawn, part))
     return changed.clamp(0, 1)

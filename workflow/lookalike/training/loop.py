@@ -46,6 +46,7 @@ from lookalike.training.plan import log_plan
 from lookalike.training.recipe import Recipe
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.sampling import epoch_batches
+from lookalike.training.seeding import hash_seed, seed_draws
 from lookalike.training.validation import leave_one_out_map
 
 log = logging.getLogger(__name__)
@@ -287,11 +288,11 @@ class Training:
         classes = torch.from_numpy(self.labels[batch]).to(self.fabric.device)
 
         # What a network draws at random.
-        torch.manual_seed(seed)
+        seed_draws(seed, self.fabric.device)
         own = self.network(inputs)
         embeddings = gathered(own, len(batch), self.fabric)
         # What a miner or a loss draws: the same in all processes, whatever each one's network drew.
-        torch.manual_seed(hash_seed(seed, 1))
+        seed_draws(hash_seed(seed, 1), self.fabric.device)
         value = self.loss_of(embeddings, classes)
         self.optimizer.zero_grad()
         self.fabric.backward(value.loss)
@@ -336,8 +337,3 @@ class Training:
                     vectors, labels, self.recipe.model.score, VALIDATION_K, n_queries
                 )
         return from_first(score, self.fabric)
-
-
-def hash_seed(*parts: int) -> int:
-    """A 63-bit seed for one place of a run: different places get unrelated seeds."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
