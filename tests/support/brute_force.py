@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,11 @@ def oml_average_precision(hits: Sequence[bool], k: int) -> float:
         return 0.0
     precisions = [sum(top[: i + 1]) / (i + 1) for i in range(len(top))]
     return sum(p * hit for p, hit in zip(precisions, top, strict=True)) / sum(top)
+
+
+def best_scores(scores: Sequence[float], relevant: Sequence[bool]) -> tuple[float, float]:
+    """The best score of a relevant item, and of any other, in float32; NaN where there is none."""
+    kinds: tuple[list[float], list[float]] = ([], [])
+    for score, is_relevant in zip(scores, relevant, strict=True):
+        kinds[0 if is_relevant else 1].append(float(np.float32(score)))
+    return max(kinds[0], default=math.nan), max(kinds[1], default=math.nan)

@@ -24,6 +24,8 @@ class RankedQuery:
     places: NDArray[np.int32]
     scores: NDArray[np.float32]
     relevant: NDArray[np.bool_]
+    best_relevant: float
+    best_other: float
 
 
 def ranked_queries(
@@ -50,6 +52,8 @@ def ranked_queries(
                 batch.places[row][there],
                 batch.scores[row][there],
                 batch.relevant[row][there],
+                float(batch.best_relevant[row]),
+                float(batch.best_other[row]),
             )
     return [found[query] for query in range(len(queries.ids))]
 

@@ -126,6 +126,8 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
         expected = np.array([scores[item] for item in order[:depth]], np.float32)
         assert found.scores.tobytes() == (expected + 0).tobytes()
         assert found.relevant.tolist() == hits[:depth]
+        highest = brute_force.best_scores(scores, relevant)
+        np.testing.assert_array_equal((found.best_relevant, found.best_other), highest)
 
 
 def own_scores(

@@ -89,6 +89,8 @@ def test_ranks_equal_a_loop_over_the_sorted_gallery(
         expected = np.array([scores[item] for item in order[:depth]], dtype=np.float32)
         np.testing.assert_array_equal(result.scores, expected)
         assert result.relevant.tolist() == hits[:depth]
+        highest = brute_force.best_scores(scores, [item.label == query.label for item in left])
+        np.testing.assert_array_equal((result.best_relevant, result.best_other), highest)
 
 
 def rank_floats(

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from lookalike.errors import LookalikeError
 from lookalike.jobs.torch_devices import choose_device
+from lookalike.retrieval.arrays import Float32s
 from lookalike.retrieval.chance import chance
 from lookalike.retrieval.counting_gpu import accelerator_of
+from lookalike.retrieval.identification import Answers, identification_summary
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import headline_keys, in_ranks, metrics_at, per_query_metrics
 from lookalike.retrieval.ranking import Ranked, rank
@@ -169,6 +171,7 @@ class _Results:
         metrics: the metric of every key, and its cut-off.
         values: every metric of each query, float64 [Q].
         optimistic, pessimistic: the headline metrics where relevant items win, or lose, all ties.
+        best_relevant, best_other: float32 [Q], the best scores of either kind, NaN for none.
         places: int32 [Q, depth], -1 beyond the gallery's end; scores float32, relevant bool.
     """
 
@@ -177,6 +180,7 @@ class _Results:
         n, depth = len(queries.ids), min(max(settings.k), len(gallery.ids))
         headline = headline_keys(settings.k)
         self.n_relevant, self.n_gallery, self.first_rank = np.zeros((3, n), np.int64)
+        self.best_relevant, self.best_other = np.empty((2, n), np.float32)
         self.metrics = metrics_at(settings.k)
         self.values = {key: np.empty(n) for key in self.metrics}
         self.optimistic = {key: np.empty(n) for key in headline}
@@ -190,6 +194,7 @@ class _Results:
         at, ranks = ranked.queries, ranked.ranks
         self.n_gallery[at], self.n_relevant[at] = ranked.n_gallery, ranks.counts
         self.first_rank[at[ranks.counts > 0]] = ranks.values[ranks.starts[:-1][ranks.counts > 0]]
+        self.best_relevant[at], self.best_other[at] = ranked.best_relevant, ranked.best_other
         # Mostly there is no tie, and the bounds are the ranks themselves.
         best, worst = (
             ranks if np.array_equal(bound.values, ranks.values) else bound
@@ -205,6 +210,16 @@ class _Results:
                 kept[key][at] = column
         self.places[at], self.scores[at] = ranked.places, ranked.scores
         self.relevant[at] = ranked.relevant
+
+    @property
+    def answers(self) -> Answers:
+        columns: dict[str, NDArray[Any]] = {
+            "best_relevant_score": self.best_relevant,
+            "best_other_score": self.best_other,
+            "first_rank": self.first_rank,
+            "n_relevant": self.n_relevant,
+        }
+        return Answers.of(columns)
 
     @property
     def medians(self) -> list[str]:
@@ -267,6 +282,7 @@ def _summary(results: _Results, score: str) -> dict[str, Any]:
         },
         "score": score,
         "settings": asdict(settings),
+        "identification": identification_summary(results.answers),
     }
 
 
@@ -305,11 +321,18 @@ def _per_query_table(results: _Results) -> pa.Table:
         "n_gallery": pa.array(results.n_gallery),
         "scored": pa.array(results.scored),
         "first_rank": pa.array(results.first_rank, mask=results.n_relevant == 0),
+        "best_relevant_score": _known(results.best_relevant),
+        "best_other_score": _known(results.best_other),
     }
     for key, values in results.values.items():
         if key not in results.medians:
             columns[key] = pa.array(values, mask=~results.scored)
     return pa.table(columns)
+
+
+def _known(scores: Float32s) -> pa.Array:
+    """A column of scores that is null where there is none."""
+    return pa.array(scores, mask=np.isnan(scores))
 
 
 def _shown(key: str, value: float) -> str:

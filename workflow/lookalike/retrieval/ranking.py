@@ -63,6 +63,8 @@ class Ranked:
         places: int32 [n, depth], the first places: positions in the gallery, -1 beyond its end.
         scores: float32 [n, depth], the scores at those places.
         relevant: bool [n, depth], whether a relevant item stands there.
+        best_relevant: float32 [n], the best score of a relevant item; NaN where there is none.
+        best_other: float32 [n], the best score of any other item; likewise.
 
     """
 
@@ -74,6 +76,8 @@ class Ranked:
     places: Int32s
     scores: Float32s
     relevant: NDArray[np.bool_]
+    best_relevant: Float32s
+    best_other: Float32s
 
 
 class TileScorer(Protocol):
@@ -241,19 +245,21 @@ class _Count:
         self.marks, self.tie = search.apart, relevance.tie
         self.levels, self.level_item = _levels(search, relevance.tie)
         self.counts = [self.levels, *(to_count_anew(self.levels) for _ in range(1, strips))]
-        n = len(self.tile.queries)
+        self.depth = depth
+        # One at the least: the best other item.
+        n, kept = len(self.tile.queries), max(1, depth)
         self.best = [
             Places(
-                score=np.empty((n, depth), np.float32),
-                tie=np.empty((n, depth), np.int32),
-                item=np.empty((n, depth), np.int32),
+                score=np.empty((n, kept), np.float32),
+                tie=np.empty((n, kept), np.int32),
+                item=np.empty((n, kept), np.int32),
                 size=np.zeros(n, np.int64),
             )
             for _ in range(strips)
         ]
         self.there: Counts | None = None
         if accelerator:
-            self.there = accelerator.counts(self.marks, self.levels, len(self.tie), depth)
+            self.there = accelerator.counts(self.marks, self.levels, len(self.tie), kept)
 
     def see(self, block: Block, strip: int, strips: int) -> None:
         """Count the scores of one of several strips of a block."""
@@ -273,13 +279,15 @@ class _Count:
         for more in self.counts[1:]:
             add_counts(self.levels, more)
         best = self.best[0] if len(self.best) == 1 else joined(self.best, len(self.tie))
-        n, depth = best.score.shape
+        n, depth = len(best.score), self.depth
         starts = self.levels.start - np.arange(n + 1)
         three = np.empty((3, starts[-1]), np.int32)
         place(self.levels, *three)
         places, scores = np.empty((n, depth), np.int32), np.empty((n, depth), np.float32)
         relevant = np.empty((n, depth), np.bool_)
         first_places(self.levels, self.level_item, best, places, scores, relevant)
+        # The highest level of each query stands before its +inf.
+        highest = self.levels.score[np.maximum(self.levels.start[1:] - 2, 0)]
         found, optimistic, pessimistic = (Ranks(values, starts) for values in three)
         return Ranked(
             queries=self.tile.queries,
@@ -290,6 +298,9 @@ class _Count:
             places=places,
             scores=scores,
             relevant=relevant,
+            best_relevant=np.where(np.diff(starts) > 0, highest, np.float32(np.nan)),
+            # The first places leave the others sorted, the best first.
+            best_other=np.where(best.size > 0, best.score[:, 0], np.float32(np.nan)),
         )
 
 
