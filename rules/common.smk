@@ -37,6 +37,7 @@ from lookalike.report.runs import (
     SCORE_FILES,
     SHOWN,
     STATES,
+    THRESHOLD,
     model_name,
     model_pattern,
     run_name,
@@ -147,7 +148,8 @@ COMPARED = (
 
 def files_of(state):
     """What a state has of its own; without scores where labels say nothing."""
-    return [name for name in state.files if DATA.labelled or name not in SCORE_FILES]
+    of_labels = () if DATA.labelled else (*SCORE_FILES, THRESHOLD)
+    return [name for name in state.files if name not in of_labels]
 
 
 def models_in(state):

@@ -30,6 +30,33 @@ rule metrics:
         "../workflow/scripts/metrics.py"
 
 
+# Beside the metrics, not among them: another promise ranks nothing anew.
+rule threshold:
+    input:
+        per_query="<results>/{run}/per_query.parquet",
+        metrics="<results>/{run}/metrics.json",
+        query_manifest=manifest_of("query"),
+        gallery_manifest=manifest_of("gallery"),
+    output:
+        "<results>/{run}/threshold.json",
+    log:
+        "<results>/logs/{run}/threshold.log",
+    benchmark:
+        "<results>/benchmarks/{run}/threshold.tsv"
+    localrule: True
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        threshold=lookup(dpath="threshold", within=config),
+        code=code_of("threshold"),
+        software=software_of("threshold"),
+    message:
+        "threshold: {wildcards.run}"
+    script:
+        "../workflow/scripts/threshold.py"
+
+
 rule compare:
     input:
         # Of the folder of each run, then of those of its other states.

@@ -39,6 +39,7 @@ STEPS = {
     "embed_shard": r".*/embed_\w+\.\d-of-2\.log",
     "embed": r".*/embed_\w+\.log",
     "metrics": r".*/metrics\.log",
+    "threshold": r"default\.0/threshold\.log",
     "compare": r"compare\.log",
     "report": r"report\.log",
 }
@@ -50,6 +51,7 @@ OUTPUTS = {
     "embed_shard": r".*/embeddings/\w+\.\d-of-2\.json",
     "embed": r".*/embeddings/\w+\.(parquet|json)",
     "metrics": r"default.*/(metrics\.json|(per_query|rankings)\.parquet)",
+    "threshold": r"default\.0/threshold\.json",
     "compare": r"comparison\.\w+",
     "report": r"report\.html",
 }

@@ -60,6 +60,7 @@ def repeatable(*runs: str) -> list[str]:
         "rankings.parquet",
     )
     return [
+        *(f"results/{run}/threshold.json" for run in runs),
         "results/manifest/train.parquet",
         "results/manifest/query.parquet",
         "results/manifest/gallery.parquet",

@@ -164,6 +164,18 @@ def test_the_same_name_keeps_the_other_keys() -> None:
     assert loss == {"name": "contrastive", "margin": 0.7, "mean": "all", "power": 2}
 
 
+def test_a_promise_takes_the_place_of_another() -> None:
+    below, above = {"precision": 0.9}, {"false_positive": 0.05}
+    assert resolve([], SCHEMA)["threshold"] == {"precision": 0.95}
+    for layers in ([above], [below, above], [above, {}]):
+        asked = [{"threshold": layer} if layer else layer for layer in layers]
+        assert resolve(asked, SCHEMA)["threshold"] == above
+    # A recipe of that name is a recipe.
+    recipes = [{"recipes": {"threshold": settings}} for settings in ({"steps": 7}, {"memory": 90})]
+    recipe = resolve(recipes, SCHEMA)["recipes"]["threshold"]
+    assert (recipe["steps"], recipe["memory"]) == (7, 90)
+
+
 def test_folders_have_one_spelling() -> None:
     settings = resolve([{"results": "some//results/", "cache": "~/cache"}], SCHEMA)
     assert settings["results"] == "some/results"
@@ -252,6 +264,16 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
         ({"data": "here"}, ["data", "'here'", "mapping"]),
         ({"seeds": 3}, ["seeds", "a list", "[3]"]),
         ({"results": "./made/.."}, ["results", "'.'", "inside of it"]),
+        (
+            {"threshold": {"precision": 0.9, "false_positive": 0.1}},
+            ["threshold", "one of the keys precision, false_positive"],
+        ),
+        ({"threshold": {}}, ["threshold", "one of the keys precision, false_positive"]),
+        ({"threshold": {"precison": 0.9}}, ["threshold", "'precison'", "'precision'"]),
+        ({"threshold": {"precision": 1}}, ["threshold.precision", "1", "0.9999"]),
+        ({"threshold": {"false_positive": 0}}, ["threshold.false_positive", "0", "0.0001"]),
+        ({"threshold": {"precision": "0.9"}}, ["threshold.precision", "'0.9'"]),
+        ({"threshold": 0.9}, ["threshold", "0.9", "mapping"]),
         ({"metrics": {"bootstrap": 1}}, ["metrics.bootstrap", "1", "0, or 1000 or more"]),
         ({"metrics": {"bootstrap": -1}}, ["metrics.bootstrap", "-1", "0, or 1000 or more"]),
         ({"metrics": {"bootstrap": 10**30}}, ["metrics.bootstrap", "1000000"]),

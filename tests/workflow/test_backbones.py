@@ -41,7 +41,8 @@ def embedded(folder: Path, model: str) -> int:
 def test_a_changed_head_sends_no_image_through_the_backbone(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     first = run(tmp_path, data, "head", "plain", head=HEAD, plain=PLAIN)
-    twice = {rule: 2 * count for rule, count in {"embed": 4, "metrics": 2, "train": 1}.items()}
+    each = {"embed": 4, "metrics": 2, "threshold": 1, "train": 1}
+    twice = {rule: 2 * count for rule, count in each.items()}
     assert first.jobs == {"manifest": 1, **twice, **FINAL}
     # Of four times both splits, one embedded them: all have the same backbone.
     models = [f"{name}.0{state}" for name in ("head", "plain") for state in ("", "/untrained")]
@@ -98,7 +99,8 @@ def test_strong_gives_the_same_bytes_again_from_scratch_and_after_a_change_back(
         folder.mkdir()
         done = run(folder, data, "strong", strong=short)
         # A training on features needs no decoded pixels.
-        assert done.jobs == {"manifest": 1, "train": 1, "embed": 4, "metrics": 2, **FINAL}
+        each = {"embed": 4, "metrics": 2, "threshold": 1, "train": 1}
+        assert done.jobs == {"manifest": 1, **each, **FINAL}
     for name in repeatable("strong.0"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     run(first, data, "strong", strong=short | {"steps": 7})

@@ -19,11 +19,11 @@ from support.snakemake_runs import FINAL, QUICK, Run, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
-SCORED = {"metrics": 4, **FINAL}
+SCORED = {"metrics": 4, "threshold": 2, **FINAL}
 EMBEDDED = {"embed": 8, **SCORED}
 TRAINED = {"train": 2, **EMBEDDED}
 # Of one run: the network before its first step is made anew with it.
-ONE_TRAINED = {"train": 1, "embed": 4, "metrics": 2, **FINAL}
+ONE_TRAINED = {"train": 1, "embed": 4, "metrics": 2, "threshold": 1, **FINAL}
 ALL = {"manifest": 1, "pixels": 1, **TRAINED}
 
 NEW_METRIC = """
@@ -228,6 +228,8 @@ def test_what_is_added_or_moved_runs_nothing(
         ),
         ({"metrics": {"k": [5, 1]}}, {}),
         pytest.param({"metrics": {"k": [1, 5, 10]}}, SCORED, marks=pytest.mark.long),
+        ({"threshold": {"precision": 0.9}}, {"threshold": 2}),
+        ({"threshold": {"false_positive": 0.01}}, {"threshold": 2}),
         ({"report": {"title": "Another"}}, {"report": 1}),
     ],
     ids=str,

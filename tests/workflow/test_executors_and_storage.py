@@ -24,7 +24,7 @@ from snakemake.common import is_local_file
 from lookalike.config import merge
 from support.drawings import draw, write_data
 from support.project import ROOT
-from support.snakemake_runs import QUICK, Run, repeatable, snakemake, write_settings
+from support.snakemake_runs import FINAL, QUICK, Run, repeatable, snakemake, write_settings
 from support.warm_python import warm_python
 
 pytestmark = pytest.mark.workflow
@@ -232,7 +232,7 @@ def test_results_in_a_bucket_are_the_same(
     assert again() == {}
     # All manifests are newer than the model then, and that of training has the same bytes.
     add_gallery_image(images)
-    assert again() == {"manifest": 1, "embed": 2, "metrics": 2, "compare": 1, "report": 1}
+    assert again() == {"manifest": 1, "embed": 2, "metrics": 2, "threshold": 1, **FINAL}
     assert again() == {}
 
 
@@ -299,7 +299,7 @@ def test_jobs_that_share_nothing_but_a_bucket_give_the_same_bytes(
     # The manifest reads files that are in no bucket: it is made where Snakemake runs.
     assert counts == {"pixels": 1, "train": 1, "embed": 4, "metrics": 2}
     add_gallery_image(images)
-    assert run() == {"manifest": 1, "embed": 2, "metrics": 2, "compare": 1, "report": 1}
+    assert run() == {"manifest": 1, "embed": 2, "metrics": 2, "threshold": 1, **FINAL}
     assert run() == {}
 
 

@@ -20,7 +20,7 @@ from support.snakemake_runs import FINAL, QUICK, Run, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
 
-SCORED = {"metrics": 2, **FINAL}
+SCORED = {"metrics": 2, "threshold": 1, **FINAL}
 ALL = {"manifest", "pixels", "train", "embed", *SCORED}
 
 

@@ -12,7 +12,7 @@ import pytest
 from lookalike.config import merge
 from support.drawings import draw, write_data
 from support.project import ROOT
-from support.snakemake_runs import QUICK, repeatable, snakemake, start, write_settings
+from support.snakemake_runs import FINAL, QUICK, repeatable, snakemake, start, write_settings
 
 pytestmark = pytest.mark.workflow
 
@@ -100,13 +100,14 @@ def test_a_failure_leaves_the_other_runs_alone_and_is_mended_alone(
     assert (tmp_path / "results/default.0/metrics.json").exists()
     assert not (tmp_path / "results/wild.0").exists()
     assert not (tmp_path / "results/comparison.csv").exists()
-    assert run.jobs == {"manifest": 1, "pixels": 1, "train": 1, "embed": 4, "metrics": 2}
+    scored = {"embed": 4, "metrics": 2, "threshold": 1}
+    assert run.jobs == {"manifest": 1, "pixels": 1, "train": 1, **scored}
 
     tame = merge(wild, {"optimizer": {"name": "sgd", "lr": 0.01}})
     write_settings(tmp_path, merge(SETTINGS, {**runs, "recipes": {"wild": tame}}))
     mended = snakemake(tmp_path)
     assert mended.status == 0, mended.output
-    assert mended.jobs == {"train": 1, "embed": 4, "metrics": 2, "compare": 1, "report": 1}
+    assert mended.jobs == {"train": 1, "embed": 4, "metrics": 2, "threshold": 1, **FINAL}
 
 
 def test_a_killed_run_is_taken_up_again(data: Path, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_killed_run_is_taken_up_again(data: Path, tmp_path: Path) -> None:
     # The profile asks for --rerun-incomplete.
     again = snakemake(tmp_path)
     assert again.status == 0, again.output
-    assert again.jobs == {"train": 1, "embed": 4, "metrics": 2, "compare": 1, "report": 1}
+    assert again.jobs == {"train": 1, "embed": 4, "metrics": 2, "threshold": 1, **FINAL}
     assert snakemake(tmp_path).jobs == {}
 
 
@@ -162,6 +163,7 @@ rule both:
     run = snakemake(tmp_path, *arguments, snakefile=tmp_path / "Snakefile")
     assert run.status == 0, run.output
     one = {"manifest": 1, "pixels": 1, "train": 1, "embed": 4, "metrics": 2, "compare": 1}
+    one["threshold"] = 1
     assert run.jobs == {
         **{f"first_{rule}": count for rule, count in one.items()},
         **{f"second_{rule}": count for rule, count in one.items()},

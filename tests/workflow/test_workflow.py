@@ -53,6 +53,7 @@ def test_one_command_makes_everything(done: tuple[Path, Run]) -> None:
         "train": 1,
         "embed": 4,
         "metrics": 2,
+        "threshold": 1,
         "compare": 1,
         "report": 1,
     }
@@ -86,6 +87,18 @@ def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
         assert metrics["chance"][key] > 0
     # Six queries are too few for one.
     assert metrics["ci95"] == {}
+    per_query = pd.read_parquet(folder / RUN / "per_query.parquet")
+    threshold = json.loads((folder / RUN / "threshold.json").read_text())
+    assert threshold["score"] is None
+    assert threshold["promise"] == {"precision": 0.95}
+    assert threshold["reason"].startswith("6 answers are too few")
+    assert threshold["on"] == {
+        "n_queries": 6,
+        "n_queries_without_relevant": 0,
+        "n_classes": per_query["label"].nunique(),
+        "n_gallery": 24,
+        "score": "cosine",
+    }
 
     history = pq.read_table(folder / RUN / "history.parquet").to_pandas()
     assert history["epoch"].tolist() == [1, 2, 3, 4]
@@ -125,7 +138,7 @@ def test_only_metrics_follow_another_k(done: tuple[Path, Run], tmp_path: Path) -
     (folder / "mine.yaml").write_text(mine + "metrics: {k: [1, 5]}\n")
     run = snakemake(folder)
     assert run.status == 0, run.output
-    assert run.jobs == {"metrics": 2, "compare": 1, "report": 1}
+    assert run.jobs == {"metrics": 2, "threshold": 1, "compare": 1, "report": 1}
     metrics = json.loads((folder / RUN / "metrics.json").read_text())["metrics"]
     assert "mAP@5" in metrics
     assert "mAP@10" not in metrics
@@ -305,7 +318,9 @@ def test_the_workflow_catalogs_entry_plans_the_same_jobs(data: Path, tmp_path: P
     write_settings(tmp_path, {"data": {"root": str(data)}})
     plan = snakemake(tmp_path, "-n", snakefile=ROOT / "workflow" / "Snakefile")
     assert plan.status == 0, plan.output
-    for rule in ("manifest", "pixels", "train", "embed", "metrics", "compare", "report"):
+    for rule in (
+        *("manifest", "pixels", "train", "embed", "metrics", "threshold", "compare", "report"),
+    ):
         assert rule in plan.output
 
 

@@ -58,7 +58,9 @@ def _filling_validator() -> type[Validator]:
                     value = instance.setdefault(name, default)
                     # A recipe of the user's that has a known name starts from that recipe.
                     if isinstance(default, dict) and isinstance(value, dict) and value != default:
-                        instance[name] = merge(default, value)
+                        # Of a mapping with one key, another key takes the place of the default.
+                        alone = rule.get("maxProperties") == 1
+                        instance[name] = value if alone else merge(default, value)
         yield from check_properties(validator, properties, instance, schema)
 
     extend: Any = jsonschema.validators.extend
@@ -150,6 +152,8 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     validator = _filling_validator()(schema)
     try:
         for layer in layers:
+            if "threshold" in layer:  # a promise takes the place of another one
+                settings.pop("threshold", None)
             settings = merge(settings, _with_length(_with_new_names(layer)))
         mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
     except RecursionError:
@@ -290,6 +294,8 @@ def _fault(error: jsonschema.ValidationError) -> str:
             f"{shown(repr(value), 40)} must be {word['const']}, or a whole number (without quotes) "
             f"from {number['minimum']} to {number['maximum']}"
         )
+    if error.validator in ("minProperties", "maxProperties"):
+        return f"{value!r} must have one of the keys {', '.join(schema['properties'])}"
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
             f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "

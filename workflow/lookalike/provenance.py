@@ -77,6 +77,7 @@ NEUTRAL_IN: dict[str, dict[str, str]] = {
     "embed": _END | _WORDS,
     "embed_shard": _END | _WORDS,
     "metrics": _END,
+    "threshold": _END,
     "compare": _END,
     "report": _END,
 }
@@ -94,6 +95,7 @@ SHAPING = {
     "numba": "numba",
     "numpy": "numpy",
     "pytorch_metric_learning": "pytorch-metric-learning",
+    "scipy": "scipy",
     "timm": "timm",
     "torch": "torch",
     "torchvision": "torchvision",

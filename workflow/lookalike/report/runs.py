@@ -14,6 +14,8 @@ METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
 
 SCORE_FILES = ("metrics.json", "per_query.parquet", "rankings.parquet")
 """What every state has: what its rankings are worth."""
+THRESHOLD = "threshold.json"
+"""What a run has in the state that it stands for: from which score on an answer is believed."""
 MODEL = ("model.safetensors", "model.json")
 EMBEDDINGS = ("embeddings/query.parquet", "embeddings/gallery.parquet")
 
@@ -58,7 +60,13 @@ STATES = (
             "what the pretrained backbone's own features give before training, without the head",
         ),
     ),
-    State("trained", "what the trained network gives", folder="", against="untrained"),
+    State(
+        "trained",
+        "what the trained network gives",
+        folder="",
+        against="untrained",
+        files=(*MODEL, *EMBEDDINGS, *SCORE_FILES, THRESHOLD),
+    ),
 )
 """All states, in the order in which they come to be.
 
