@@ -1,6 +1,15 @@
 # What the page is made of, by the names that the files include each other by. One by one, since
 # whoever imports the workflow gets those files alone that are asked for.
-SECTIONS = ["numbers", "setup", "training", "classes", "queries", "data", "all"]
+SECTIONS = [
+    "numbers",
+    "setup",
+    "training",
+    "answers",
+    "classes",
+    "queries",
+    "data",
+    "all",
+]
 TEMPLATES = {
     name: f"../workflow/report/{name}"
     for name in [
@@ -32,6 +41,7 @@ rule report:
         metrics=expand("<results>/{model}/metrics.json", model=MODEL_FOLDERS),
         per_query=expand("<results>/{model}/per_query.parquet", model=MODEL_FOLDERS),
         rankings=expand("<results>/{model}/rankings.parquet", model=MODEL_FOLDERS),
+        threshold=expand("<results>/{run}/threshold.json", run=RUNS),
         history=expand("<results>/{run}/history.parquet", run=RUNS),
         models=expand("<results>/{run}/model.json", run=RUNS),
     output:

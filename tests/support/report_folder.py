@@ -18,6 +18,7 @@ from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.report import write_report
+from lookalike.steps.threshold import write_threshold
 from lookalike.storage.files import sha256_of_file, write_json, write_parquet
 from support.project import ROOT
 
@@ -132,6 +133,12 @@ def make_run(
         write_json(place / "metrics.json", result.summary)
         write_parquet(place / "per_query.parquet", result.per_query)
         write_parquet(place / "rankings.parquet", result.rankings)
+    write_threshold(
+        folder / "per_query.parquet",
+        folder / "metrics.json",
+        folder / "threshold.json",
+        {"precision": 0.5} if recipe == "default" else {"false_positive": 0.1},
+    )
     history = [
         {
             "epoch": epoch,

@@ -77,7 +77,7 @@ def make_runs(
                 zip(("trained", "untrained"), both, strict=True)
             )
         }
-        run = Results(recipe, seed, place, states, {"settings": {}}, pd.DataFrame())
+        run = Results(recipe, seed, place, states, {"settings": {}}, pd.DataFrame(), {})
         runs.append(run)
         rows |= {
             (run.name, name): {key: float(np.mean(column))}

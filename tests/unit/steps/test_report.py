@@ -218,6 +218,62 @@ def test_exactly_the_relevant_hits_are_marked_right(page: Node, made: Made) -> N
         assert [hit.one("span", "unseen").text == "right" for hit in hits] == relevant
 
 
+def test_promise_and_outcome_stand_side_by_side(page: Node, made: Made) -> None:
+    part = section(page, "answers")
+    rows = part.one("table").one("tbody").all("tr")
+    assert len(rows) == len(RUNS)
+    for row, (recipe, seed, _) in zip(rows, RUNS, strict=True):
+        path = made.root / "results" / f"{recipe}.{seed}" / "threshold.json"
+        found = json.loads(path.read_text())
+        cells = [" ".join(cell.text.split()) for cell in row.children if cell.tag in ("td", "th")]
+        ((kind, rate),) = found["promise"].items()
+        assert cells[:2] == [f"{recipe}.{seed}", f"{kind.replace('_', ' ')} {rate:g}"]
+        if found["score"] is None:
+            assert cells[2:] == ["none", *["–"] * 5]
+            assert found["reason"] in " ".join(part.text.split())
+            continue
+        assert cells[2] == f"{found['score']:.4f}"
+        assert cells[3].startswith(f"{found['outcome'][kind]:.3f}")
+        rates = [found["at_score"][key] for key in ("coverage", "precision", "FPIR", "FNIR")]
+        assert cells[4:] == [f"{rate:.3f}" for rate in rates]
+    assert {row.one("th").text for row in rows if "none" in row.text} == {"other.0"}
+    charts = part.all("svg", "chart")
+    assert [chart.attributes["aria-label"].partition(".")[0] for chart in charts] == [
+        "Precision by coverage",
+        "FNIR by FPIR",
+    ]
+
+
+@pytest.mark.parametrize("promise", ["precision", "false_positive"])
+def test_wrong_answers_are_those_accepted_with_the_highest_scores(
+    tmp_path: Path, promise: str
+) -> None:
+    counts = dict(zip(LABELS, [14, 14, 14, 14, 6], strict=True))
+    noisy = [("default" if promise == "precision" else "other", 0, 0.7)]
+    made = make_folder(tmp_path, counts, dict(zip(LABELS[:4], [4, 3, 2, 5], strict=True)), noisy)
+    part = section(parse(made.write(noisy)), "answers")
+    run = f"{noisy[0][0]}.0"
+    rankings = made.table("rankings.parquet", run)
+    per_query = made.table("per_query.parquet", run)
+    labels = dict(zip(per_query["query_id"], per_query["label"], strict=True))
+    score = json.loads((tmp_path / "results" / run / "threshold.json").read_text())["score"]
+    assert (score is None) == (promise == "false_positive")
+    wrong = rankings[(rankings["rank"] == 1) & ~rankings["relevant"]]
+    if score is not None:
+        wrong = wrong[wrong["score"] >= score]
+    wrong = wrong.sort_values(["score", "query_id"], ascending=[False, True])[:10]
+    assert len(wrong) > 3
+    shown = part.one("ol", "wrong").all("li")
+    assert len(shown) == len(wrong)
+    for item, row in zip(shown, wrong.itertuples(), strict=True):
+        assert [code.text for code in item.all("code")] == [row.query_id, row.gallery_id]
+        assert f"score {row.score:.4f}" in " ".join(item.text.split())
+        assert ("there is no right image" in item.text) == (labels[str(row.query_id)] == "rare")
+        assert len(item.all("svg", "thumb")) == 2
+    heading = "accepted" if score is not None else "believed first"
+    assert heading in part.one("h3").text
+
+
 def test_the_hardest_queries_come_first_and_the_sample_repeats_none(page: Node, made: Made) -> None:
     per_query = made.table("per_query.parquet").set_index("query_id")
     shown: dict[str, list[str]] = {}
@@ -247,6 +303,9 @@ def test_each_distinct_image_is_embedded_once_small_and_over_the_background(
         for part in ("asked", "found")
         for picture in query.one("div" if part == "asked" else "ol", part).all("svg", "thumb")
     }
+    for wrong in page.one("ol", "wrong").all("li"):
+        asked, found = (svg.attributes["aria-label"] for svg in wrong.all("svg", "thumb"))
+        shown |= {("asked", asked), ("found", found)}
     assert len(shown) >= len(names)
     assert len(uris) == len(shown)
     for uri in uris:

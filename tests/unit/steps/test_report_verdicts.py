@@ -347,7 +347,7 @@ states = {"trained": state, "untrained": state}
 for count in (2, 20):
     # Each of two recipes has half of the seeds; all read the same file, each for itself.
     runs = [
-        Results("ab"[i % 2], i // 2, i, states, {"settings": {}}, pd.DataFrame())
+        Results("ab"[i % 2], i // 2, i, states, {"settings": {}}, pd.DataFrame(), {})
         for i in range(count)
     ]
     rows = {(run.name, state): dict.fromkeys(keys, 0.5) for run in runs

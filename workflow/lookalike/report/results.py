@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.sources import is_pretrained
-from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, Run, State, run_name
+from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, THRESHOLD, Run, State, run_name
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path
@@ -63,7 +63,8 @@ class StateResults:
 
 @dataclass(frozen=True)
 class Results:
-    """What one run left: `place` counts the runs from 0, `model` is its model.json.
+    """What one run left: `place` counts the runs from 0, `model` is its model.json,
+    `threshold` its threshold.json.
 
     `states` has what it left in each state, by the state's name.
     """
@@ -74,6 +75,7 @@ class Results:
     states: Mapping[str, StateResults]
     model: dict[str, Any]
     history: pd.DataFrame
+    threshold: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -167,6 +169,7 @@ def read_results(run: Run, place: int) -> Results:
         {state.name: _read_state(folder / state.folder) for state in SHOWN},
         read_json(folder / "model.json", {"settings": dict, "image": dict}),
         history,
+        read_json(folder / THRESHOLD, {"promise": dict, "on": dict}),
     )
 
 

@@ -126,6 +126,29 @@ def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -
         return _inline(figure, name, label)
 
 
+def rates(
+    name: str,
+    label: str,
+    line: Curve,
+    axes_called: tuple[str, str],
+    chosen: tuple[float, float] | None = None,
+) -> Markup:
+    """One rate over another, both from 0 to 1, with the point that was chosen, if any."""
+    with _own_style():
+        figure, axes = _panel(height=2.6)
+        x, y = zip(*line.points, strict=True)
+        colour = _SERIES[line.style % SERIES]
+        axes.plot(x, y, color=colour, linewidth=1.6, marker="o", markersize=4 * (len(x) == 1))
+        if chosen is not None:
+            axes.plot(*([value] for value in chosen), "o", color=_INK, markersize=6, zorder=3)
+        axes.set_xlabel(axes_called[0])
+        axes.set_ylabel(axes_called[1])
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.grid(axis="y", linewidth=0.8)
+        return _inline(figure, name, label)
+
+
 def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) -> Markup:
     """A row a run: chance as a bar, the value in each state as its mark, the first one on top.
 

@@ -11,6 +11,12 @@ from markupsafe import Markup
 
 from lookalike import __version__
 from lookalike.data.layout import SPLITS
+from lookalike.report.answers import (
+    ANSWER_COLUMNS,
+    answer_figures,
+    answers_in,
+    wrong_answers,
+)
 from lookalike.report.differences import (
     Comparisons,
     best_run,
@@ -42,6 +48,8 @@ HARDEST, SAMPLED = 30, 20
 """Queries shown: the hardest ones, and a sample of the others."""
 PLACES = 10
 """Gallery images shown for each of them."""
+WRONG = 10
+"""Wrong answers shown."""
 CLASSES = 10
 """Classes shown at each end."""
 
@@ -102,6 +110,7 @@ def write_report(
     gallery = images["gallery"]
     places = min(PLACES, max(k))
     rankings = best.main.rankings(places)
+    answered, threshold = best.main.per_query(ANSWER_COLUMNS), best.threshold["score"]
     per_query = best.main.per_query([*_QUERY_COLUMNS, key])
     n_classes = per_query.loc[per_query["scored"], "label"].nunique()
     summary = best.main.summary
@@ -112,6 +121,7 @@ def write_report(
         examples(names, per_query, rankings, images["query"], gallery, key, places)
         for names in (hard, others)
     )
+    wrong = wrong_answers(answered, rankings, images["query"], gallery, threshold, WRONG)
     classes = class_scores(
         per_query,
         {
@@ -147,6 +157,8 @@ def write_report(
                 if len(recipes_of(results)[recipe]) > 1
             },
             headline_figures=headline_figures(results, rows, headline),
+            answer_figures=answer_figures(answers_in(answered), threshold, best.place),
+            wrong_answers=wrong,
             training_figures=training_figures(results),
             settings=_settings(results),
             n_classes=n_classes,

@@ -1,0 +1,166 @@
+"""What the report shows of answers and of the threshold from which on they are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lookalike.report.examples import Hit, Images
+from lookalike.report.figures import Figure
+from lookalike.report.svg import Curve, rates
+from lookalike.report.thumbnails import Thumbnail
+from lookalike.retrieval.arrays import Values
+from lookalike.retrieval.identification import AnswerCurve, Answers
+
+ANSWER_COLUMNS = (
+    *("query_id", "label", "n_relevant", "first_rank"),
+    *("best_relevant_score", "best_other_score"),
+)
+"""Of per_query.parquet."""
+
+# Points of a curve that are drawn: an eye sees no more.
+_POINTS = 400
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """A query whose answer is wrong; `best_relevant` is None where there is nothing to find."""
+
+    name: str
+    label: str
+    best_relevant: float | None
+    thumbnail: Thumbnail | None
+    answer: Hit
+
+
+def answers_in(per_query: pd.DataFrame) -> Answers:
+    """The answers in columns of per_query.parquet, see `ANSWER_COLUMNS`."""
+    return Answers.of({name: per_query[name] for name in ANSWER_COLUMNS[2:]})
+
+
+def answer_figures(answers: Answers, threshold: float | None, style: int) -> list[Figure]:
+    """Precision over coverage, and FNIR over FPIR, each with the chosen threshold as a point.
+
+    Args:
+        answers: of one run.
+        threshold: the chosen one, None where there is none.
+        style: counts the runs from 0.
+
+    """
+    curve = AnswerCurve.of(answers)
+    figures = []
+    if len(curve.threshold):
+        chosen = None
+        if threshold is not None and (precision := answers.precision(threshold)) is not None:
+            chosen = (answers.coverage(threshold), precision)
+        figures.append(
+            _figure(
+                "Precision by coverage",
+                "Share of the given answers that are right, by the share of queries that are "
+                "answered: from the highest threshold on the left to none on the right.",
+                ("coverage", "precision"),
+                (curve.coverage, curve.precision),
+                chosen,
+                style,
+            )
+        )
+    other = np.unique(answers.other[~np.isnan(answers.other)])[::-1]
+    if len(other) and answers.findable.any():
+        false, missed = _error_rates(answers, other)
+        chosen = None
+        if threshold is not None:
+            chosen = (
+                answers.false_positive(threshold),
+                answers.false_negative(threshold) or 0.0,
+            )
+        figures.append(
+            _figure(
+                "FNIR by FPIR",
+                "Share of the findable queries without a right answer (FNIR), by the share of "
+                "queries that are answered where their class is not in the gallery (FPIR).",
+                ("FPIR", "FNIR"),
+                (false, missed),
+                chosen,
+                style,
+            )
+        )
+    return figures
+
+
+def wrong_answers(
+    per_query: pd.DataFrame,
+    rankings: pd.DataFrame,
+    queries: Images,
+    gallery: Images,
+    threshold: float | None,
+    count: int,
+) -> list[WrongAnswer]:
+    """The accepted wrong answers with the highest scores; with no threshold, of all of them.
+
+    Args:
+        per_query: `ANSWER_COLUMNS` of a run.
+        rankings: its rankings.parquet, the first place at least.
+        queries: the images that were asked for.
+        gallery: the images that were found.
+        threshold: answers of this score or a higher one are accepted; None for any.
+        count: how many to return at most.
+
+    """
+    answers = answers_in(per_query)
+    wrong = ~answers.right & answers.accepted(-np.inf if threshold is None else threshold)
+    listed = per_query[wrong].assign(score=answers.score[wrong])
+    listed = listed.sort_values(["score", "query_id"], ascending=[False, True]).head(count)
+    first = rankings[rankings["rank"] == 1].set_index("query_id")["gallery_id"]
+    shown = []
+    for row in listed.to_dict("records"):
+        name, image = row["query_id"], first[row["query_id"]]
+        best = row["best_relevant_score"]
+        hit = Hit(1, image, gallery.labels[image], row["score"], False, gallery.thumbnail(image))
+        shown.append(
+            WrongAnswer(
+                name,
+                str(row["label"]),
+                None if pd.isna(best) else float(best),
+                queries.thumbnail(name),
+                hit,
+            )
+        )
+    return shown
+
+
+def _error_rates(answers: Answers, thresholds: Values) -> tuple[Values, Values]:
+    """FPIR and FNIR at falling thresholds."""
+    false = np.sort(answers.other[~np.isnan(answers.other)])
+    found = np.sort(answers.score[answers.right])
+    n_false = len(false) - np.searchsorted(false, thresholds)
+    n_found = len(found) - np.searchsorted(found, thresholds)
+    return n_false / len(answers), 1 - n_found / answers.findable.sum()
+
+
+def _figure(
+    heading: str,
+    sentence: str,
+    axes: tuple[str, str],
+    values: tuple[Values, Values],
+    chosen: tuple[float, float] | None,
+    style: int,
+) -> Figure:
+    x, y = (_fewer(each) for each in values)
+    line = Curve(heading, style, list(zip(x, y, strict=True)))
+    said = f"{heading}. {axes[1]} {y[0]:.3f} at {axes[0]} {x[0]:.3f}, {y[-1]:.3f} at {x[-1]:.3f}."
+    if chosen is not None:
+        sentence += " The point is the chosen threshold."
+        said += f" Chosen: {axes[1]} {chosen[1]:.3f} at {axes[0]} {chosen[0]:.3f}."
+    name = heading.lower().replace(" ", "-")
+    return Figure(heading, sentence, rates(name, said, line, axes, chosen))
+
+
+def _fewer(values: Values) -> Sequence[Any]:
+    """So many values, evenly over all, as an eye can tell apart."""
+    at = np.unique(np.linspace(0, len(values) - 1, min(len(values), _POINTS)).round().astype(int))
+    thinned: list[float] = values[at].tolist()
+    return thinned
