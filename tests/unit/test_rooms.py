@@ -32,6 +32,7 @@ TESTED_ELSEWHERE = {
     "embedding/forward": ("unit/models/test_cnn4.py", "a network embeds there as by hand"),
     "embedding/shards": ("unit/steps/test_embed.py", "parts make the bytes of the whole"),
     "embedding/filling": ("unit/steps/test_embed.py", "the stores that embedding fills"),
+    "exporting/onnx_models": ("unit/exporting/test_network_graph.py", "graphs run as models there"),
     "images/as_shown": ("unit/images/test_decoding.py", "modes and orientation by hand"),
     "images/limits": ("unit/images/test_decoding.py", "refusals on the header"),
     "images/pixel_store": ("unit/steps/test_pixels.py", "the store that the step fills"),

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_evaluate(subcommands)
     _add_search(subcommands)
     _add_embed(subcommands)
+    _add_export(subcommands)
     _add_cache(subcommands)
     options, others = parser.parse_known_args(arguments)
     # argparse ends the list of images at the first option, and knows nothing of those after it.
@@ -323,6 +324,54 @@ def _embed(options: argparse.Namespace) -> None:
         run=options.run_name,
         device=options.device,
         on_bad=options.on_bad,
+    )
+
+
+def _add_export(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "export",
+        help="the model of a run for programs without torch",
+        description="Write the model of a run as two ONNX models: embed_pixels.onnx takes images "
+        "as the workflow resizes them, embed_images.onnx resizes images of any size itself. Both "
+        "appear, or neither.",
+    )
+    _add_run(parser)
+    parser.add_argument(
+        "--format", choices=["onnx"], default="onnx", help="what to write (%(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=_path, metavar="DIR", help="where to write (the run's name inside of onnx)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare what they make of up to 200 gallery images with the run's own embeddings "
+        "first, and write nothing where they differ",
+    )
+    parser.add_argument(
+        "--gallery-folder",
+        type=_path,
+        metavar="DIR",
+        help="with --check: where the gallery's images lie, should they have moved since the run",
+    )
+
+    def run(options: argparse.Namespace) -> None:
+        if options.gallery_folder is not None and not options.check:
+            parser.error("--gallery-folder goes with --check")
+        _export(options)
+
+    parser.set_defaults(run=run)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from lookalike.exporting.export import export_run
+
+    export_run(
+        options.results,
+        options.out,
+        run=options.run_name,
+        check=options.check,
+        gallery_folder=options.gallery_folder,
     )
 
 

@@ -78,7 +78,7 @@ def search_images(results: Path, sources: Iterable[str], settings: SearchSetting
     """
     run = open_run(results, settings.run, gallery_folder=settings.gallery_folder)
     files = named_images(sources, sys.stdin.buffer)
-    _require_apart(settings.page, "--html", run, [file.path for file in files])
+    require_output(settings.page, "--html", run, [file.path for file in files])
     gallery = SearchedGallery(run, results)
     left_out = LeftOut(settings.on_bad)
     parts = list(ImageEmbedder(run.weights, settings.device).embed(files, left_out))
@@ -106,7 +106,7 @@ def search_gallery_itself(results: Path, settings: SearchSettings) -> None:
         LookalikeError: something cannot be used.
     """
     run = open_run(results, settings.run, gallery_folder=settings.gallery_folder)
-    _require_apart(settings.page, "--html", run, [])
+    require_output(settings.page, "--html", run, [])
     gallery = SearchedGallery(run, results)
     answers = gallery.of_itself(settings.k)
     pictures = {}
@@ -141,7 +141,7 @@ def embed_folder(
     """
     chosen = open_run(results, run)
     files = folder_images(folder)
-    _require_apart(out, "--out", chosen, [file.path for file in files])
+    require_output(out, "--out", chosen, [file.path for file in files])
     embedder = ImageEmbedder(chosen.weights, device)
     width = int(chosen.model["model"]["embedding_dim"])
     left_out = LeftOut(on_bad)
@@ -215,7 +215,7 @@ def _print(answers: Answers, form: str) -> None:
         stream.detach()
 
 
-def _require_apart(
+def require_output(
     output: Path | None, option: str, run: SearchedRun, inputs: Iterable[Path]
 ) -> None:
     """See that an output can be written and takes the place of nothing that is read."""
