@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -114,6 +115,33 @@ def table(path: Path, name: str, n: int, seed: int) -> Path:
     return path
 
 
+def export_of_colours(folder: Path) -> None:
+    """A run whose embeddings are mean colours, as ONNX, and a photo to look for in its gallery."""
+    values = [
+        onnx.helper.make_tensor_value_info("images", onnx.TensorProto.UINT8, ["n", "h", "w", 3]),
+        onnx.helper.make_tensor_value_info("embeddings", onnx.TensorProto.FLOAT, ["n", 3]),
+    ]
+    nodes = [
+        onnx.helper.make_node("Cast", ["images"], ["floats"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("ReduceMean", ["floats", "axes"], ["embeddings"], keepdims=0),
+    ]
+    axes = onnx.numpy_helper.from_array(np.array([1, 2]), "axes")
+    graph = onnx.helper.make_graph(nodes, "colours", values[:1], values[1:], [axes])
+    versions = {"opset_imports": [onnx.helper.make_opsetid("", 18)], "ir_version": 10}
+    (folder / "onnx" / "default.0").mkdir(parents=True)
+    onnx.save(
+        onnx.helper.make_model(graph, **versions),
+        folder / "onnx" / "default.0" / "embed_images.onnx",
+    )
+    (folder / "results" / "default.0" / "embeddings").mkdir()
+    colours = np.eye(3, dtype=np.float32)
+    gallery = {"image_id": ["r", "g", "b"], "label": ["r", "g", "b"], "embedding": list(colours)}
+    pq.write_table(
+        pa.table(gallery), folder / "results" / "default.0" / "embeddings" / "gallery.parquet"
+    )
+    Image.new("RGB", (9, 7), "blue").save(folder / "photo.jpg")
+
+
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every file that the docs' examples read."""
@@ -131,6 +159,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "results" / run).mkdir(parents=True)
         pq.write_table(found.per_query, folder / "results" / run / "per_query.parquet")
     (folder / "results" / "manifest").mkdir()
+    export_of_colours(folder)
     manifest = {"image_id": ["a.png"], "status": ["empty_file"], "detail": ["it is empty"]}
     pq.write_table(pa.table(manifest), folder / "results" / "manifest" / "train.parquet")
     return folder

@@ -11,6 +11,7 @@ For users, `from lookalike import ...`:
 The packages, from the workflow's steps down; each imports only from those below it:
 
 - `steps`: What each rule of the workflow does: one file a rule, the function that its script calls.
+- `exporting`: A run's model for programs that have no torch.
 - `searching`: New images looked for in the gallery of a run.
 - `report`: What the results say, as numbers, pictures and sentences for a page.
 - `training`: Teaching a network by labelled images.
