@@ -127,12 +127,11 @@ def export_of_colours(folder: Path) -> None:
     ]
     axes = onnx.numpy_helper.from_array(np.array([1, 2]), "axes")
     graph = onnx.helper.make_graph(nodes, "colours", values[:1], values[1:], [axes])
-    versions = {"opset_imports": [onnx.helper.make_opsetid("", 18)], "ir_version": 10}
-    (folder / "onnx" / "default.0").mkdir(parents=True)
-    onnx.save(
-        onnx.helper.make_model(graph, **versions),
-        folder / "onnx" / "default.0" / "embed_images.onnx",
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10
     )
+    (folder / "onnx" / "default.0").mkdir(parents=True)
+    onnx.save(model, folder / "onnx" / "default.0" / "embed_images.onnx")
     (folder / "results" / "default.0" / "embeddings").mkdir()
     colours = np.eye(3, dtype=np.float32)
     gallery = {"image_id": ["r", "g", "b"], "label": ["r", "g", "b"], "embedding": list(colours)}
