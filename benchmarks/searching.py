@@ -30,7 +30,7 @@ from lookalike.embedding.tables import write_embeddings
 from lookalike.models.building import build_model
 from lookalike.models.files import save_model
 from lookalike.models.settings import ModelSettings
-from lookalike.searching.answers import Answers, SearchedGallery
+from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import open_run
 from lookalike.searching.image_files import ImageFile
 from lookalike.searching.new_images import ImageEmbedder, LeftOut
@@ -142,7 +142,7 @@ def measure(n: int, folder: Path) -> dict[str, float | None]:
     gallery = SearchedGallery(run, results)
     files = [ImageFile(str(number), Path(str(number)), found=False) for number in range(BATCH)]
 
-    def ask() -> Answers:
+    def ask() -> AnswerSet:
         return gallery.of_images(files, ["f" * 64] * BATCH, queries, DEPTH)
 
     ours = least(ask)

@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "errors": ("unit/images/test_decoding.py", "its classes are what the refusals raise"),
     "records": ("unit/training/test_variants.py", "every record is held to what it speaks of"),
     "text": ("unit/data/test_quality.py", "names and labels are quoted in its sentences"),
+    "commands/*": ("unit/test_cli.py", "subcommands run there as from the shell"),
     "data/class_draws": ("unit/data/test_findings.py", "its numbers stand in a sentence"),
     "data/links": ("unit/data/test_quality.py", "links to one file are one file there"),
     "data/spellings": ("unit/data/test_quality.py", "its sentences name what is nearly equal"),

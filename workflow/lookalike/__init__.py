@@ -8,8 +8,9 @@ For users, `from lookalike import ...`:
 - `read_image`: an image's pixels as the pipeline sees them.
 - `LookalikeError`, `BadImageError`: what they raise where input cannot be used.
 
-The packages, from the workflow's steps down; each imports only from those below it:
+The packages, from the command's down; each imports only from those below it:
 
+- `commands`: The subcommands of `lookalike`: what each takes, and what it calls.
 - `steps`: What each rule of the workflow does: one file a rule, the function that its script calls.
 - `exporting`: A run's model for programs that have no torch.
 - `searching`: New images looked for in the gallery of a run.

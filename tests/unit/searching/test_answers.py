@@ -10,7 +10,7 @@ import pytest
 
 from lookalike.embedding.tables import read_vectors
 from lookalike.errors import LookalikeError
-from lookalike.searching.answers import Answers, SearchedGallery
+from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import open_run
 from lookalike.searching.image_files import ImageFile
 from lookalike.searching.new_images import ImageEmbedder, LeftOut
@@ -22,7 +22,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     return make_searched(tmp_path_factory.mktemp("searched") / "project")
 
 
-def answers_for(made: Searched, paths: list[Path], k: int, **changes: object) -> Answers:
+def answers_for(made: Searched, paths: list[Path], k: int, **changes: object) -> AnswerSet:
     run = replace(open_run(made.results), **changes)  # type: ignore[arg-type]
     files = [ImageFile(str(path), path, found=False) for path in paths]
     (images,) = ImageEmbedder(run.weights, "cpu").embed(files, LeftOut("fail"))
@@ -30,7 +30,7 @@ def answers_for(made: Searched, paths: list[Path], k: int, **changes: object) ->
     return gallery.of_images(images.files, images.sha256s, images.vectors, k)
 
 
-def flat(answers: Answers) -> list[tuple[str, int, str, float]]:
+def flat(answers: AnswerSet) -> list[tuple[str, int, str, float]]:
     return [
         (Path(answer.query).name, answer.place, answer.gallery_id, answer.score)
         for found in answers
@@ -108,7 +108,7 @@ def test_accepted_is_what_reaches_the_threshold(kept: Searched) -> None:
 
 
 def test_a_query_without_any_answer_is_not_in_the_gallery() -> None:
-    nothing = Answers(
+    nothing = AnswerSet(
         ["a"],
         np.full((1, 1), -1, np.int64),
         np.zeros((1, 1), np.float32),

@@ -7,14 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from lookalike.searching.answers import Answers
-from lookalike.searching.output import COLUMNS, write_as_csv, write_as_json, write_as_table
+from lookalike.searching.answers import AnswerSet
+from lookalike.searching.output import ANSWER_FIELDS, write_as_csv, write_as_json, write_as_table
 
 ODD = 'comma, "quote"\nline\u202e.png'
 
 
-def answers(threshold: float | None) -> Answers:
-    return Answers(
+def answers(threshold: float | None) -> AnswerSet:
+    return AnswerSet(
         ["a.png", ODD],
         np.array([[2, 0, -1], [1, 2, 0]]),
         np.array([[0.9, 0.1, 0], [1 / 3, -0.25, -0.5]], np.float32),
@@ -34,7 +34,7 @@ def rows(threshold: float | None) -> list[dict[str, object]]:
         (ODD, 3, "x", "cat"),
     ]
     return [
-        dict(zip(COLUMNS, (*row, score, believed), strict=True))
+        dict(zip(ANSWER_FIELDS, (*row, score, believed), strict=True))
         for row, score, believed in zip(found, scores, accepted, strict=True)
     ]
 
@@ -43,13 +43,13 @@ def rows(threshold: float | None) -> list[dict[str, object]]:
 def test_json_is_one_array_of_answers(threshold: float | None) -> None:
     stream = io.StringIO()
     write_as_json(answers(threshold), stream)
-    assert COLUMNS == ("query", "place", "gallery_id", "label", "score", "accepted")
+    assert ANSWER_FIELDS == ("query", "place", "gallery_id", "label", "score", "accepted")
     assert json.loads(stream.getvalue()) == rows(threshold)
 
 
 def test_no_answers_are_an_empty_array() -> None:
     stream = io.StringIO()
-    empty = Answers(
+    empty = AnswerSet(
         [], np.empty((0, 3), np.int64), np.empty((0, 3), np.float32), answers(None).names, None
     )
     write_as_json(empty, stream)
@@ -90,4 +90,4 @@ def test_the_table_is_aligned_and_nothing_in_it_misleads() -> None:
 def test_without_a_threshold_the_table_says_nothing_of_it() -> None:
     stream = io.StringIO()
     write_as_table(answers(None), stream)
-    assert stream.getvalue().splitlines()[0].split() == list(COLUMNS[:-1])
+    assert stream.getvalue().splitlines()[0].split() == list(ANSWER_FIELDS[:-1])

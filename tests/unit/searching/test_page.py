@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.searching.answers import Answers
+from lookalike.searching.answers import AnswerSet
 from lookalike.searching.chosen_run import SearchedRun, open_run
 from lookalike.searching.page import write_page
 from lookalike.storage.files import sha256_of_file
@@ -30,7 +30,7 @@ def page_of(made: Searched, tmp_path: Path, threshold: float | None) -> Node:
     gallery = made.data / "gallery"
     ids = ["0010_001.png", "gone<b>.png", "0011_001.png"]
     hashes = [sha256_of_file(gallery / name) if name[0] == "0" else "0" * 64 for name in ids]
-    answers = Answers(
+    answers = AnswerSet(
         [EVIL, "b.png"],
         np.array([[0, 1], [2, -1]]),
         np.array([[0.75, 0.25], [0.5, 0]], np.float32),

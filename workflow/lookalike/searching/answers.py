@@ -63,7 +63,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerSet:
     """The nearest gallery images of n queries.
 
     Attributes:
@@ -144,7 +144,7 @@ class SearchedGallery:
 
     def of_images(
         self, files: Sequence[ImageFile], sha256s: Sequence[str], vectors: Float32s, k: int
-    ) -> Answers:
+    ) -> AnswerSet:
         """The k nearest of new images; where the gallery has fewer items, all of them.
 
         What the run's metrics leave out for a query (`metrics.exclude`) is left out here: by the
@@ -162,7 +162,7 @@ class SearchedGallery:
         names = [file.name for file in files]
         return self._nearest(as_texts(names), queries, *keys, k)
 
-    def of_itself(self, k: int) -> Answers:
+    def of_itself(self, k: int) -> AnswerSet:
         """The k nearest of every gallery image, the image itself left out.
 
         Under `metrics.exclude: same_content` all images of its content are.
@@ -172,7 +172,7 @@ class SearchedGallery:
 
     def _nearest(
         self, names: Texts, queries: EmbeddingTable, asked: Texts, searched: Texts, k: int
-    ) -> Answers:
+    ) -> AnswerSet:
         labels = pa.repeat(pa.scalar("query", pa.string()), len(queries.ids))
         queries = replace(queries, labels=labels, keys=asked)
         items = replace(self._items, keys=searched)
@@ -180,7 +180,7 @@ class SearchedGallery:
         places, scores = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
         for found in rank(queries, items, score=self._score, depth=shape[1]):
             places[found.queries], scores[found.queries] = found.places, found.scores
-        return Answers(names, places, scores, self.names, self.run.threshold)
+        return AnswerSet(names, places, scores, self.names, self.run.threshold)
 
     def _keys(self, files: Sequence[ImageFile], sha256s: Sequence[str]) -> tuple[Texts, Texts]:
         """What queries and the gallery items that they leave out have in common."""

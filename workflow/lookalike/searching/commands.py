@@ -21,7 +21,7 @@ from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
 from lookalike.models.settings import ModelSettings
-from lookalike.searching.answers import Answers, SearchedGallery
+from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import SearchedRun, open_run
 from lookalike.searching.image_files import folder_images, named_images
 from lookalike.searching.new_images import ImageEmbedder, LeftOut, NewImages
@@ -31,7 +31,7 @@ from lookalike.text import shown, shown_path
 
 log = logging.getLogger(__name__)
 
-WRITERS: dict[str, Callable[[Answers, TextIO], None]] = {
+WRITERS: dict[str, Callable[[AnswerSet, TextIO], None]] = {
     "table": write_as_table,
     "json": write_as_json,
     "csv": write_as_csv,
@@ -173,7 +173,7 @@ def embed_folder(
 
 
 def _write(
-    answers: Answers,
+    answers: AnswerSet,
     run: SearchedRun,
     settings: SearchSettings,
     pictures: dict[str, tuple[Path, str]],
@@ -199,7 +199,7 @@ def _write(
     )
 
 
-def _print(answers: Answers, form: str) -> None:
+def _print(answers: AnswerSet, form: str) -> None:
     """Write to standard output, in UTF-8 whatever the locale: names are of any script."""
     sys.stdout.flush()
     stream = io.TextIOWrapper(sys.stdout.buffer, "utf-8", newline="")

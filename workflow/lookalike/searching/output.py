@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import TextIO
 
-from lookalike.searching.answers import Answer, Answers
+from lookalike.searching.answers import Answer, AnswerSet
 from lookalike.text import shown
 
-COLUMNS = tuple(field.name for field in fields(Answer))
+ANSWER_FIELDS = tuple(field.name for field in fields(Answer))
 """Keys of JSON and columns of CSV: query, place, gallery_id, label, score, accepted."""
 
 NOT_IN_GALLERY = "not in the gallery"
@@ -19,13 +19,13 @@ NOT_IN_GALLERY = "not in the gallery"
 _RIGHT_ALIGNED = {"place", "score"}
 
 
-def write_as_table(answers: Answers, stream: TextIO) -> None:
+def write_as_table(answers: AnswerSet, stream: TextIO) -> None:
     """Write an aligned table, a row an answer.
 
     What the threshold says is in the last column: of a query whose first answer does not reach it,
     that the query is not in the gallery.
     """
-    headings = [name for name in COLUMNS if name != "accepted"]
+    headings = [name for name in ANSWER_FIELDS if name != "accepted"]
     if answers.threshold is not None:
         headings.append("answer")
     widths = [len(name) for name in headings]
@@ -44,7 +44,7 @@ def _with(headings: list[str], rows: Iterable[list[str]]) -> Iterator[list[str]]
     yield from rows
 
 
-def _rows(answers: Answers) -> Iterator[list[str]]:
+def _rows(answers: AnswerSet) -> Iterator[list[str]]:
     for found in answers:
         for answer in found:
             row = [
@@ -65,8 +65,8 @@ def _in_words(accepted: bool, place: int) -> str:
     return NOT_IN_GALLERY if place == 1 else "below the threshold"
 
 
-def write_as_json(answers: Answers, stream: TextIO) -> None:
-    """Write one array with an object an answer, each on a line; see `COLUMNS`.
+def write_as_json(answers: AnswerSet, stream: TextIO) -> None:
+    """Write one array with an object an answer, each on a line; see `ANSWER_FIELDS`.
 
     Scores are written so that float32 reads them back exactly.
     """
@@ -79,10 +79,10 @@ def write_as_json(answers: Answers, stream: TextIO) -> None:
     stream.write("\n]\n")
 
 
-def write_as_csv(answers: Answers, stream: TextIO) -> None:
-    """Write a row an answer under `COLUMNS`; accepted is true, false or empty."""
+def write_as_csv(answers: AnswerSet, stream: TextIO) -> None:
+    """Write a row an answer under `ANSWER_FIELDS`; accepted is true, false or empty."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(ANSWER_FIELDS)
     spelt = {True: "true", False: "false", None: ""}
     for found in answers:
         writer.writerows(

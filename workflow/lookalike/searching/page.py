@@ -10,7 +10,7 @@ import jinja2
 
 from lookalike import __version__
 from lookalike.report.thumbnails import Thumbnail, Thumbnails
-from lookalike.searching.answers import Answer, Answers
+from lookalike.searching.answers import Answer, AnswerSet
 from lookalike.searching.chosen_run import SearchedRun
 from lookalike.storage.files import write_text
 from lookalike.text import shown
@@ -38,7 +38,7 @@ class ShownQuery:
 
 def write_page(
     output: Path,
-    answers: Answers,
+    answers: AnswerSet,
     run: SearchedRun,
     pictures: Mapping[str, tuple[Path, str]],
 ) -> None:
@@ -76,7 +76,7 @@ def write_page(
 
 
 def _shown(
-    answers: Answers,
+    answers: AnswerSet,
     run: SearchedRun,
     pictures: Mapping[str, tuple[Path, str]],
     thumbnails: Thumbnails,

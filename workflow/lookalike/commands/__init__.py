@@ -1,0 +1,1 @@
+"""The subcommands of `lookalike`: what each takes, and what it calls."""
