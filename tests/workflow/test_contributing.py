@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.project import ROOT
+from support.project import ROOT, copy_project
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = r":\n\n```python\n(.*?)```"
@@ -73,14 +72,7 @@ def python(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project; a checkout need not know of git."""
-    ignored = shutil.ignore_patterns("__pycache__", ".*_cache", "*.egg-info", "results*.json")
-    for name in ("benchmarks", "config", "docs", "profiles", "rules", "tests", "workflow"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for path in ROOT.iterdir():
-        if path.is_file():
-            shutil.copy(path, tmp_path / path.name)
-    return tmp_path
+    return copy_project(tmp_path)
 
 
 @pytest.mark.workflow

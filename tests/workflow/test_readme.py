@@ -1,0 +1,62 @@
+"""What README tells a person to type, typed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.drawings import draw
+from support.project import ROOT, copy_project
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+N_CLASSES, N_IMAGES = 14, 6
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project with its environment, in a home that has a folder of class folders."""
+    folder = copy_project(tmp_path / "lookalike")
+    (folder / ".venv").symlink_to(sys.prefix)
+    for label in range(N_CLASSES):
+        of_class = tmp_path / "Downloads" / "photos" / f"shape {label}"
+        of_class.mkdir(parents=True)
+        for number in range(N_IMAGES):
+            draw(label, number, 160).save(of_class / f"{number}.jpg")
+    return folder
+
+
+def typed(project: Path, commands: str) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of commands: it ends at the first that fails."""
+    path = os.pathsep.join(filter(None, [str(project / "workflow"), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        ["bash", "-e", "-c", commands],
+        cwd=project,
+        env={**os.environ, "HOME": str(project.parent), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_three_commands_lead_from_class_folders_to_an_answer(project: Path) -> None:
+    found = re.search(r"^## Your own images\n.*?```bash\n(.*?)```", TEXT, re.MULTILINE | re.DOTALL)
+    assert found
+    commands = [line for line in found[1].splitlines() if not line.startswith("source ")]
+    assert [command.split()[:2] for command in commands] == [
+        ["lookalike", "init"],
+        ["snakemake", "--configfile"],
+        ["lookalike", "search"],
+    ]
+    draw(3, N_IMAGES, 160).save(project / "another.jpg")
+    done = typed(project, found[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "results" / "report.html").stat().st_size > 10_000
+    answers = done.stdout[done.stdout.rindex("another.jpg") :].splitlines()
+    assert any("shape " in line for line in answers), done.stdout
