@@ -7,6 +7,7 @@ configfile: workflow.source_path("config.yaml")
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/start.smk"
 
 

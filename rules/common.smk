@@ -1,10 +1,9 @@
-# What the stages share: settings, where things are, and how a job asks for its device.
+# What the stages share: settings, where things are, what a job depends on.
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
 import shlex
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,13 +24,10 @@ from lookalike.data.layout import (
     require_apart,
     require_data,
 )
-from lookalike.jobs.devices import gpu_count
 from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
 from lookalike.text import did_you_mean
 from lookalike.storage.files import read_json
-from lookalike.models.backbones.costs import needs_of_embedding, needs_of_training
-from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
 from lookalike.report.runs import (
     RUN_PATTERN,
     SCORE_FILES,
@@ -47,7 +43,6 @@ from lookalike.jobs.surroundings import names_are_unicode
 from lookalike.training.decisive import DataFacts, decisive, for_data
 from lookalike.training.recipe import TrainedParts, summary_of
 from lookalike.training.losses.table import LOSSES
-from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.variants import (
     built_by,
     modules_of,
@@ -406,123 +401,3 @@ def untracked(value):
 def untracked_of(value):
     """The same of a function of the wildcards."""
     return lambda wildcards, input: value(wildcards)
-
-
-# Of a heavy job: all of this machine's. What another machine has is not known: profiles say it.
-CORES = (None if workflow.remote_exec else workflow.resource_settings.cores) or 8
-
-
-def gpus_here():
-    """GPUs of this machine where the jobs will run on it, or None where they run on another.
-
-    Known when jobs are looked at, not yet when this is parsed.
-    """
-    return None if workflow.remote_exec or not workflow.local_exec else gpu_count()
-
-
-def gpus(count=lambda wildcards: 1):
-    """Resource function: how many GPUs a job asks for, `count` of its wildcards; none on a CPU."""
-
-    def asked(wildcards):
-        none = config["device"] == "cpu" or gpus_here() == 0
-        return 0 if none else count(wildcards)
-
-    return asked
-
-
-def cores(count=lambda wildcards: 1):
-    """Threads function: all cores on a CPU, so that one heavy job runs at a time.
-
-    With several GPUs here, the share of the job's: so as many run side by side as there are GPUs.
-    """
-
-    def share(wildcards):
-        there = gpus_here()
-        if config["device"] == "cpu" or not there:
-            return CORES
-        return max(1, CORES * min(count(wildcards), there) // there)
-
-    return share
-
-
-def gpus_of_recipe(wildcards):
-    """How many GPUs a run's training asks for."""
-    return config["recipes"][recipe_of(wildcards.run)]["gpus"]
-
-
-def need(asked, step, work):
-    """Resource function: what a job of `step` asks for, by its `work`; see lookalike.jobs.resources.
-
-    asked: memory_mb or minutes.
-    """
-    return lambda wildcards, input, attempt, threads: asked(
-        step, replace(work(wildcards, input), threads=threads), attempt
-    )
-
-
-def work_of_reading(wildcards, input):
-    """Work function: a job that reads images, or as many labels."""
-    named_in = [input.manifest] if "manifest" in input.keys() else LABEL_FILES.values()
-    return Work(images_in(map(local_copy, named_in)))
-
-
-def work_of_training(wildcards, input):
-    """Work function: a training."""
-    recipe = config["recipes"][recipe_of(wildcards.run)]
-    images = images_in([local_copy(input.manifest)])
-    if parts_trained(recipe_of(wildcards.run)).frozen_backbone:
-        # Each view of each image goes through the network once, as in embedding.
-        return replace(
-            work_of_embedding_images(wildcards.run, images),
-            passes=1 + recipe["views"],
-            gpus=gpus(gpus_of_recipe)(wildcards),
-        )
-    batch_size = SAMPLERS[recipe["batch"]["name"]].batch_size(recipe["batch"])
-    return Work(
-        images,
-        passes=passes_of(recipe, images, largest_class(), batch_size),
-        image_size=IMAGES[recipe_of(wildcards.run)]["size"],
-        batch=batch_size,
-        gpus=gpus(gpus_of_recipe)(wildcards),
-        **needs_of_training(recipe["model"]),
-    )
-
-
-def largest_class():
-    """How many images the largest training class has; 0 where that is not known yet."""
-    path = results_folder() / "data_report.json"
-    if not path.exists():
-        return 0
-    return read_json(path)["splits"]["train"]["images_per_class"]["max"]
-
-
-def work_of_embedding(wildcards, input):
-    """Work function: the embedding of a split, or of a part of it."""
-    images = images_in([local_copy(input.manifest)]) // config["embed"]["shards"]
-    return work_of_embedding_images(Path(wildcards.model).parts[0], images)
-
-
-def work_of_embedding_images(run, images):
-    """What it takes to send so many images through a run's network."""
-    return Work(
-        images,
-        image_size=IMAGES[recipe_of(run)]["size"],
-        batch=32,
-        gpus=gpus()(run),
-        **needs_of_embedding(network_of_model(run)),
-    )
-
-
-def work_of_assembling(wildcards, input):
-    """Work function: the table of a split, which is embedded for it or already in parts."""
-    whole = config["embed"]["shards"] == 1
-    return (work_of_embedding if whole else work_of_reading)(wildcards, input)
-
-
-def work_of_scoring(wildcards, input):
-    """Work function: the scores of all queries with the whole gallery."""
-    queries, gallery = (
-        images_in([local_copy(path)])
-        for path in (input.query_manifest, input.gallery_manifest)
-    )
-    return Work(queries + gallery, scores=queries * gallery)
