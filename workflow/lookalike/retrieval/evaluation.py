@@ -21,6 +21,7 @@ from lookalike.retrieval.counting_gpu import accelerator_of
 from lookalike.retrieval.identification import Answers, identification_summary
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import headline_keys, in_ranks, metrics_at, per_query_metrics
+from lookalike.retrieval.pair_counts import PairCounts
 from lookalike.retrieval.ranking import Ranked, rank
 from lookalike.retrieval.rankings_table import rankings_table
 from lookalike.retrieval.relevance import as_texts
@@ -30,6 +31,7 @@ from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import FEWEST_UNITS, bootstrap_intervals
 from lookalike.retrieval.streams import Items
 from lookalike.retrieval.tables import TableSource, two_tables
+from lookalike.retrieval.verification import verification_summary
 from lookalike.text import quoted, shown
 
 
@@ -121,14 +123,20 @@ def evaluate_items(
         raise LookalikeError(f"score: '{score}' is not one of {', '.join(SCORES)}")
     results = _Results(queries, gallery, settings)
     depth = results.places.shape[1]
-    accelerator = accelerator_of(torch.device(device))
+    pairs = PairCounts(score)
     for ranked in rank(
-        queries, gallery, score=score, depth=depth, on_progress=on_progress, accelerator=accelerator
+        queries,
+        gallery,
+        score=score,
+        depth=depth,
+        on_progress=on_progress,
+        accelerator=accelerator_of(torch.device(device)),
+        pairs=pairs,
     ):
         results.add(ranked)
     results.require_scored()
     return Evaluation(
-        summary=_summary(results, score),
+        summary=_summary(results, score) | {"verification": verification_summary(pairs)},
         per_query=_per_query_table(results),
         rankings=rankings_table(
             queries.ids, gallery.ids, results.places, results.scores, results.relevant

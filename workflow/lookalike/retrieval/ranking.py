@@ -33,6 +33,7 @@ from lookalike.retrieval.counting import (
     place,
     take,
 )
+from lookalike.retrieval.pair_counts import PairCounts
 from lookalike.retrieval.ranks import Ranks
 from lookalike.retrieval.relevance import Relevance
 from lookalike.retrieval.scores import SCORES, Scorer, prepared
@@ -91,7 +92,7 @@ class Counts(Protocol):
     """Counts scores in place of `lookalike.retrieval.counting.count`."""
 
     def count(self, scores: Any, first: int, ties: Int32s) -> None:
-        """Count a tile of scores, and keep the best items."""
+        """Count a tile of scores, and keep the best items; scores of marked ones become -inf."""
 
     def fill(self, levels: Levels, places: Places) -> None:
         """Write what was counted to where `lookalike.retrieval.counting.count` leaves it."""
@@ -123,6 +124,7 @@ def rank(
     depth: int,
     on_progress: Callable[[int], object] = lambda scores: None,
     accelerator: Accelerator | None = None,
+    pairs: PairCounts | None = None,
 ) -> Iterator[Ranked]:
     """Rank the whole gallery for every query; every query is in one of the results.
 
@@ -136,6 +138,7 @@ def rank(
         on_progress: called now and then with how many more of the Q x N scores have been counted.
         accelerator: what makes scores and counts them in place of the CPU; its scores may differ by
             1e-6.
+        pairs: counts all pairs by their score on the way, made for the same score; None for none.
 
     Raises:
         LookalikeError: an embedding holds NaN or infinity, or the accelerator cannot make
@@ -159,7 +162,9 @@ def rank(
                 _Tile(numbers[rows], make(prepared(vectors[rows], score), height, score))
                 for rows in np.split(order, range(height, len(order), height))
             ]
-            yield from _rank_group(tiles, stream, relevance, depth, pool, on_progress, accelerator)
+            yield from _rank_group(
+                tiles, stream, relevance, depth, pool, on_progress, accelerator, pairs
+            )
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,7 @@ def _rank_group(
     pool: ThreadPoolExecutor,
     on_progress: Callable[[int], object],
     accelerator: Accelerator | None,
+    pairs: PairCounts | None,
 ) -> Iterator[Ranked]:
     # An accelerator works through the tiles one after another: its memory holds the scores of one.
     each: Callable[..., Iterable[object]] = map if accelerator else pool.map
@@ -189,7 +195,13 @@ def _rank_group(
         list(each(lambda part, block=block: part[0].see(block, part[1], strips), parts))
     counts = list(
         pool.map(
-            _Count, searches, repeat(relevance), repeat(depth), repeat(strips), repeat(accelerator)
+            _Count,
+            searches,
+            repeat(relevance),
+            repeat(depth),
+            repeat(strips),
+            repeat(accelerator),
+            repeat(pairs),
         )
     )
     del searches, parts
@@ -240,6 +252,7 @@ class _Count:
         depth: int,
         strips: int,
         accelerator: Accelerator | None,
+        pairs: PairCounts | None,
     ) -> None:
         self.tile, self.n_gallery = search.tile, search.n_gallery
         self.marks, self.tie = search.apart, relevance.tie
@@ -257,6 +270,9 @@ class _Count:
             )
             for _ in range(strips)
         ]
+        self.pairs = pairs
+        if pairs:
+            pairs.add_relevant(search.score)
         self.there: Counts | None = None
         if accelerator:
             self.there = accelerator.counts(self.marks, self.levels, len(self.tie), kept)
@@ -271,6 +287,9 @@ class _Count:
                 self.there.count(scores, first, ties)
             else:
                 count(scores, first, ties, self.marks, self.counts[strip], self.best[strip])
+            if self.pairs:
+                # The scores of what stands apart are -inf now.
+                self.pairs.add_others(scores, len(self.tile.queries), len(ties))
 
     def result(self) -> Ranked:
         """What the counts come to."""
