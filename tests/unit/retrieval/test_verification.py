@@ -127,6 +127,16 @@ def test_rates_hold_with_any_scores(
     pairs.add_others(scores[~relevant][None], 1, n_others)
     found = verification_summary(pairs)
     rates_hold(found, scores, relevant)
+    if digits < 2:
+        # Each score has a cell of its own: nothing is unknown but where equals are cut.
+        false, true, _ = roc_curve(relevant, scores, drop_intermediate=False)
+        missed = 1 - true
+        above = int(np.flatnonzero(false <= missed)[-1])
+        if found["EER"] is not None:
+            assert found["EER"]["low"] == pytest.approx(max(false[above], missed[above + 1]))
+            assert found["EER"]["high"] == pytest.approx(min(false[above + 1], missed[above]))
+        for rate, at in found["TMR_at_FMR"].items():
+            assert at["TMR"] == true[false <= float(rate)].max()
     errors = min(n_relevant, n_others)
     if found["EER"] is None:
         false, true, _ = roc_curve(relevant, scores, drop_intermediate=False)
@@ -150,6 +160,14 @@ def test_rates_are_those_of_a_closed_form() -> None:
     for rate, true in expected.items():
         at = found["TMR_at_FMR"][rate]
         assert (at["TMR"] + at["TMR_at_most"]) / 2 == pytest.approx(true, abs=0.015)
+
+
+def test_a_rate_that_is_met_exactly_counts() -> None:
+    pairs = PairCounts("cosine")
+    pairs.add_relevant(np.linspace(0, 1, 50, dtype=np.float32))
+    pairs.add_others(np.linspace(-1, 0.9, 1000, dtype=np.float32)[None], 1, 1000)
+    found = verification_summary(pairs)["TMR_at_FMR"]
+    assert {rate: at["n_false_matches"] for rate, at in found.items()} == {"0.1": 100, "0.01": 10}
 
 
 def test_rates_of_too_few_pairs_are_left_out() -> None:
