@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lookalike.report.answers import answer_figures
+from lookalike.report.answers import (
+    answer_figures,
+    false_match_rates,
+    left_out_of_pairs,
+    roc_figure,
+)
 from lookalike.retrieval.identification import Answers
+from lookalike.retrieval.pair_counts import PairCounts
+from lookalike.retrieval.verification import verification_summary
 from support.ranked import normal
 
 
@@ -55,3 +63,40 @@ def test_without_answers_there_is_no_curve() -> None:
     # Nothing to find: precision alone.
     one = Answers(np.ones(3), no, np.ones(3), no)
     assert [figure.heading for figure in answer_figures(one, 1.0, 0)] == ["Precision by coverage"]
+
+
+def verification(n_relevant: int, n_others: int) -> dict[str, Any]:
+    pairs = PairCounts("euclidean")
+    pairs.add_relevant(normal(n_relevant, seed=1) - 9)
+    pairs.add_others(normal(1, n_others, seed=2) - 10, 1, n_others)
+    return verification_summary(pairs)
+
+
+def test_the_curve_of_pairs_spans_what_can_be_stated() -> None:
+    found = verification(200, 20_000)
+    figure = roc_figure(found, 0)
+    assert figure is not None
+    svg = str(figure.svg)
+    curve = found["ROC"]
+    lowest = min(zip(curve["FMR"], curve["TMR"], strict=True))
+    assert f"TMR 1.000 at FMR 1, {lowest[1]:.3f} at {lowest[0]:.2g}." in svg
+    # The axis goes by powers of ten, each written as a plain number.
+    for text in ("1", "0.1", "0.01", "0.001"):
+        assert re.search(rf">\s*{re.escape(text)}\s*</text>", svg)
+    assert "mathdefault" not in svg
+
+
+def test_without_enough_pairs_there_is_no_curve_of_them() -> None:
+    assert roc_figure(verification(5, 1000), 0) is None
+    assert roc_figure(verification(50, 11), 0) is None
+
+
+def test_what_is_left_out_of_pairs_is_said_once_for_all_runs() -> None:
+    few, none, many = verification(200, 2000), verification(5, 2000), verification(200, 100_000)
+    assert false_match_rates(few) == false_match_rates(none) == ["0.1", "0.01", "0.001", "0.0001"]
+    assert left_out_of_pairs({"a.0": few, "b.0": none, "c.0": few, "d.0": many}) == [
+        "TMR at FMR 0.001: fewer than 10000 other pairs (a.0, c.0).",
+        "TMR at FMR 0.0001: fewer than 100000 other pairs (a.0, c.0).",
+        "EER, TMR at FMR 0.1, TMR at FMR 0.01, TMR at FMR 0.001, TMR at FMR 0.0001: fewer than "
+        "10 relevant pairs (b.0).",
+    ]

@@ -220,7 +220,7 @@ def test_exactly_the_relevant_hits_are_marked_right(page: Node, made: Made) -> N
 
 def test_promise_and_outcome_stand_side_by_side(page: Node, made: Made) -> None:
     part = section(page, "answers")
-    rows = part.one("table").one("tbody").all("tr")
+    rows = part.all("table")[0].one("tbody").all("tr")
     assert len(rows) == len(RUNS)
     for row, (recipe, seed, _) in zip(rows, RUNS, strict=True):
         path = made.root / "results" / f"{recipe}.{seed}" / "threshold.json"
@@ -241,7 +241,37 @@ def test_promise_and_outcome_stand_side_by_side(page: Node, made: Made) -> None:
     assert [chart.attributes["aria-label"].partition(".")[0] for chart in charts] == [
         "Precision by coverage",
         "FNIR by FPIR",
+        "ROC of pairs",
     ]
+
+
+def test_rates_of_pairs_stand_with_the_numbers_of_pairs(page: Node, made: Made) -> None:
+    part = section(page, "answers")
+    table = part.all("table")[1]
+    rates = ["0.1", "0.01", "0.001", "0.0001"]
+    headings = [cell.text for cell in table.one("thead").all("th")]
+    assert headings[3:] == ["EER", *(f"TMR at FMR {rate}" for rate in rates)]
+    stated = 0
+    for row, (recipe, seed, _) in zip(table.one("tbody").all("tr"), RUNS, strict=True):
+        path = made.root / "results" / f"{recipe}.{seed}" / "metrics.json"
+        found = json.loads(path.read_text())["verification"]
+        cells = [cell.text.strip() for cell in row.children if cell.tag in ("td", "th")]
+        counts = [f"{found[key]:,}" for key in ("n_relevant_pairs", "n_other_pairs")]
+        assert cells[:3] == [f"{recipe}.{seed}", *counts]
+        eer = found["EER"]
+        assert cells[3].split()[0] == ("–" if eer is None else f"{eer['value']:.3f}")
+        for cell, rate in zip(cells[4:], rates, strict=True):
+            at = found["TMR_at_FMR"].get(rate)
+            if at is None:
+                assert cell == "–"
+                continue
+            stated += 1
+            low, high = f"{at['TMR']:.3f}", f"{at['TMR_at_most']:.3f}"
+            assert cell.split() == ([low] if low == high else [low, low, "to", high])
+        for rate, why in found["left_out"].items():
+            assert rate in part.text
+            assert why in part.text
+    assert stated > 0
 
 
 @pytest.mark.parametrize("promise", ["precision", "false_positive"])

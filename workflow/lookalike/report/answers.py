@@ -1,8 +1,9 @@
-"""What the report shows of answers and of the threshold from which on they are believed."""
+"""What the report shows of answers, of the threshold from which on they are believed, of pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,45 @@ def wrong_answers(
             )
         )
     return shown
+
+
+def false_match_rates(verification: Mapping[str, Any]) -> list[str]:
+    """The FMR at which TMRs are stated or left out, falling, as metrics.json spells them."""
+    return [*verification["TMR_at_FMR"], *(key for key in verification["left_out"] if key != "EER")]
+
+
+def roc_figure(verification: Mapping[str, Any], style: int) -> Figure | None:
+    """TMR over FMR of a run's pairs, from `verification` of its metrics.json; None of one point."""
+    curve = verification["ROC"]
+    points = sorted(zip(curve["FMR"], curve["TMR"], strict=True))
+    if len(points) < 2:
+        return None
+    (false, true), (most_false, most_true) = points[0], points[-1]
+    heading = "ROC of pairs"
+    said = f"{heading}. TMR {most_true:.3f} at FMR {most_false:.2g}, {true:.3f} at {false:.2g}."
+    svg = rates("roc", said, Curve(heading, style, points), ("FMR", "TMR"), magnitudes=True)
+    sentence = (
+        "Share of the relevant pairs that match (TMR), by the share of the other pairs that do "
+        "(FMR), by powers of ten."
+    )
+    return Figure(heading, sentence, svg)
+
+
+def left_out_of_pairs(verifications: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which rates of pairs are not stated of which runs, and why: a sentence each.
+
+    Args:
+        verifications: `verification` of metrics.json, by the run's name.
+
+    """
+    runs = defaultdict(list)
+    for name, verification in verifications.items():
+        of_each_reason = defaultdict(list)
+        for rate, why in verification["left_out"].items():
+            of_each_reason[why].append(rate if rate == "EER" else f"TMR at FMR {rate}")
+        for why, left_out in of_each_reason.items():
+            runs[f"{', '.join(left_out)}: {why}"].append(name)
+    return [f"{what} ({', '.join(names)})." for what, names in runs.items()]
 
 
 def _error_rates(answers: Answers, thresholds: Values) -> tuple[Values, Values]:

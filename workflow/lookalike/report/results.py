@@ -185,5 +185,5 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _read_state(folder: Path) -> StateResults:
-    summary = read_json(folder / "metrics.json", METRICS_KEYS | {"ties": dict, "settings": dict})
-    return StateResults(summary, folder)
+    keys = METRICS_KEYS | dict.fromkeys(("ties", "settings", "verification"), dict)
+    return StateResults(read_json(folder / "metrics.json", keys), folder)

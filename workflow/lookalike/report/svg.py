@@ -14,7 +14,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 SERIES = 6
 """Colours before they come again, with another dash."""
@@ -132,8 +132,12 @@ def rates(
     line: Curve,
     axes_called: tuple[str, str],
     chosen: tuple[float, float] | None = None,
+    magnitudes: bool = False,
 ) -> Markup:
-    """One rate over another, both from 0 to 1, with the point that was chosen, if any."""
+    """One rate over another, both from 0 to 1, with the point that was chosen, if any.
+
+    `magnitudes` lays the horizontal axis out by powers of ten, from the lowest rate to 1.
+    """
     with _own_style():
         figure, axes = _panel(height=2.6)
         x, y = zip(*line.points, strict=True)
@@ -143,7 +147,13 @@ def rates(
             axes.plot(*([value] for value in chosen), "o", color=_INK, markersize=6, zorder=3)
         axes.set_xlabel(axes_called[0])
         axes.set_ylabel(axes_called[1])
-        axes.set_xlim(-0.02, 1.02)
+        if magnitudes:
+            axes.set_xscale("log")
+            axes.set_xlim(0.9 * min(x), 1.1)
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.grid(axis="y", linewidth=0.8)
         return _inline(figure, name, label)

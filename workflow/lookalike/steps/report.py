@@ -15,6 +15,9 @@ from lookalike.report.answers import (
     ANSWER_COLUMNS,
     answer_figures,
     answers_in,
+    false_match_rates,
+    left_out_of_pairs,
+    roc_figure,
     wrong_answers,
 )
 from lookalike.report.differences import (
@@ -158,6 +161,11 @@ def write_report(
             },
             headline_figures=headline_figures(results, rows, headline),
             answer_figures=answer_figures(answers_in(answered), threshold, best.place),
+            roc_figure=roc_figure(summary["verification"], best.place),
+            left_out_of_pairs=left_out_of_pairs(
+                {run.name: run.main.summary["verification"] for run in results}
+            ),
+            false_match_rates=false_match_rates(summary["verification"]),
             wrong_answers=wrong,
             training_figures=training_figures(results),
             settings=_settings(results),
