@@ -321,6 +321,20 @@ def decisive_of_run(wildcards):
         return decisive(for_data(recipe, DataFacts.from_report(data_facts())))
 
 
+def validation_of_run(wildcards):
+    """Param function: what of the training images a run holds out, with these data."""
+    recipe = config["recipes"][recipe_of(wildcards.run)]
+    validation = for_data(recipe, DataFacts.from_report(data_facts()))["validation"]
+    return {key: validation[key] for key in ("of", "classes", "seed")}
+
+
+def held_out_answers(wildcards):
+    """Input function: first answers of held-out images, where the threshold is chosen by them."""
+    if config["threshold"]["from"] != "held_out":
+        return {}
+    return {"held_out": f"{config['results']}/{wildcards.run}/held_out/answers.parquet"}
+
+
 def manifest_of_split(wildcards):
     """Input function: the manifest of the split that the wildcards name."""
     return manifest_of(wildcards.split)(wildcards)

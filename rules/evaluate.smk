@@ -30,9 +30,49 @@ rule metrics:
         "../workflow/scripts/metrics.py"
 
 
+# Asked for by `threshold: {from: held_out}` alone.
+rule held_out:
+    input:
+        manifest=manifest_of("train"),
+        weights="<results>/{run}/model.safetensors",
+        model="<results>/{run}/model.json",
+        # How many relevant and other items the gallery has of each query.
+        per_query="<results>/{run}/per_query.parquet",
+    output:
+        manifest="<results>/{run}/held_out/manifest.parquet",
+        embeddings="<results>/{run}/held_out/embeddings.parquet",
+        summary="<results>/{run}/held_out/embeddings.json",
+        answers="<results>/{run}/held_out/answers.parquet",
+    log:
+        "<results>/logs/{run}/held_out.log",
+    benchmark:
+        "<results>/benchmarks/{run}/held_out.tsv"
+    threads: cores()
+    resources:
+        gpu=gpus(),
+        mem_mb=need(memory_mb, "embed", work_of_held_out),
+        runtime=need(minutes, "embed", work_of_held_out),
+    params:
+        folder=untracked(str(DATA.folder("train"))),
+        validation=validation_of_run,
+        trains=lambda wildcards: trains(recipe_of(wildcards.run)),
+        batch_size=untracked(config["embed"]["batch_size"]),
+        device=untracked(config["device"]),
+        cache=untracked(config["cache"]),
+        code=lambda wildcards: code_of_embedding("held_out", wildcards.run),
+        software=lambda wildcards: software_of(
+            "held_out", modules_of_network(network_of_model(wildcards.run))
+        ),
+    message:
+        "held_out: training images that {wildcards.run} was not trained on"
+    script:
+        "../workflow/scripts/held_out.py"
+
+
 # Beside the metrics, not among them: another promise ranks nothing anew.
 rule threshold:
     input:
+        unpack(held_out_answers),
         per_query="<results>/{run}/per_query.parquet",
         metrics="<results>/{run}/metrics.json",
         query_manifest=manifest_of("query"),

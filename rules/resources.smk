@@ -100,6 +100,13 @@ def work_of_embedding(wildcards, input):
     return work_of_embedding_images(Path(wildcards.model).parts[0], images)
 
 
+def work_of_held_out(wildcards, input):
+    """Work function: training images that a run was not trained on; at most all of them."""
+    return work_of_embedding_images(
+        wildcards.run, images_in([local_copy(input.manifest)])
+    )
+
+
 def work_of_embedding_images(run, images):
     """What it takes to send so many images through a run's network."""
     return Work(

@@ -48,7 +48,11 @@ def written_in(results):
     models = [results / model for model in MODEL_FOLDERS]
     return [
         *(results / name for name in ("", "logs", "benchmarks", "manifest", "pixels")),
-        *(folder / name for folder in models for name in ("", "embeddings")),
+        *(
+            folder / name
+            for folder in models
+            for name in ("", "embeddings", "held_out")
+        ),
     ]
 
 

@@ -79,8 +79,11 @@ def said_by_name(branch: dict[str, Any], names: dict[str, Any]) -> st.SearchStra
 def mapping(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     rules = rule["properties"]
     kinds = {key: COLOURS if key == "background" else said(rules[key]) for key in rules}
-    if rule.get("maxProperties") == 1:
-        return st.one_of([st.fixed_dictionaries({key: kind}) for key, kind in kinds.items()])
+    if "oneOf" in rule:
+        alone = {key: kinds.pop(key) for case in rule["oneOf"] for key in case["required"]}
+        return st.one_of(
+            [st.fixed_dictionaries({key: kind}, optional=kinds) for key, kind in alone.items()]
+        )
     required = {key: kinds.pop(key) for key in rule.get("required", [])}
     known = st.fixed_dictionaries(required, optional=kinds)
     if not rule["additionalProperties"]:
@@ -236,7 +239,9 @@ class TestSettings:
         assert resolved.keys() == defaults.keys()
         for section in ("data", "image", "embed", "metrics", "report"):
             assert resolved[section].keys() == defaults[section].keys()
-        assert len(resolved["threshold"]) == 1
+        (promise,) = resolved["threshold"].keys() - {"from"}
+        assert promise in ("precision", "false_positive")
+        assert "from" in resolved["threshold"]
         for recipe in resolved["recipes"].values():
             assert recipe.keys() == defaults["recipes"]["default"].keys()
 

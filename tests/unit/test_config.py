@@ -1,7 +1,7 @@
 import copy
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -166,11 +166,27 @@ def test_the_same_name_keeps_the_other_keys() -> None:
 
 def test_a_promise_takes_the_place_of_another() -> None:
     below, above = {"precision": 0.9}, {"false_positive": 0.05}
-    assert resolve([], SCHEMA)["threshold"] == {"precision": 0.95}
+    assert resolve([], SCHEMA)["threshold"] == {"precision": 0.95, "from": "queries"}
     for layers in ([above], [below, above], [above, {}]):
         asked = [{"threshold": layer} if layer else layer for layer in layers]
-        assert resolve(asked, SCHEMA)["threshold"] == above
-    # A recipe of that name is a recipe.
+        assert resolve(asked, SCHEMA)["threshold"] == above | {"from": "queries"}
+
+
+def test_what_chooses_a_threshold_is_laid_over_what_it_promises() -> None:
+    chosen, promised = {"from": "held_out"}, {"false_positive": 0.05}
+
+    def threshold(*layers: Mapping[str, object]) -> object:
+        return resolve([{"threshold": layer} for layer in layers], SCHEMA)["threshold"]
+
+    assert threshold(chosen) == {"precision": 0.95, "from": "held_out"}
+    assert threshold({}) == {"precision": 0.95, "from": "queries"}
+    both = {"false_positive": 0.05, "from": "held_out"}
+    assert threshold(promised, chosen) == both
+    assert threshold(chosen, promised) == both
+    assert threshold({"precision": 0.9, "from": "held_out"}, promised) == both
+
+
+def test_a_recipe_of_any_name_is_a_recipe() -> None:
     recipes = [{"recipes": {"threshold": settings}} for settings in ({"steps": 7}, {"memory": 90})]
     recipe = resolve(recipes, SCHEMA)["recipes"]["threshold"]
     assert (recipe["steps"], recipe["memory"]) == (7, 90)
@@ -268,7 +284,7 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
             {"threshold": {"precision": 0.9, "false_positive": 0.1}},
             ["threshold", "one of the keys precision, false_positive"],
         ),
-        ({"threshold": {}}, ["threshold", "one of the keys precision, false_positive"]),
+        ({"threshold": {"from": "train"}}, ["threshold.from", "'train'", "queries, held_out"]),
         ({"threshold": {"precison": 0.9}}, ["threshold", "'precison'", "'precision'"]),
         ({"threshold": {"precision": 1}}, ["threshold.precision", "1", "0.9999"]),
         ({"threshold": {"false_positive": 0}}, ["threshold.false_positive", "0", "0.0001"]),

@@ -58,9 +58,7 @@ def _filling_validator() -> type[Validator]:
                     value = instance.setdefault(name, default)
                     # A recipe of the user's that has a known name starts from that recipe.
                     if isinstance(default, dict) and isinstance(value, dict) and value != default:
-                        # Of a mapping with one key, another key takes the place of the default.
-                        alone = rule.get("maxProperties") == 1
-                        instance[name] = value if alone else merge(default, value)
+                        instance[name] = merge(_without_other(default, value, rule), value)
         yield from check_properties(validator, properties, instance, schema)
 
     extend: Any = jsonschema.validators.extend
@@ -70,6 +68,17 @@ def _filling_validator() -> type[Validator]:
     ).redefine("number", _is_finite_number)
     filling: type[Validator] = extend(base, {"properties": fill_then_check}, type_checker=types)
     return filling
+
+
+def _without_other(below: Settings, above: Mapping[str, Any], rule: Mapping[str, Any]) -> Settings:
+    """`below` without the key that another one of `above` takes the place of.
+
+    Of the keys that a rule asks for one by one under `oneOf`, a mapping has one.
+    """
+    one_of = {key for case in rule.get("oneOf", ()) for key in case["required"]}
+    if not one_of & above.keys():
+        return below
+    return {key: value for key, value in below.items() if key not in one_of}
 
 
 def _is_finite_number(_: Any, value: Any) -> bool:
@@ -152,8 +161,10 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     validator = _filling_validator()(schema)
     try:
         for layer in layers:
-            if "threshold" in layer:  # a promise takes the place of another one
-                settings.pop("threshold", None)
+            for name, rule in schema["properties"].items():
+                below, above = settings.get(name), layer.get(name)
+                if isinstance(below, dict) and isinstance(above, Mapping):
+                    settings[name] = _without_other(below, above, rule)
             settings = merge(settings, _with_length(_with_new_names(layer)))
         mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
     except RecursionError:
@@ -294,8 +305,9 @@ def _fault(error: jsonschema.ValidationError) -> str:
             f"{shown(repr(value), 40)} must be {word['const']}, or a whole number (without quotes) "
             f"from {number['minimum']} to {number['maximum']}"
         )
-    if error.validator in ("minProperties", "maxProperties"):
-        return f"{value!r} must have one of the keys {', '.join(schema['properties'])}"
+    if error.validator == "oneOf":
+        one_of = [key for case in schema["oneOf"] for key in case["required"]]
+        return f"{value!r} must have one of the keys {', '.join(one_of)}"
     if error.validator == "pattern" and "{" in schema["pattern"]:
         return (
             f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "

@@ -14,6 +14,7 @@ from lookalike.retrieval.identification import Answers
 from lookalike.retrieval.threshold_choice import (
     Promise,
     choose_threshold,
+    confirm_threshold,
     halves,
     threshold_at_precision,
 )
@@ -157,6 +158,88 @@ def test_the_true_rate_lies_in_the_stated_interval(
     assert chosen > 0.5 * runs
     # Of fewer runs, so many that chance alone fails once in a thousand times.
     assert held >= (0.93 if runs == 2000 else 0.87) * chosen
+
+
+@pytest.mark.parametrize("runs", [100, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("promise", "n_classes", "each", "alike", "gap", "without"),
+    [
+        (PRECISION, 50, 10, 0.5, 2.0, 0.0),
+        (PRECISION, 200, 5, 0.0, 2.0, 0.2),
+        (PRECISION, 400, 1, 0.5, 2.0, 0.0),
+        (FALSE, 50, 10, 0.5, 2.0, 0.0),
+        (FALSE, 200, 5, 1.0, 3.0, 0.2),
+    ],
+)
+def test_of_held_out_images_the_interval_holds_the_true_rate_as_well(
+    promise: Promise,
+    n_classes: int,
+    each: int,
+    alike: float,
+    gap: float,
+    without: float,
+    runs: int,
+) -> None:
+    """Also where the held-out images are of easier classes, so that the promise is not kept."""
+    rng = np.random.default_rng(6)
+    world, _ = simulated(rng, 2000, 100, alike, gap, without)
+    held = chosen = 0
+    for run in range(runs):
+        carried, _ = simulated(rng, 100, 10, alike, gap + 0.5 * (run % 2), without)
+        answers, labels = simulated(rng, n_classes, each, alike, gap, without)
+        found = confirm_threshold(answers, labels, promise, carried, 500)
+        if found["score"] is None:
+            assert found["reason"]
+            continue
+        chosen += 1
+        assert found["score"] == promise.threshold(carried, 2 * promise.fewest)
+        low, high = found["outcome"]["ci95"]
+        true = (
+            world.precision(found["score"])
+            if promise.kind == "precision"
+            else world.false_positive(found["score"])
+        )
+        assert true is not None
+        held += low <= true <= high
+    assert chosen > 0.5 * runs
+    assert held >= (0.93 if runs == 2000 else 0.87) * chosen
+
+
+def test_held_out_images_choose_and_all_queries_measure() -> None:
+    rng = np.random.default_rng(0)
+    answers, labels = simulated(rng, 60, 20, 0.5, 2.5, 0.1)
+    carried, _ = simulated(rng, 300, 10, 0.5, 2.5, 0.1)
+    for promise in (PRECISION, FALSE):
+        found = confirm_threshold(answers, labels, promise, carried, 1500)
+        score = promise.threshold(carried, 2 * promise.fewest)
+        assert (found["score"], found["from"], found["halves"]) == (score, "held_out", [])
+        assert score is not None
+        if promise.kind == "precision":
+            assert found["outcome"]["precision"] == answers.precision(score)
+            assert found["outcome"]["n_trials"] == answers.accepted(score).sum()
+        else:
+            assert found["outcome"]["false_positive"] == answers.false_positive(score)
+            assert found["outcome"]["n_trials"] == len(answers)
+        assert found["at_score"]["coverage"] == answers.coverage(score)
+
+
+@pytest.mark.parametrize(
+    ("n_carried", "n_images", "lowest", "promise", "reason"),
+    [
+        (0, 0, 0.0, PRECISION, "no classes were held out of the training"),
+        (398, 199, 0.0, PRECISION, "of the held-out images: 199 answers are too few"),
+        (398, 199, 0.0, FALSE, "of the held-out images: 199 queries are too few"),
+        (400, 200, 2.0, PRECISION, "no query is answered from 2.0000 on, which they chose"),
+    ],
+)
+def test_what_held_out_images_cannot_promise_is_said(
+    n_carried: int, n_images: int, lowest: float, promise: Promise, reason: str
+) -> None:
+    answers = simple(np.linspace(0, 1, 400).tolist(), [True] * 400)
+    carried = simple(np.linspace(lowest, 3, n_carried).tolist(), [True] * n_carried)
+    found = confirm_threshold(answers, classes(400, 20), promise, carried, n_images)
+    assert (found["score"], found["outcome"], found["at_score"]) == (None, None, None)
+    assert found["reason"].startswith(reason)
 
 
 def test_each_half_is_measured_with_the_threshold_of_the_other() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -39,7 +40,7 @@ def test_the_file_says_on_what_the_score_was_chosen(tmp_path: Path) -> None:
     found = write_threshold(*files, tmp_path / "threshold.json", {"precision": 0.9})
     assert json.loads((tmp_path / "threshold.json").read_text()) == found
     assert list(found) == [
-        *("score", "promise", "outcome", "reason", "at_score", "halves", "on"),
+        *("score", "promise", "from", "outcome", "reason", "at_score", "halves", "on"),
     ]
     assert found["promise"] == {"precision": 0.9}
     assert found["on"] == {
@@ -67,6 +68,28 @@ def test_where_nothing_can_be_promised_there_is_a_reason_and_no_score(tmp_path: 
         "no threshold for precision 0.95: 150 answers are too few: a precision of 0.95 is judged "
         "by 200 or more"
     )
+
+
+def test_held_out_images_choose_where_they_are_given(tmp_path: Path) -> None:
+    files = evaluated(tmp_path)
+    rows = 2 * 300
+    drawn = {
+        "image_id": [f"{row // 2}.png" for row in range(rows)],
+        "label": [f"c{row // 20}" for row in range(rows)],
+        "best_relevant_score": np.linspace(0.5, 1, rows).astype(np.float32),
+        "best_other_score": np.linspace(0.4, 0.9, rows).astype(np.float32),
+        "first_rank": np.ones(rows),
+        "n_relevant": np.ones(rows),
+    }
+    write_parquet(tmp_path / "answers.parquet", pa.table(drawn))
+    setting = {"precision": 0.9, "from": "held_out"}
+    output = tmp_path / "threshold.json"
+    found = write_threshold(*files, output, setting, tmp_path / "answers.parquet")
+    assert json.loads(output.read_text()) == found
+    assert (found["score"], found["from"]) == (0.5, "held_out")
+    assert found["promise"] == {"precision": 0.9}
+    assert (found["on"]["n_held_out"], found["on"]["n_held_out_classes"]) == (300, 30)
+    assert "chosen by held-out images and measured on all queries" in threshold_in_words(found)
 
 
 def test_a_table_of_before_is_named(tmp_path: Path) -> None:

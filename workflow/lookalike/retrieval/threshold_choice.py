@@ -1,16 +1,19 @@
 """Which score means that an answer is to be believed: chosen, and held to what it promises.
 
-The threshold is chosen from the labelled queries with the gallery in use, since a rate of false
-answers grows with the gallery. What it is worth is measured by cross-fitting: the classes of the
-queries are dealt into two halves, a threshold is chosen by each half, and each half's outcome is
-measured with the other half's threshold. (Schick, Annals of Statistics 14, 1986.)
+By default the threshold is chosen from the labelled queries with the gallery in use, since a rate
+of false answers grows with the gallery. What it is worth is measured by cross-fitting: the classes
+of the queries are dealt into two halves, a threshold is chosen by each half, and each half's
+outcome is measured with the other half's threshold. (Schick, Annals of Statistics 14, 1986.)
+
+It can also be chosen by held-out images, carried over to the gallery's size. Then all queries
+measure what it is worth.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +50,9 @@ class Promise:
     rate: float
 
     @classmethod
-    def from_setting(cls, setting: dict[str, float]) -> Promise:
-        """Take the promise from the setting `threshold`."""
-        ((kind, rate),) = setting.items()
+    def from_setting(cls, setting: Mapping[str, Any]) -> Promise:
+        """Take the promise from the setting `threshold`, which also says by what it is chosen."""
+        ((kind, rate),) = ((key, value) for key, value in setting.items() if key != "from")
         return cls(kind, rate)
 
     @property
@@ -67,6 +70,13 @@ class Promise:
         # Any score holds it: then the lowest of an answer stands for all.
         lowest = np.nanmin(answers.score) if np.isfinite(answers.score).any() else 0.0
         return threshold if np.isfinite(threshold) else float(lowest)
+
+    def accepted(self, answers: Answers, threshold: float) -> NDArray[np.bool_]:
+        """Which queries count as answered, bool [Q]."""
+        # A false positive is an answer that is wrong for want of the query's class.
+        score = answers.score if self.kind == "precision" else answers.other
+        accepted: NDArray[np.bool_] = score >= threshold
+        return accepted
 
     def trials(self, answers: Answers, accepted: NDArray[np.bool_]) -> tuple[Values, Values]:
         """What counts for and among the promised share, each float64 [Q]."""
@@ -112,17 +122,10 @@ def choose_threshold(answers: Answers, labels: Sequence[str], promise: Promise) 
 
     Returns:
         What threshold.json says, see docs/metrics.md: `score` (None where nothing can be promised,
-        for the `reason`), `promise`, `outcome`, `at_score`, `halves`.
+        for the `reason`), `promise`, `from`, `outcome`, `at_score`, `halves`.
 
     """
-    found: dict[str, Any] = {
-        "score": None,
-        "promise": {promise.kind: promise.rate},
-        "outcome": None,
-        "reason": None,
-        "at_score": None,
-        "halves": [],
-    }
+    found = _nothing(promise, "queries")
     threshold = promise.threshold(answers, promise.fewest)
     if threshold is None:
         return found | {"reason": _why_none(answers, promise)}
@@ -135,9 +138,7 @@ def choose_threshold(answers: Answers, labels: Sequence[str], promise: Promise) 
         if own is None:
             why = "in one half of the classes there is no threshold that holds the promise"
             return found | {"halves": [], "reason": why}
-        # A false positive is an answer that is wrong for want of the query's class.
-        score = answers.score if promise.kind == "precision" else answers.other
-        accepted[~half] = score[~half] >= own
+        accepted[~half] = promise.accepted(answers, own)[~half]
         found["halves"].append(
             {
                 "score": own,
@@ -147,23 +148,84 @@ def choose_threshold(answers: Answers, labels: Sequence[str], promise: Promise) 
                 "n_queries": int(half.sum()),
             }
         )
-    outcome = _outcome(*promise.trials(answers, accepted), labels, promise.kind)
+    trials = promise.trials(answers, accepted)
+    outcome = _outcome(*trials, labels, promise.kind, more_variance=_OF_CHOICE)
     if outcome is None:
         why = "with one half's threshold, none of the other half's queries is answered"
         return found | {"halves": [], "reason": why}
-    at_score = {
+    return found | {
+        "score": threshold,
+        "outcome": outcome,
+        "at_score": _at_score(answers, threshold),
+    }
+
+
+def confirm_threshold(
+    answers: Answers, labels: Sequence[str], promise: Promise, carried: Answers, n_images: int
+) -> dict[str, Any]:
+    """Choose a threshold by held-out images, and measure by all queries what it is worth.
+
+    Args:
+        answers: to all Q queries.
+        labels: the class of each of them.
+        promise: what is asked.
+        carried: answers to held-out images, see `lookalike.retrieval.carried_answers`.
+        n_images: how many images these are; there may be several answers of each.
+
+    Returns:
+        As `choose_threshold`; `halves` is empty.
+
+    """
+    found = _nothing(promise, "held_out")
+    if not len(carried):
+        why = "no classes were held out of the training: nothing says how it does with new ones"
+        return found | {"reason": why}
+    draws = len(carried) // n_images
+    threshold = promise.threshold(carried, promise.fewest * draws)
+    if threshold is None:
+        why = _why_none(carried, promise, draws)
+        return found | {"reason": f"of the held-out images: {why}"}
+    trials = promise.trials(answers, promise.accepted(answers, threshold))
+    outcome = _outcome(*trials, labels, promise.kind)
+    if outcome is None:
+        return found | {"reason": f"no query is answered from {threshold:.4f} on, which they chose"}
+    return found | {
+        "score": threshold,
+        "outcome": outcome,
+        "at_score": _at_score(answers, threshold),
+    }
+
+
+def _nothing(promise: Promise, chosen_by: str) -> dict[str, Any]:
+    """What threshold.json says as long as nothing can be promised."""
+    return {
+        "score": None,
+        "promise": {promise.kind: promise.rate},
+        "from": chosen_by,
+        "outcome": None,
+        "reason": None,
+        "at_score": None,
+        "halves": [],
+    }
+
+
+def _at_score(answers: Answers, threshold: float) -> dict[str, float | None]:
+    return {
         "coverage": answers.coverage(threshold),
         "precision": answers.precision(threshold),
         "FPIR": answers.false_positive(threshold),
         "FNIR": answers.false_negative(threshold),
     }
-    return found | {"score": threshold, "outcome": outcome, "at_score": at_score}
 
 
 def _outcome(
-    successes: Values, trials: Values, labels: Sequence[str], kind: str
+    successes: Values,
+    trials: Values,
+    labels: Sequence[str],
+    kind: str,
+    more_variance: float = 1.0,
 ) -> dict[str, Any] | None:
-    """The share over both halves, with its interval over classes."""
+    """The share over all queries, with its interval over classes."""
     if not trials.any():
         return None
     numbers = {label: number for number, label in enumerate(sorted(set(labels)))}
@@ -171,7 +233,7 @@ def _outcome(
     of_each: list[Values] = [
         np.bincount(class_of, values, len(numbers)).astype(float) for values in (successes, trials)
     ]
-    interval = share_interval(*of_each, more_variance=_OF_CHOICE)
+    interval = share_interval(*of_each, more_variance=more_variance)
     outcome: dict[str, Any] = {
         kind: float(successes.sum() / trials.sum()),
         "ci95": None if interval is None else list(interval),
@@ -183,8 +245,8 @@ def _outcome(
     return outcome
 
 
-def _why_none(answers: Answers, promise: Promise) -> str:
-    given = int(np.isfinite(answers.score).sum())
+def _why_none(answers: Answers, promise: Promise, draws: int = 1) -> str:
+    given = int(np.isfinite(answers.score).sum()) // draws
     if promise.kind == "precision":
         if given < promise.fewest:
             return (
@@ -196,8 +258,8 @@ def _why_none(answers: Answers, promise: Promise) -> str:
             f"{promise.rate:g}"
         )
     return (
-        f"{len(answers)} queries are too few: a false-positive rate of {promise.rate:g} is judged "
-        f"by {promise.fewest} or more"
+        f"{len(answers) // draws} queries are too few: a false-positive rate of {promise.rate:g} "
+        f"is judged by {promise.fewest} or more"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.retrieval.identification import Answers
-from lookalike.retrieval.threshold_choice import Promise, choose_threshold
+from lookalike.retrieval.threshold_choice import Promise, choose_threshold, confirm_threshold
 from lookalike.storage.files import read_json, write_json
 from lookalike.storage.parquet import read_frame
 
@@ -17,17 +17,27 @@ log = logging.getLogger(__name__)
 COLUMNS = ("label", "n_relevant", "first_rank", "best_relevant_score", "best_other_score")
 """Of per_query.parquet."""
 
+_MEASURED = {
+    "queries": "cross-fitted over classes",
+    "held_out": "chosen by held-out images and measured on all queries",
+}
+
 
 def write_threshold(
-    per_query: Path, metrics: Path, output: Path, promise: Mapping[str, float]
+    per_query: Path,
+    metrics: Path,
+    output: Path,
+    setting: Mapping[str, Any],
+    held_out: Path | None = None,
 ) -> dict[str, Any]:
-    """Choose a threshold from a run's queries, and write threshold.json.
+    """Choose a threshold by a run's queries, or by held-out images, and write threshold.json.
 
     Args:
         per_query: per_query.parquet of the run.
         metrics: its metrics.json.
         output: the file to write.
-        promise: the setting `threshold`.
+        setting: `threshold`.
+        held_out: held_out/answers.parquet, where these choose.
 
     Returns:
         What was written.
@@ -40,13 +50,26 @@ def write_threshold(
     table = read_frame(per_query, COLUMNS)
     answers = Answers.of({name: table[name] for name in COLUMNS if name != "label"})
     labels = table["label"].tolist()
-    found = choose_threshold(answers, labels, Promise.from_setting(dict(promise)))
+    promise = Promise.from_setting(setting)
+    of_held_out: dict[str, int] = {}
+    if held_out is None:
+        found = choose_threshold(answers, labels, promise)
+    else:
+        drawn = read_frame(held_out, ("image_id", *COLUMNS))
+        carried = Answers.of({name: drawn[name] for name in COLUMNS[1:]})
+        n_images = drawn["image_id"].nunique()
+        found = confirm_threshold(answers, labels, promise, carried, n_images)
+        of_held_out = {
+            "n_held_out": n_images,
+            "n_held_out_classes": drawn["label"].nunique(),
+        }
     found["on"] = {
         "n_queries": len(answers),
         "n_queries_without_relevant": int((~answers.findable).sum()),
         "n_classes": len(set(labels)),
         "n_gallery": summary["n_gallery"],
         "score": summary["score"],
+        **of_held_out,
     }
     write_json(output, found)
     log.info("%s", threshold_in_words(found))
@@ -63,6 +86,6 @@ def threshold_in_words(found: Mapping[str, Any]) -> str:
     interval = outcome["ci95"]
     shown = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     return (
-        f"threshold {found['score']:.4f} for {promise}; cross-fitted over classes it came to "
+        f"threshold {found['score']:.4f} for {promise}; {_MEASURED[found['from']]} it came to "
         f"{outcome[kind]:.3f}{shown}; {found['at_score']['coverage']:.1%} of the queries answered"
     )
