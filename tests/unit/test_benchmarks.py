@@ -1,4 +1,4 @@
-"""The benchmark for a GPU runs, small, on what is there."""
+"""The benchmark for a GPU runs, small, on what is there; and that of thresholds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import threshold_ways
+from lookalike.embedding.tables import write_embeddings
 from support.project import ROOT
+from support.ranked import normal
 
 # What a machine with a GPU may lack.
 ABSENT = ("snakemake", "torchvision", "jsonschema", "imagehash", "hypothesis", "sklearn", "jinja2")
@@ -59,3 +63,40 @@ def test_the_tests_of_a_gpu_are_found_with_few_libraries() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_a_gpu_embeds_as_a_cpu_does" in done.stdout
     assert "[cpu]" not in done.stdout
+
+
+def test_both_ways_of_choosing_a_threshold_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out images of the same kind keep a promise, of easier classes they do not."""
+    for name, noise in (("alike", 0.9), ("easier", 0.3)):
+        tables = {
+            "embeddings/query": ("q", 40, 4, 0.9),
+            "embeddings/gallery": ("g", 40, 6, 0.9),
+            "held_out/embeddings": ("h", 60, 8, noise),
+        }
+        for seed, (path, (of, n_classes, each, spread)) in enumerate(tables.items()):
+            labels = np.repeat(np.arange(n_classes), each)
+            centres = normal(n_classes, 8, seed=1 if of in "qg" else 2)
+            vectors = centres[labels] + spread * normal(len(labels), 8, seed=3 + seed)
+            output = tmp_path / name / "run" / f"{path}.parquet"
+            write_embeddings(
+                output,
+                [f"{of}{i}" for i in range(len(labels))],
+                [f"{of.replace('g', 'q')}{label}" for label in labels],
+                ["0" * 64] * len(labels),
+                vectors,
+                {"score": "cosine"},
+            )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "sys.argv", ["ways", "alike/run", "easier/run", "--halves", "10", "--events", "3"]
+    )
+    threshold_ways.main()
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [row[0] for row in cells] == ["alike", "easier"]
+    away = [[float(cell.partition("(")[2].rstrip(")")) for cell in row[5:]] for row in cells]
+    (of_queries, of_alike), (again, of_easier) = away
+    assert of_queries == again < 0.05
+    assert of_alike < 0.05 < of_easier

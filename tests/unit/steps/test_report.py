@@ -274,6 +274,23 @@ def test_rates_of_pairs_stand_with_the_numbers_of_pairs(page: Node, made: Made) 
     assert stated > 0
 
 
+@pytest.mark.parametrize(
+    ("chosen_by", "said"),
+    [
+        ("queries", "chosen by one half of the classes and measured on the other, it came to"),
+        ("held_out", "chosen by training images of held-out classes and measured on all queries,"),
+    ],
+)
+def test_what_chose_the_threshold_is_said(tmp_path: Path, chosen_by: str, said: str) -> None:
+    counts = dict(zip(LABELS, [14, 14, 14, 14, 6], strict=True))
+    runs = [("default", 0, 0.7)]
+    made = make_folder(tmp_path, counts, dict(zip(LABELS[:4], [4, 3, 2, 5], strict=True)), runs)
+    path = tmp_path / "results" / "default.0" / "threshold.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"from": chosen_by}))
+    text = " ".join(section(parse(made.write(runs)), "answers").text.split())
+    assert said in text
+
+
 @pytest.mark.parametrize("promise", ["precision", "false_positive"])
 def test_wrong_answers_are_those_accepted_with_the_highest_scores(
     tmp_path: Path, promise: str
