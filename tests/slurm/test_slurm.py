@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
 SITE: dict[str, Any] = {
     "default-resources": {"slurm_partition": "main", "mem_mb": 500, "runtime": 5},
     "set-threads": dict.fromkeys(
-        ["train", "embed", "embed_shard", "pixels", "manifest", "metrics"], 1
+        ["train", "embed", "embed_shard", "held_out", "pixels", "manifest", "metrics"], 1
     ),
     "slurm-init-seconds-before-status-checks": 3,
     "latency-wait": 15,

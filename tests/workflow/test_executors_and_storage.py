@@ -62,7 +62,7 @@ def test_a_profile_repeats_what_decides_about_running_again(profile: str) -> Non
         assert settings[key] == default[key]
     heavy = settings.get("set-threads")
     assert heavy is None or heavy.keys() == {
-        *("manifest", "pixels", "train", "embed", "embed_shard", "metrics")
+        *("manifest", "pixels", "train", "embed", "embed_shard", "held_out", "metrics")
     }
 
 

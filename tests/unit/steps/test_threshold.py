@@ -13,7 +13,7 @@ import pytest
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.evaluation import evaluate
 from lookalike.retrieval.identification import Answers
-from lookalike.steps.threshold import COLUMNS, threshold_in_words, write_threshold
+from lookalike.steps.threshold import CHOICE_COLUMNS, threshold_in_words, write_threshold
 from lookalike.storage.files import write_json, write_parquet
 from lookalike.storage.parquet import read_frame
 from support.ranked import normal
@@ -53,7 +53,7 @@ def test_the_file_says_on_what_the_score_was_chosen(tmp_path: Path) -> None:
     assert float(np.float32(found["score"])) == found["score"]  # as scores are
     assert f"threshold {found['score']:.4f} for precision 0.9" in threshold_in_words(found)
     table = read_frame(files[0])
-    answers = Answers.of({name: table[name] for name in COLUMNS[1:]})
+    answers = Answers.of({name: table[name] for name in CHOICE_COLUMNS[1:]})
     assert (answers.precision(found["score"]) or 0) >= 0.9
     before = (tmp_path / "threshold.json").read_bytes()
     write_threshold(*files, tmp_path / "threshold.json", {"precision": 0.9})

@@ -149,7 +149,7 @@ def _exceeded_by(falling: Values, share: Values, highest: float) -> Values:
     return np.where(share * m < k, np.maximum(tail, falling[k]), empirical)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _none_of_highest(m: int, n: int) -> Values:
     """P(n of m without replacement hold none of the highest j) for j = 1 ... m - n, float64."""
     j = np.arange(m - n)

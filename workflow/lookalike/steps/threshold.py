@@ -14,7 +14,7 @@ from lookalike.storage.parquet import read_frame
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("label", "n_relevant", "first_rank", "best_relevant_score", "best_other_score")
+CHOICE_COLUMNS = ("label", "n_relevant", "first_rank", "best_relevant_score", "best_other_score")
 """Of per_query.parquet."""
 
 _MEASURED = {
@@ -47,16 +47,16 @@ def write_threshold(
 
     """
     summary = read_json(metrics, {"n_gallery": int, "score": str})
-    table = read_frame(per_query, COLUMNS)
-    answers = Answers.of({name: table[name] for name in COLUMNS if name != "label"})
+    table = read_frame(per_query, CHOICE_COLUMNS)
+    answers = Answers.of({name: table[name] for name in CHOICE_COLUMNS if name != "label"})
     labels = table["label"].tolist()
     promise = Promise.from_setting(setting)
     of_held_out: dict[str, int] = {}
     if held_out is None:
         found = choose_threshold(answers, labels, promise)
     else:
-        drawn = read_frame(held_out, ("image_id", *COLUMNS))
-        carried = Answers.of({name: drawn[name] for name in COLUMNS[1:]})
+        drawn = read_frame(held_out, ("image_id", *CHOICE_COLUMNS))
+        carried = Answers.of({name: drawn[name] for name in CHOICE_COLUMNS[1:]})
         n_images = drawn["image_id"].nunique()
         found = confirm_threshold(answers, labels, promise, carried, n_images)
         of_held_out = {
