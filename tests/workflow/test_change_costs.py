@@ -116,6 +116,8 @@ def checkout(kept: Checkout, tmp_path: Path) -> Any:
         ("retrieval/ranking.py", SCORED),
         ("embedding/tables.py", EMBEDDED),
         ("retrieval/threshold_choice.py", {"threshold": 2, "report": 1}),
+        # Of a way that is not asked for.
+        pytest.param("retrieval/carried_answers.py", {}, marks=pytest.mark.long),
         pytest.param("steps/compare.py", FINAL, marks=pytest.mark.long),
         pytest.param("report/runs.py", FINAL, marks=pytest.mark.long),
         ("steps/report.py", {"report": 1}),
