@@ -75,8 +75,6 @@ rule threshold:
         unpack(held_out_answers),
         per_query="<results>/{run}/per_query.parquet",
         metrics="<results>/{run}/metrics.json",
-        query_manifest=manifest_of("query"),
-        gallery_manifest=manifest_of("gallery"),
     output:
         "<results>/{run}/threshold.json",
     log:

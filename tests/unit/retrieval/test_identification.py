@@ -196,7 +196,7 @@ def test_no_answer_and_nothing_to_find_give_no_number() -> None:
     nothing = Answers(nan, np.zeros(200, np.bool_), nan, np.zeros(200, np.bool_))
     summary = identification_summary(nothing)
     assert summary["AURC"] is None
-    assert summary["left_out"]["0.1"] == "no query has a relevant item"
+    assert summary["left_out"]["0.1"] == "fewer than 10 queries have a relevant item"
     # Without any other item, every threshold lets nothing false pass: no score is stated.
     alone = Answers(np.ones(200), np.ones(200, np.bool_), nan, np.ones(200, np.bool_))
     assert identification_summary(alone)["FNIR_at_FPIR"]["0.1"] == {"FNIR": 0.0, "score": None}

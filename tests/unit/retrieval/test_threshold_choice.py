@@ -110,6 +110,28 @@ def simulated(
     return answers, [f"c{number}" for number in class_of]
 
 
+def test_no_score_is_given_that_its_outcome_refutes() -> None:
+    # Half of the classes are right from 0 on; the others are wrong below 0.6, which only they know.
+    labels = classes(4000, 40)
+    second = halves(labels)
+    rng = np.random.default_rng(0)
+    score = np.where(second, rng.uniform(0.4, 1, 4000), rng.uniform(0.3, 1, 4000))
+    right = ~second | (score > 0.6)
+    answers = Answers(score, right, np.where(right, 0.1, score), np.ones(4000, np.bool_))
+    found = choose_threshold(answers, labels, Promise("precision", 0.95))
+    assert found["outcome"]["ci95"][1] < 0.95
+    assert (found["score"], found["at_score"]) == (None, None)
+    low, high = (f"{bound:.3f}" for bound in found["outcome"]["ci95"])
+    assert f"({low} to {high})" in found["reason"]
+    # The same of false answers: in one half nothing is near, in the other all is.
+    other = np.where(second, rng.uniform(0.5, 0.9, 4000), rng.uniform(0, 0.4, 4000))
+    answers = Answers(np.maximum(0.95, other), np.ones(4000, np.bool_), other, np.ones(4000, bool))
+    found = choose_threshold(answers, labels, Promise("false_positive", 0.05))
+    assert found["outcome"]["ci95"][0] > 0.05
+    assert found["score"] is None
+    assert "false positive came to" in found["reason"]
+
+
 PRECISION, FALSE = Promise("precision", 0.95), Promise("false_positive", 0.05)
 
 

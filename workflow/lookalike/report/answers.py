@@ -73,11 +73,11 @@ def answer_figures(answers: Answers, threshold: float | None, style: int) -> lis
     if len(other) and answers.findable.any():
         false, missed = _error_rates(answers, other)
         chosen = None
-        if threshold is not None:
-            chosen = (
-                answers.false_positive(threshold),
-                answers.false_negative(threshold) or 0.0,
-            )
+        if (
+            threshold is not None
+            and (missed_there := answers.false_negative(threshold)) is not None
+        ):
+            chosen = (answers.false_positive(threshold), missed_there)
         figures.append(
             _figure(
                 "FNIR by FPIR",

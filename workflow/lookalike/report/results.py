@@ -152,6 +152,17 @@ class Results:
         return 0 < len(self.epochs_of_loss_zero) == len(self.history)
 
 
+THRESHOLD_KEYS: dict[str, type | tuple[type, ...]] = {
+    "score": (int, float, type(None)),
+    "promise": dict,
+    "outcome": (dict, type(None)),
+    "reason": (str, type(None)),
+    "at_score": (dict, type(None)),
+    "on": dict,
+}
+"""What the page needs of threshold.json."""
+
+
 def read_results(run: Run, place: int) -> Results:
     """Read the files of `run`, all but its long tables."""
     recipe, seed, folder = run
@@ -169,7 +180,7 @@ def read_results(run: Run, place: int) -> Results:
         {state.name: _read_state(folder / state.folder) for state in SHOWN},
         read_json(folder / "model.json", {"settings": dict, "image": dict}),
         history,
-        read_json(folder / THRESHOLD, {"promise": dict, "on": dict}),
+        read_json(folder / THRESHOLD, THRESHOLD_KEYS),
     )
 
 

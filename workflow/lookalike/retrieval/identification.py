@@ -185,8 +185,8 @@ def identification_summary(answers: Answers) -> dict[str, Any]:
     for rate in FALSE_POSITIVE_RATES:
         if not enough_for(rate, len(answers)):
             left_out[f"{rate:g}"] = f"fewer than {fewest_for(rate)} queries"
-        elif not answers.findable.any():
-            left_out[f"{rate:g}"] = "no query has a relevant item"
+        elif answers.findable.sum() < FEWEST_EVENTS:
+            left_out[f"{rate:g}"] = f"fewer than {FEWEST_EVENTS} queries have a relevant item"
         else:
             threshold = threshold_at_false_positive(answers, rate)
             rates[f"{rate:g}"] = {

@@ -78,6 +78,18 @@ class Promise:
         accepted: NDArray[np.bool_] = score >= threshold
         return accepted
 
+    def refuted_by(self, outcome: Mapping[str, Any]) -> str | None:
+        """Why an outcome says that the promise is not kept; None where its interval allows it."""
+        if outcome["ci95"] is None:
+            return None
+        low, high = outcome["ci95"]
+        if not (high < self.rate if self.kind == "precision" else low > self.rate):
+            return None
+        return (
+            f"the {self.kind.replace('_', ' ')} came to {outcome[self.kind]:.3f} ({low:.3f} to "
+            f"{high:.3f}) on queries that did not choose the score"
+        )
+
     def trials(self, answers: Answers, accepted: NDArray[np.bool_]) -> tuple[Values, Values]:
         """What counts for and among the promised share, each float64 [Q]."""
         if self.kind == "precision":
@@ -153,11 +165,7 @@ def choose_threshold(answers: Answers, labels: Sequence[str], promise: Promise) 
     if outcome is None:
         why = "with one half's threshold, none of the other half's queries is answered"
         return found | {"halves": [], "reason": why}
-    return found | {
-        "score": threshold,
-        "outcome": outcome,
-        "at_score": _at_score(answers, threshold),
-    }
+    return found | _given(answers, promise, threshold, outcome)
 
 
 def confirm_threshold(
@@ -189,11 +197,7 @@ def confirm_threshold(
     outcome = _outcome(*trials, labels, promise.kind)
     if outcome is None:
         return found | {"reason": f"no query is answered from {threshold:.4f} on, which they chose"}
-    return found | {
-        "score": threshold,
-        "outcome": outcome,
-        "at_score": _at_score(answers, threshold),
-    }
+    return found | _given(answers, promise, threshold, outcome)
 
 
 def _nothing(promise: Promise, chosen_by: str) -> dict[str, Any]:
@@ -209,13 +213,19 @@ def _nothing(promise: Promise, chosen_by: str) -> dict[str, Any]:
     }
 
 
-def _at_score(answers: Answers, threshold: float) -> dict[str, float | None]:
-    return {
+def _given(
+    answers: Answers, promise: Promise, threshold: float, outcome: dict[str, Any]
+) -> dict[str, Any]:
+    """A threshold and its outcome; no threshold where its outcome refutes the promise."""
+    if why := promise.refuted_by(outcome):
+        return {"outcome": outcome, "reason": why}
+    at_score = {
         "coverage": answers.coverage(threshold),
         "precision": answers.precision(threshold),
         "FPIR": answers.false_positive(threshold),
         "FNIR": answers.false_negative(threshold),
     }
+    return {"score": threshold, "outcome": outcome, "at_score": at_score}
 
 
 def _outcome(
