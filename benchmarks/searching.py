@@ -139,7 +139,7 @@ def measure(n: int, folder: Path) -> dict[str, float | None]:
     arguments = ["search", str(results), str(image), "--json", "--device", "cpu"]
     whole = least(program(sys.executable, "-c", command, *arguments), RUSAGE_CHILDREN)
 
-    gallery = SearchedGallery(run, results)
+    gallery = SearchedGallery(run)
     files = [ImageFile(str(number), Path(str(number)), found=False) for number in range(BATCH)]
 
     def ask() -> AnswerSet:

@@ -10,6 +10,7 @@ import pytest
 
 from lookalike.embedding.tables import read_vectors
 from lookalike.errors import LookalikeError
+from lookalike.searching.answer_rule import answer_rule
 from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import open_run
 from lookalike.searching.image_files import ImageFile
@@ -23,10 +24,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 
 
 def answers_for(made: Searched, paths: list[Path], k: int, **changes: object) -> AnswerSet:
-    run = replace(open_run(made.results), **changes)  # type: ignore[arg-type]
+    places = {"places": changes.pop("places")} if "places" in changes else {}
+    run = replace(open_run(made.results), **places)  # type: ignore[arg-type]
+    rule = replace(answer_rule(run), **changes)  # type: ignore[arg-type]
     files = [ImageFile(str(path), path, found=False) for path in paths]
     (images,) = ImageEmbedder(run.weights, "cpu").embed(files, LeftOut("fail"))
-    gallery = SearchedGallery(run, made.results)
+    gallery = SearchedGallery(run, rule)
     return gallery.of_images(images.files, images.sha256s, images.vectors, k)
 
 
@@ -78,7 +81,7 @@ def test_scores_are_the_products_of_all_pairs(kept: Searched) -> None:
 
 def test_the_gallery_in_itself_leaves_each_image_out(kept: Searched) -> None:
     run = open_run(kept.results)
-    answers = SearchedGallery(run, kept.results).of_itself(5)
+    answers = SearchedGallery(run).of_itself(5)
     (gallery,) = read_vectors(kept.run / "embeddings" / "gallery.parquet")
     product = gallery.astype(np.float64) @ gallery.astype(np.float64).T
     np.fill_diagonal(product, -np.inf)
@@ -89,7 +92,7 @@ def test_the_gallery_in_itself_leaves_each_image_out(kept: Searched) -> None:
 
 
 def test_of_a_single_image_nothing_is_left_to_find(kept: Searched) -> None:
-    answers = SearchedGallery(open_run(kept.results), kept.results).of_itself(10**6)
+    answers = SearchedGallery(open_run(kept.results)).of_itself(10**6)
     assert {len(found) for found in answers} == {len(answers) - 1}
     assert (answers.places[:, -1] == -1).all()
 
@@ -131,7 +134,7 @@ def test_where_the_images_are_gone_it_is_said_what_cannot_be_told(
 
 
 def test_vectors_of_another_length_are_refused(kept: Searched) -> None:
-    gallery = SearchedGallery(open_run(kept.results), kept.results)
+    gallery = SearchedGallery(open_run(kept.results))
     file = ImageFile("a", Path("a"), found=False)
     with pytest.raises(LookalikeError, match="both must come from one model"):
         gallery.of_images([file], ["0" * 64], np.ones((1, 5), np.float32), 3)

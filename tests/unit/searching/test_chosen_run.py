@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.errors import LookalikeError
-from lookalike.searching.chosen_run import open_run, read_gallery_names, threshold_of
+from lookalike.searching.answer_rule import answer_rule
+from lookalike.searching.chosen_run import open_run, read_gallery_names
 from lookalike.storage.files import write_parquet
-from support.searched import RUN, Searched, make_searched, threshold
+from support.searched import RUN, Searched, make_searched
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,9 @@ def made(kept: Searched, tmp_path: Path) -> Searched:
 
 
 def opened(made: Searched, name: str | None = None) -> None:
-    read_gallery_names(open_run(made.results, name), made.results)
+    run = open_run(made.results, name)
+    read_gallery_names(run, made.results)
+    answer_rule(run)
 
 
 def test_the_first_run_of_the_comparison_is_taken(made: Searched) -> None:
@@ -34,7 +37,7 @@ def test_the_first_run_of_the_comparison_is_taken(made: Searched) -> None:
     rows = {"run": ["other.3", RUN], "state": ["trained", "trained"]}
     write_parquet(made.results / "comparison.parquet", pa.table(rows))
     run = open_run(made.results)
-    assert (run.name, run.exclude, run.threshold) == ("other.3", "same_file", None)
+    assert (run.name, run.results) == ("other.3", made.results)
     assert run.places["gallery"] == made.data / "gallery"
     assert open_run(made.results, RUN).name == RUN
 
@@ -42,6 +45,8 @@ def test_the_first_run_of_the_comparison_is_taken(made: Searched) -> None:
 def test_a_state_of_a_run_can_be_named(made: Searched) -> None:
     shutil.copytree(made.run, made.run / "untrained")
     opened(made, f"{RUN}/untrained")
+    run = open_run(made.results, f"{RUN}/untrained")
+    assert (run.folder, run.results) == (made.run / "untrained", made.results)
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -126,7 +131,6 @@ def without(name: str) -> Callable[[Searched], None]:
         (without(f"{RUN}/model.safetensors"), r"model\.safetensors: there is no such file"),
         (without(f"{RUN}/embeddings/gallery.json"), r"gallery\.json: there is no such file"),
         (without(f"{RUN}/embeddings/gallery.parquet"), r"gallery\.parquet: there is no such"),
-        (without("comparison.parquet"), r"which run is meant\. Name one: --run default\.0"),
     ],
 )
 def test_what_does_not_belong_together_is_refused_with_the_remedy(
@@ -135,6 +139,15 @@ def test_what_does_not_belong_together_is_refused_with_the_remedy(
     change(made)
     with pytest.raises(LookalikeError, match=message):
         opened(made)
+
+
+def test_where_nothing_was_compared_the_only_run_is_taken(made: Searched) -> None:
+    (made.results / "comparison.parquet").unlink()
+    assert open_run(made.results).name == RUN
+    shutil.copytree(made.run, made.results / "other.3")
+    with pytest.raises(LookalikeError, match=r"which run is .* --run default\.0 or --run other\.3"):
+        open_run(made.results)
+    assert open_run(made.results, "other.3").name == "other.3"
 
 
 @pytest.mark.parametrize("name", ["defualt.0", "default", "../results/default.0", "default.0/x"])
@@ -166,17 +179,3 @@ def test_results_without_a_manifest_or_places_can_be_searched(made: Searched) ->
     assert open_run(made.results, gallery_folder=folder).places == {"gallery": folder}
     with pytest.raises(LookalikeError, match="--gallery-folder"):
         open_run(made.results, gallery_folder=made.root / "absent")
-
-
-@pytest.mark.parametrize("score", [0.5, -3, 1, None])
-def test_a_threshold_is_a_number_or_none(tmp_path: Path, score: float | None) -> None:
-    assert threshold_of(tmp_path) is None
-    threshold(tmp_path, score)
-    assert threshold_of(tmp_path) == score
-
-
-@pytest.mark.parametrize("score", ["0.5", True, [0.5], float("nan")])
-def test_another_threshold_is_damaged(tmp_path: Path, score: object) -> None:
-    threshold(tmp_path, score)
-    with pytest.raises(LookalikeError, match=r"threshold\.json: is damaged"):
-        threshold_of(tmp_path)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lookalike.searching.answers import AnswerSet
-from lookalike.searching.chosen_run import SearchedRun, open_run
+from lookalike.searching.chosen_run import open_run
 from lookalike.searching.page import write_page
 from lookalike.storage.files import sha256_of_file
 from support.html_reader import Node, parse
@@ -26,7 +25,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 
 def page_of(made: Searched, tmp_path: Path, threshold: float | None) -> Node:
     """Two queries: the first finds two images, one of which is gone, the second finds one."""
-    run: SearchedRun = replace(open_run(made.results), threshold=threshold)
+    run = open_run(made.results)
     gallery = made.data / "gallery"
     ids = ["0010_001.png", "gone<b>.png", "0011_001.png"]
     hashes = [sha256_of_file(gallery / name) if name[0] == "0" else "0" * 64 for name in ids]

@@ -29,6 +29,7 @@ from lookalike.retrieval.tables import (
     require_one_width,
     require_rows,
 )
+from lookalike.searching.answer_rule import AnswerRule, answer_rule
 from lookalike.searching.chosen_run import SearchedRun, read_gallery_names
 from lookalike.searching.image_files import ImageFile
 from lookalike.text import shown_path
@@ -130,10 +131,14 @@ class AnswerSet:
 class SearchedGallery:
     """The gallery of a run, opened to be searched."""
 
-    def __init__(self, run: SearchedRun, results: Path) -> None:
-        """Open it; raises LookalikeError where the table is stale, damaged or empty."""
+    def __init__(self, run: SearchedRun, rule: AnswerRule | None = None) -> None:
+        """Open it; raises LookalikeError where the table is stale, damaged or empty.
+
+        rule: what is left out and accepted; None takes what the run's files say.
+        """
         self.run = run
-        self.names = read_gallery_names(run, results)
+        self.names = read_gallery_names(run, run.results)
+        self.rule = rule or answer_rule(run)
         table, _ = open_table(run.gallery, "the gallery", ())
         require_rows(table, "search")
         # Nothing is relevant to anything: no label of one side is on the other.
@@ -167,7 +172,7 @@ class SearchedGallery:
 
         Under `metrics.exclude: same_content` all images of its content are.
         """
-        keys = self.names["sha256" if self.run.exclude == "same_content" else "image_id"]
+        keys = self.names["sha256" if self.rule.exclude == "same_content" else "image_id"]
         return self._nearest(self.names["image_id"], self._items, keys, keys, k)
 
     def _nearest(
@@ -180,11 +185,11 @@ class SearchedGallery:
         places, scores = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
         for found in rank(queries, items, score=self._score, depth=shape[1]):
             places[found.queries], scores[found.queries] = found.places, found.scores
-        return AnswerSet(names, places, scores, self.names, self.run.threshold)
+        return AnswerSet(names, places, scores, self.names, self.rule.threshold)
 
     def _keys(self, files: Sequence[ImageFile], sha256s: Sequence[str]) -> tuple[Texts, Texts]:
         """What queries and the gallery items that they leave out have in common."""
-        exclude, hashes = self.run.exclude, self.names["sha256"]
+        exclude, hashes = self.rule.exclude, self.names["sha256"]
         nobody = pa.repeat(pa.scalar(_NO_ITEM, pa.string()), len(hashes))
         if exclude == "same_content":
             return list(sha256s), hashes

@@ -1,8 +1,7 @@
-"""A run of a results folder, as what is searched: model, gallery, rule and threshold."""
+"""A run of a results folder, as what is searched: its model and its gallery."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ AGAIN = "Run the workflow again: it makes anew what is missing or stale"
 
 # Of the gallery's table, in this order.
 _NAMES = ("image_id", "label", "sha256")
+_NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class SearchedRun:
         name: as its folder is called inside the results, `default.0` or `default.0/untrained`.
         folder: that folder.
         model: the content of model.json.
-        exclude: which gallery images are left out for a query, see
-            `lookalike.retrieval.settings.MetricsSettings`.
-        threshold: the score from which on an answer is accepted; None where there is none.
         places: the folders of the query and gallery images; without one of which it is not known.
     """
 
     name: str
     folder: Path
     model: dict[str, Any]
-    exclude: str
-    threshold: float | None
     places: Mapping[str, Path]
+
+    @property
+    def results(self) -> Path:
+        """The folder of all results."""
+        return self.folder.parents[self.name.count("/")]
 
     @property
     def weights(self) -> Path:
@@ -66,7 +66,7 @@ def open_run(
 
     Args:
         results: the folder that the setting `results` names.
-        name: of the run; None takes the first of the comparison.
+        name: of the run; None takes the first of the comparison, or the only one there is.
         gallery_folder: where the gallery's images lie, should they have moved since.
 
     Raises:
@@ -74,49 +74,18 @@ def open_run(
             message names it and what to do.
     """
     _require_results(results)
-    name = name or _first_of_comparison(results)
-    if not re.fullmatch(model_pattern(), name) or not _is_there(results / name / "model.json"):
+    name = name or _usual_run(results)
+    if not re.fullmatch(model_pattern(), name) or not is_there(results / name / "model.json"):
         known = _runs_in(results)
         raise LookalikeError(
             f"{shown_path(results)}: there is no run {shown(name)}"
             + (did_you_mean(name, known) if known else "; there are no trained runs in it")
         )
     folder = results / name
-    model = _model(folder / "model.json")
-    settings = _made(folder / "metrics.json", {"settings": dict})["settings"]
-    run = SearchedRun(
-        name,
-        folder,
-        model,
-        str(settings.get("exclude", "none")),
-        threshold_of(folder),
-        _places(results, gallery_folder),
-    )
+    run = SearchedRun(name, folder, _model(folder / "model.json"), _places(results, gallery_folder))
     _require(run.weights)
     _require_of_model(run)
     return run
-
-
-def threshold_of(folder: Path) -> float | None:
-    """The score from which on an answer is accepted: `score` in a run's threshold.json.
-
-    None where there is no such file, or nothing could be promised.
-
-    Raises:
-        LookalikeError: the file is damaged.
-    """
-    path = folder / "threshold.json"
-    if not _is_there(path):
-        return None
-    score = _made(path, {}).get("score")
-    if score is None:
-        return None
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise LookalikeError(
-            f"{shown_path(path)}: is damaged: `score` should be a number or null. Delete it. "
-            f"{AGAIN}"
-        )
-    return float(score)
 
 
 def read_gallery_names(run: SearchedRun, results: Path) -> dict[str, Texts]:
@@ -128,7 +97,7 @@ def read_gallery_names(run: SearchedRun, results: Path) -> dict[str, Texts]:
     names = read_names(run.gallery, _NAMES)
     manifest = results / "manifest" / "gallery.parquet"
     # Whoever hands on a run alone hands on no manifest.
-    if _is_there(manifest):
+    if is_there(manifest):
         now = usable(read_manifest(manifest))
         with reading(manifest):
             columns = {name: now[name].combine_chunks() for name in _NAMES}
@@ -154,19 +123,22 @@ def _require_results(results: Path) -> None:
     )
 
 
-def _first_of_comparison(results: Path) -> str:
+def _usual_run(results: Path) -> str:
+    """The first run of the comparison; where nothing was compared, the only run there is."""
     path = results / "comparison.parquet"
-    if not _is_there(path):
-        if _is_there(results / "model.json"):
+    if not is_there(path):
+        if is_there(results / "model.json"):
             raise LookalikeError(
                 f"{shown_path(results)}: is the folder of a run; name the results that it is in, "
                 f"and the run by --run {shown(results.absolute().name)}"
             )
         known = _runs_in(results)
+        if len(known) == 1:
+            return known[0]
         raise LookalikeError(
             f"{shown_path(path)}: there is no such file, so it cannot be told which run is meant. "
             + (
-                f"Name one: --run {known[0]}"
+                f"Name one: {' or '.join(f'--run {name}' for name in known[:_NAMED_AT_MOST])}"
                 if known
                 else "The folder holds no finished runs: name a workflow's results, or run the "
                 "workflow to its end"
@@ -192,7 +164,7 @@ def _runs_in(results: Path) -> list[str]:
 
 
 def _model(path: Path) -> dict[str, Any]:
-    model = _made(path, {"digest": str, "model": dict, "image": dict})
+    model = read_made(path, {"digest": str, "model": dict, "image": dict})
     try:
         ModelSettings.from_dict(model["model"])
         ImageSettings.from_dict(model["image"])
@@ -206,7 +178,7 @@ def _model(path: Path) -> dict[str, Any]:
 
 def _places(results: Path, gallery_folder: Path | None) -> dict[str, Path]:
     path = results / "manifest" / PLACES_FILE
-    places = dict(_read(path, read_places)) if _is_there(path) else {}
+    places = dict(_read(path, read_places)) if is_there(path) else {}
     if gallery_folder is not None:
         if not gallery_folder.is_dir():
             raise LookalikeError(
@@ -222,7 +194,7 @@ def _require_of_model(run: SearchedRun) -> None:
     _require(run.gallery)
     digest = run.model["digest"]
     summary = run.gallery.with_suffix(".json")
-    told = _made(summary, {"model_digest": str})["model_digest"]
+    told = read_made(summary, {"model_digest": str})["model_digest"]
     of_table = read_metadata(run.gallery)
     for path, other in ((summary, told), (run.gallery, of_table.get("model_digest"))):
         if other != digest:
@@ -243,11 +215,12 @@ def _require_of_model(run: SearchedRun) -> None:
 
 
 def _require(path: Path) -> None:
-    if not _is_there(path):
+    if not is_there(path):
         raise LookalikeError(f"{shown_path(path)}: there is no such file. {AGAIN}")
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; LookalikeError where that cannot be told."""
     try:
         return path.is_file()
     except (OSError, ValueError) as error:
@@ -255,8 +228,12 @@ def _is_there(path: Path) -> bool:
         raise LookalikeError(f"{shown_path(path)}: cannot be read: {why}") from error
 
 
-def _made(path: Path, keys: Mapping[str, type]) -> dict[str, Any]:
-    """Read a JSON object that the workflow made."""
+def read_made(path: Path, keys: Mapping[str, type]) -> dict[str, Any]:
+    """Read a JSON object that the workflow made, with these keys at the least.
+
+    Raises:
+        LookalikeError: it is missing or damaged.
+    """
     _require(path)
     content: dict[str, Any] = _read(path, lambda path: read_json(path, keys))
     return content

@@ -46,7 +46,7 @@ class SearchSettings:
     """How a search is done.
 
     Attributes:
-        run: its name; None takes the first of the comparison.
+        run: its name; None takes the first of the comparison, or the only one.
         k: answers for each image.
         form: `table`, `json` or `csv`, on standard output.
         page: an HTML file in place of that.
@@ -79,7 +79,7 @@ def search_images(results: Path, sources: Iterable[str], settings: SearchSetting
     run = open_run(results, settings.run, gallery_folder=settings.gallery_folder)
     files = named_images(sources, sys.stdin.buffer)
     require_output(settings.page, "--html", run, [file.path for file in files])
-    gallery = SearchedGallery(run, results)
+    gallery = SearchedGallery(run)
     left_out = LeftOut(settings.on_bad)
     parts = list(ImageEmbedder(run.weights, settings.device).embed(files, left_out))
     images = NewImages(
@@ -107,7 +107,7 @@ def search_gallery_itself(results: Path, settings: SearchSettings) -> None:
     """
     run = open_run(results, settings.run, gallery_folder=settings.gallery_folder)
     require_output(settings.page, "--html", run, [])
-    gallery = SearchedGallery(run, results)
+    gallery = SearchedGallery(run)
     answers = gallery.of_itself(settings.k)
     pictures = {}
     if settings.page is not None:
@@ -131,7 +131,7 @@ def embed_folder(
         results: the results folder.
         folder: of the images; they are called by their path inside of it.
         out: the parquet file to write.
-        run: name of the run; None takes the first of the comparison.
+        run: name of the run; None takes the first of the comparison, or the only one.
         device: where to embed.
         on_bad: `skip` or `fail`.
 
