@@ -126,5 +126,7 @@ def make_searched(root: Path, *, exclude: str = "same_file") -> Searched:
 
 
 def threshold(run: Path, score: object) -> None:
-    """Give a run a threshold."""
-    (run / "threshold.json").write_text(json.dumps({"score": score, "promise": {}}))
+    """Give a run a threshold, of its model and its gallery."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    on = {key: metrics[key] for key in ("model_digest", "gallery_digest", "n_gallery", "score")}
+    (run / "threshold.json").write_text(json.dumps({"score": score, "promise": {}, "on": on}))

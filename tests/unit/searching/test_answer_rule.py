@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from lookalike.errors import LookalikeError
 from lookalike.searching.answer_rule import USUAL_EXCLUDE, AnswerRule, answer_rule
-from lookalike.searching.chosen_run import open_run
+from lookalike.searching.chosen_run import open_run, read_gallery_names
+from lookalike.storage.files import write_parquet
 from support.project import ROOT
 from support.searched import Searched, make_searched, threshold
 
@@ -26,7 +29,8 @@ def made(kept: Searched, tmp_path: Path) -> Searched:
 
 
 def rule(made: Searched) -> AnswerRule:
-    return answer_rule(open_run(made.results))
+    run = open_run(made.results)
+    return answer_rule(run, read_gallery_names(run, made.results))
 
 
 def test_without_metrics_the_default_of_the_settings_holds() -> None:
@@ -81,4 +85,49 @@ def test_a_threshold_is_a_number_or_none(made: Searched, score: float | None) ->
 def test_another_threshold_is_damaged(made: Searched, score: object) -> None:
     threshold(made.run, score)
     with pytest.raises(LookalikeError, match=r"threshold\.json: is damaged"):
+        rule(made)
+
+
+# What is left from another model or gallery, or written by hand.
+STALE = [
+    ({"model_digest": "f" * 32}, "of model f+"),
+    ({"gallery_digest": "e" * 32}, "of the gallery with digest e+"),
+    ({"n_gallery": 5}, "a gallery of size 5, and .* a gallery of size 26"),
+    ({"n_gallery": True}, "a gallery of size True"),
+    ({"score": "euclidean"}, "the score euclidean, and .* the score cosine"),
+    *(({key: None}, "nobody knows what") for key in ("model_digest", "gallery_digest")),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), STALE)
+def test_metrics_and_threshold_of_something_else_are_refused(
+    made: Searched, changes: dict[str, object], message: str
+) -> None:
+    threshold(made.run, 0.5)
+    assert rule(made).threshold == 0.5
+    for name, part in (("threshold.json", "on"), ("metrics.json", None)):
+        path = made.run / name
+        before = path.read_text()
+        content = json.loads(before)
+        content.update(changes if part is None else {part: content[part] | changes})
+        path.write_text(json.dumps(content))
+        with pytest.raises(LookalikeError, match=rf"{name}: is stale: .*{message}.* Run the work"):
+            rule(made)
+        path.write_text(before)
+    assert rule(made).threshold == 0.5
+
+
+def test_a_gallery_that_was_embedded_anew_leaves_them_stale(made: Searched) -> None:
+    """As between `embed` and `threshold`: one image was relabelled since."""
+    threshold(made.run, 0.5)
+    for path in (
+        made.results / "manifest/gallery.parquet",
+        made.run / "embeddings/gallery.parquet",
+    ):
+        table = pq.read_table(path)
+        labels = pa.array(["other", *table["label"].to_pylist()[1:]])
+        write_parquet(
+            path, table.set_column(table.schema.get_field_index("label"), "label", labels)
+        )
+    with pytest.raises(LookalikeError, match=r"metrics\.json: is stale"):
         rule(made)

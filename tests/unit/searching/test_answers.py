@@ -10,7 +10,6 @@ import pytest
 
 from lookalike.embedding.tables import read_vectors
 from lookalike.errors import LookalikeError
-from lookalike.searching.answer_rule import answer_rule
 from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import open_run
 from lookalike.searching.image_files import ImageFile
@@ -26,7 +25,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 def answers_for(made: Searched, paths: list[Path], k: int, **changes: object) -> AnswerSet:
     places = {"places": changes.pop("places")} if "places" in changes else {}
     run = replace(open_run(made.results), **places)  # type: ignore[arg-type]
-    rule = replace(answer_rule(run), **changes)  # type: ignore[arg-type]
+    rule = replace(SearchedGallery(run).rule, **changes)  # type: ignore[arg-type]
     files = [ImageFile(str(path), path, found=False) for path in paths]
     (images,) = ImageEmbedder(run.weights, "cpu").embed(files, LeftOut("fail"))
     gallery = SearchedGallery(run, rule)

@@ -28,8 +28,7 @@ def made(kept: Searched, tmp_path: Path) -> Searched:
 
 def opened(made: Searched, name: str | None = None) -> None:
     run = open_run(made.results, name)
-    read_gallery_names(run, made.results)
-    answer_rule(run)
+    answer_rule(run, read_gallery_names(run, made.results))
 
 
 def test_the_first_run_of_the_comparison_is_taken(made: Searched) -> None:

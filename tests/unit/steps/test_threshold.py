@@ -49,6 +49,8 @@ def test_the_file_says_on_what_the_score_was_chosen(tmp_path: Path) -> None:
         "n_classes": 50,
         "n_gallery": 450,
         "score": "cosine",
+        "model_digest": None,  # tables in memory: nobody says of which model
+        "gallery_digest": None,
     }
     assert float(np.float32(found["score"])) == found["score"]  # as scores are
     assert f"threshold {found['score']:.4f} for precision 0.9" in threshold_in_words(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from lookalike.retrieval.ranking import Ranked, rank
 from lookalike.retrieval.rankings_table import rankings_table
 from lookalike.retrieval.relevance import as_texts
 from lookalike.retrieval.score_choice import choose_score
+from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.scores import SCORES
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import FEWEST_UNITS, bootstrap_intervals
@@ -90,9 +91,10 @@ def evaluate(
     )
     where = choose_device(device) if isinstance(device, str) else device
     sides = two_tables(queries, gallery, exclude)
-    return evaluate_items(
+    found = evaluate_items(
         *sides, score=choose_score(*sides, score), settings=settings, device=where
     )
+    return replace(found, summary=found.summary | scored_tables(*sides))
 
 
 def evaluate_items(

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lookalike.errors import LookalikeError
+from lookalike.models.settings import ModelSettings
 from lookalike.report.runs import THRESHOLD
+from lookalike.retrieval.relevance import Texts, as_texts
+from lookalike.retrieval.scored_tables import GALLERY_COLUMNS, gallery_digest
 from lookalike.searching.chosen_run import AGAIN, SearchedRun, is_there, read_made
-from lookalike.text import shown_path
+from lookalike.text import shown, shown_path
 
 USUAL_EXCLUDE = "same_file"
 """What is left out where nothing was measured: the default of the setting `metrics.exclude`."""
+
+_WORDS = {
+    "model_digest": "model",
+    "gallery_digest": "the gallery with digest",
+    "n_gallery": "a gallery of size",
+    "score": "the score",
+}
 
 
 @dataclass(frozen=True)
@@ -29,37 +41,69 @@ class AnswerRule:
     threshold: float | None
 
 
-def answer_rule(run: SearchedRun) -> AnswerRule:
+def answer_rule(run: SearchedRun, names: Mapping[str, Texts]) -> AnswerRule:
     """The rule of a run: that of its metrics, and its threshold.
 
     Where labels say nothing (`data.labelled: false`) there are no metrics. Nor need there be where
     a run was handed on alone. Then it is the usual rule.
 
+    Args:
+        run: the run.
+        names: the columns of its gallery, see `read_gallery_names`.
+
     Raises:
-        LookalikeError: a file is missing or damaged; the message names it and what to do.
+        LookalikeError: a file is missing or damaged, or of another model or gallery; the message
+            names it and what to do.
     """
     labelled = _labelled(run.results)
-    metrics = run.folder / "metrics.json"
     if labelled is False:
         # What is left of a time with labels is nothing that a run would bring up to date.
         return AnswerRule(USUAL_EXCLUDE, None)
-    if labelled is None and not is_there(metrics):
-        return AnswerRule(USUAL_EXCLUDE, _threshold(run.folder / THRESHOLD))
-    settings = read_made(metrics, {"settings": dict})["settings"]
-    return AnswerRule(str(settings.get("exclude", "none")), _threshold(run.folder / THRESHOLD))
+    scored = {
+        "model_digest": run.model["digest"],
+        "gallery_digest": gallery_digest({name: as_texts(names[name]) for name in GALLERY_COLUMNS}),
+        "n_gallery": len(names["image_id"]),
+        "score": ModelSettings.from_dict(run.model["model"]).score,
+    }
+    exclude, metrics = USUAL_EXCLUDE, run.folder / "metrics.json"
+    if labelled or is_there(metrics):
+        content = read_made(metrics, {"settings": dict})
+        _require_of(metrics, content, scored, run)
+        exclude = str(content["settings"].get("exclude", "none"))
+    threshold, path = None, run.folder / THRESHOLD
+    if is_there(path):
+        content = read_made(path, {"promise": dict, "on": dict})
+        _require_of(path, content["on"], scored, run)
+        threshold = _score_in(path, content)
+    return AnswerRule(exclude, threshold)
 
 
 def _labelled(results: Path) -> bool | None:
     """Whether the images of results have labels that say what is alike; None where no file says."""
     report = results / "data_report.json"
-    return bool(read_made(report, {}).get("labelled", True)) if is_there(report) else None
-
-
-def _threshold(path: Path) -> float | None:
-    """`score` in threshold.json; None where there is no such file, or nothing could be promised."""
-    if not is_there(path):
+    if not is_there(report):
         return None
-    score = read_made(path, {}).get("score")
+    return read_made(report, {"splits": dict}).get("labelled") is not False
+
+
+def _require_of(
+    path: Path, content: Mapping[str, Any], scored: Mapping[str, Any], run: SearchedRun
+) -> None:
+    """See that a file is of the model and the gallery that are there now."""
+    for key, now in scored.items():
+        told = content.get(key)
+        if told != now or isinstance(told, bool):
+            raise LookalikeError(
+                f"{shown_path(path)}: is stale: it is of "
+                + (f"{_WORDS[key]} {shown(str(told))}" if told is not None else "nobody knows what")
+                + f", and what is searched has {_WORDS[key]} {shown(str(now))}. {AGAIN}; "
+                f"{run.name} must be among its runs"
+            )
+
+
+def _score_in(path: Path, content: Mapping[str, Any]) -> float | None:
+    """The score from which on answers are accepted; None where nothing could be promised."""
+    score = content.get("score")
     if score is None:
         return None
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):

@@ -138,7 +138,7 @@ class SearchedGallery:
         """
         self.run = run
         self.names = read_gallery_names(run, run.results)
-        self.rule = rule or answer_rule(run)
+        self.rule = rule or answer_rule(run, self.names)
         table, _ = open_table(run.gallery, "the gallery", ())
         require_rows(table, "search")
         # Nothing is relevant to anything: no label of one side is on the other.

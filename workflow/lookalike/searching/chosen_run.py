@@ -16,14 +16,13 @@ from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
 from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
 from lookalike.retrieval.relevance import Texts
+from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import read_table, reading
 from lookalike.text import did_you_mean, shown, shown_path
 
 AGAIN = "Run the workflow again: it makes anew what is missing or stale"
 
-# Of the gallery's table, in this order.
-_NAMES = ("image_id", "label", "sha256")
 _NAMED_AT_MOST = 5
 
 
@@ -94,14 +93,14 @@ def read_gallery_names(run: SearchedRun, results: Path) -> dict[str, Texts]:
     Raises:
         LookalikeError: the table is damaged, or the gallery is another one by now.
     """
-    names = read_names(run.gallery, _NAMES)
+    names = read_names(run.gallery, GALLERY_COLUMNS)
     manifest = results / "manifest" / "gallery.parquet"
     # Whoever hands on a run alone hands on no manifest.
     if is_there(manifest):
         now = usable(read_manifest(manifest))
         with reading(manifest):
-            columns = {name: now[name].combine_chunks() for name in _NAMES}
-        if any(not columns[name].equals(names[name]) for name in _NAMES):
+            columns = {name: now[name].combine_chunks() for name in GALLERY_COLUMNS}
+        if any(not columns[name].equals(names[name]) for name in GALLERY_COLUMNS):
             raise LookalikeError(
                 f"{shown_path(run.gallery)}: is stale: images or labels of the gallery have "
                 f"changed since, as {shown_path(manifest)} says. {AGAIN}; {run.name} must be "

@@ -15,6 +15,7 @@ from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
 from lookalike.retrieval.evaluation import evaluate_items, summary_text
 from lookalike.retrieval.score_choice import choose_score
+from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.tables import two_tables
 from lookalike.storage.files import all_whole, json_text, save_parquet, save_text
@@ -77,12 +78,13 @@ def evaluate_files(
             on_progress=progress.update,
             device=device,
         )
+    summary = result.summary | scored_tables(queries, items)
     with all_whole([out / name for name in OUTPUTS]) as (per_query, rankings, metrics):
         save_parquet(per_query, result.per_query)
         save_parquet(rankings, result.rankings)
-        save_text(metrics, json_text(result.summary))
-    log.info("%s", summary_text(result.summary))
-    return result.summary
+        save_text(metrics, json_text(summary))
+    log.info("%s", summary_text(summary))
+    return summary
 
 
 def require_outputs(out: Path, inputs: Sequence[Path]) -> None:

@@ -69,6 +69,8 @@ def write_threshold(
         "n_classes": len(set(labels)),
         "n_gallery": summary["n_gallery"],
         "score": summary["score"],
+        "model_digest": summary.get("model_digest"),
+        "gallery_digest": summary.get("gallery_digest"),
         **of_held_out,
     }
     write_json(output, found)
