@@ -23,6 +23,7 @@ from lookalike.jobs.preflight import require_room
 from lookalike.models.settings import ModelSettings
 from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import SearchedRun, open_run
+from lookalike.searching.free_places import require_free_place
 from lookalike.searching.image_files import folder_images, named_images
 from lookalike.searching.new_images import ImageEmbedder, LeftOut, NewImages
 from lookalike.searching.output import write_as_csv, write_as_json, write_as_table
@@ -218,7 +219,7 @@ def _print(answers: AnswerSet, form: str) -> None:
 def require_output(
     output: Path | None, option: str, run: SearchedRun, inputs: Iterable[Path]
 ) -> None:
-    """See that an output can be written and takes the place of nothing that is read."""
+    """See that an output can be written and takes the place of nothing but an earlier one."""
     if output is None:
         return
     try:
@@ -230,17 +231,12 @@ def require_output(
         place = _existing(output)
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
             raise LookalikeError(f"{shown_path(output)}: cannot be written in {shown_path(place)}")
-        folder = os.path.realpath(run.folder)
-        if here.startswith(folder + os.sep):
-            raise LookalikeError(
-                f"{shown_path(output)}: lies among the results of {run.name}, which are the "
-                f"workflow's; name another {option}"
-            )
         if output.exists() and any(os.path.realpath(path) == here for path in inputs):
             raise LookalikeError(
                 f"{shown_path(output)}: is one of the images, and would be overwritten; name "
                 f"another {option}"
             )
+        require_free_place(output, option, run)
     except (OSError, ValueError) as error:  # too long a name, NUL
         why = getattr(error, "strerror", None) or str(error)
         raise LookalikeError(f"{shown_path(output)}: cannot be written: {why}") from error

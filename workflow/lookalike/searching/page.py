@@ -12,6 +12,7 @@ from lookalike import __version__
 from lookalike.report.thumbnails import Thumbnail, Thumbnails
 from lookalike.searching.answers import Answer, AnswerSet
 from lookalike.searching.chosen_run import SearchedRun
+from lookalike.searching.free_places import PAGE_MARK
 from lookalike.storage.files import write_text
 from lookalike.text import shown
 
@@ -63,6 +64,7 @@ def write_page(
     write_text(
         output,
         environment.get_template("page.html.j2").render(
+            mark=PAGE_MARK,
             queries=queries,
             run=run.name,
             n_gallery=len(answers.names["image_id"]),
