@@ -109,6 +109,66 @@ def test_accepted_is_what_reaches_the_threshold(kept: Searched) -> None:
     assert again.is_refused.any()
 
 
+def test_an_image_of_the_gallery_is_not_said_to_be_missing_from_it(
+    kept: Searched, tmp_path: Path
+) -> None:
+    """Under its own name, by a link from elsewhere, or as the query that the gallery links to."""
+    link = tmp_path / "link.png"
+    link.symlink_to(kept.data / "gallery" / "0012_001.png")
+    copy = tmp_path / "copy.png"
+    shutil.copy(link, copy)
+    own = kept.data / "gallery" / "0010_003.png"
+    paths = [copy, own, link, kept.data / "query_images" / LINKED, kept.queries[3]]
+    answers = answers_for(kept, paths, 3, threshold=2.0)
+    assert answers.itself == {1: ["0010_003.png"], 2: ["0012_001.png"], 3: [LINKED]}
+    assert answers.has_none_accepted.all()
+    assert answers.is_refused.tolist() == [True, False, False, False, True]
+    for number, (name,) in answers.itself.items():
+        assert name not in {answer.gallery_id for answer in list(answers)[number]}
+    # Nothing is left out, so nothing is said.
+    assert answers_for(kept, paths, 3, exclude="none").itself == {}
+
+
+def test_all_images_of_its_content_are_the_image_itself(kept: Searched, tmp_path: Path) -> None:
+    made = kept.copy(tmp_path / "project")
+    copy = tmp_path / "copy.png"
+    shutil.copy(made.data / "query_images" / COPIED, copy)
+    answers = answers_for(made, [copy, made.queries[3]], 3, exclude="same_content", threshold=2.0)
+    assert answers.itself == {0: [COPIED]}
+    assert answers.is_refused.tolist() == [False, True]
+    answers = answers_for(made, [copy, made.queries[0]], 3, exclude="same_id", threshold=2.0)
+    assert answers.itself == {1: [LINKED]}
+
+
+def test_no_image_of_the_gallery_is_missing_from_it(kept: Searched) -> None:
+    gallery = SearchedGallery(open_run(kept.results))
+    gallery.rule = replace(gallery.rule, threshold=2.0)
+    answers = gallery.of_itself(3)
+    assert answers.of_gallery
+    assert answers.has_none_accepted.all()
+    assert not answers.is_refused.any()
+
+
+def test_where_the_queries_are_gone_it_is_said_what_ids_cannot_tell(
+    kept: Searched, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    named, other = kept.queries[0], tmp_path / "x.png"
+    shutil.copy(named, other)
+    for places, why in (({}, "is not known"), ({"query": tmp_path / "gone"}, "gone is not there")):
+        caplog.clear()
+        (found, _) = answers_for(kept, [named, other], 1, exclude="same_id", places=places)
+        assert found[0].gallery_id == LINKED  # left out if it were known
+        assert "warning: 1 image(s) looked for are called as a gallery image is" in caplog.text
+        assert "the folder of the queries " in caplog.text
+        assert why in caplog.text
+        caplog.clear()
+        answers_for(kept, [other], 1, exclude="same_id", places=places)
+        assert not caplog.records
+    (found,) = answers_for(kept, [named], 1, exclude="same_id")
+    assert found[0].gallery_id != LINKED
+    assert not caplog.records
+
+
 def test_a_query_without_any_answer_is_not_in_the_gallery() -> None:
     nothing = AnswerSet(
         ["a"],

@@ -85,10 +85,18 @@ def test_the_threshold_says_what_is_not_in_the_gallery(
 ) -> None:
     made = kept.copy(tmp_path / "project")
     threshold(made.run, 2.0)
-    assert main(["search", str(made.results), str(made.queries[0]), "--k", "1"]) == 0
+    asked = [str(made.queries[2]), str(made.data / "gallery/0010_003.png")]
+    assert main(["search", str(made.results), *asked, "--k", "1"]) == 0
     out, err = capfd.readouterr()
     assert out.splitlines()[1].endswith("not in the gallery")
-    assert "1 of 1 not in the gallery by the threshold of default.0, 2.0000" in err
+    assert out.splitlines()[2].endswith("below the threshold")
+    assert f"{asked[1]}: the image itself is in the gallery as 0010_003.png, left out" in err
+    assert "1 of 2 not in the gallery by the threshold of default.0, 2.0000" in err
+    assert "1 of 2 are in the gallery, and no other image reaches the threshold" in err
+    assert main(["search", str(made.results), "--gallery-itself", "--k", "1"]) == 0
+    out, err = capfd.readouterr()
+    assert "not in the gallery" not in out + err
+    assert "26 of 26 are in the gallery, and no other image reaches the threshold" in err
 
 
 def test_bad_images_are_named_the_others_answered_and_the_status_is_1(

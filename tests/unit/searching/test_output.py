@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,14 @@ def test_the_table_is_aligned_and_nothing_in_it_misleads() -> None:
         "below the threshold",
     ]
     assert r"\nline\u202e" in lines[3]
+
+
+def test_what_is_in_the_gallery_itself_is_not_said_to_be_missing() -> None:
+    for known in ({"itself": {1: ["x"]}}, {"of_gallery": True}):
+        stream = io.StringIO()
+        write_as_table(replace(answers(0.5), **known), stream)
+        assert "not in the gallery" not in stream.getvalue()
+        assert stream.getvalue().count("below the threshold") == 4
 
 
 def test_without_a_threshold_the_table_says_nothing_of_it() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     return make_searched(tmp_path_factory.mktemp("searched") / "project")
 
 
-def page_of(made: Searched, tmp_path: Path, threshold: float | None) -> Node:
+def page_of(made: Searched, tmp_path: Path, threshold: float | None, **known: object) -> Node:
     """Two queries: the first finds two images, one of which is gone, the second finds one."""
     run = open_run(made.results)
     gallery = made.data / "gallery"
@@ -40,6 +41,7 @@ def page_of(made: Searched, tmp_path: Path, threshold: float | None) -> Node:
         name: (path, sha256_of_file(path))
         for name, path in zip((EVIL, "b.png"), made.queries, strict=False)
     }
+    answers = replace(answers, **known)  # type: ignore[arg-type]
     write_page(tmp_path / "page.html", answers, run, pictures)
     return parse((tmp_path / "page.html").read_text())
 
@@ -63,6 +65,20 @@ def test_each_image_stands_with_its_answers(kept: Searched, tmp_path: Path) -> N
     header = page.one("header").text
     assert "1 of 2 is not in the gallery" in " ".join(header.split())
     assert "1 image is gone" in " ".join(header.split())
+
+
+def test_an_image_of_the_gallery_is_not_said_to_be_missing(kept: Searched, tmp_path: Path) -> None:
+    page = page_of(kept, tmp_path, 0.6, itself={1: ["x.png"]}, exclude="same_file")
+    second = page.all("li", "query")[1]
+    assert "The image itself is in the gallery as x.png, left out." in second.text
+    assert "No other image reaches the threshold" in second.text
+    page = page_of(kept, tmp_path, 0.6, of_gallery=True)
+    assert "No other image reaches the threshold" in page.all("li", "query")[1].text
+    assert "Another image reaches the threshold: ten" in page.all("li", "query")[0].text
+    for seen in (page, page_of(kept, tmp_path, 0.6, itself={0: ["y"], 1: ["x"]})):
+        assert seen.all("p", "refused") == []
+        assert "In the gallery:" not in seen.one("main").text
+    assert "0 of 2 are not in the gallery" in " ".join(seen.one("header").text.split())
 
 
 def test_its_pictures_are_those_of_the_files(kept: Searched, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,10 @@ class AnswerSet:
         scores: float32 [n, k].
         names: the gallery's columns `image_id`, `label` and `sha256`.
         threshold: the score from which on an answer is accepted.
+        itself: by the number of a query, the gallery images that count as the query itself and are
+            left out of its answers; of no other query is there one.
+        exclude: what counts as that, see `AnswerRule`.
+        of_gallery: whether the queries are the gallery, each left out of its own answers.
     """
 
     queries: Texts
@@ -80,6 +85,9 @@ class AnswerSet:
     scores: Float32s
     names: dict[str, Texts]
     threshold: float | None
+    itself: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    exclude: str = "none"
+    of_gallery: bool = False
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -116,15 +124,22 @@ class AnswerSet:
                 ]
 
     @property
-    def is_refused(self) -> NDArray[np.bool_]:
-        """Whether a query is not in the gallery by the threshold: bool [n].
-
-        Its first answer does not reach it, or there is none.
-        """
+    def has_none_accepted(self) -> NDArray[np.bool_]:
+        """Whether no answer of a query reaches the threshold, or there is none: bool [n]."""
         if self.threshold is None:
             return np.zeros(len(self), np.bool_)
         first = np.where(self.places[:, 0] >= 0, self.scores[:, 0].astype(float), -np.inf)
-        refused: NDArray[np.bool_] = first < self.threshold
+        none_accepted: NDArray[np.bool_] = first < self.threshold
+        return none_accepted
+
+    @property
+    def is_refused(self) -> NDArray[np.bool_]:
+        """Whether a query is not in the gallery by the threshold: bool [n].
+
+        No answer is accepted, and it is not known to be there itself.
+        """
+        refused = self.has_none_accepted & (not self.of_gallery)
+        refused[list(self.itself)] = False
         return refused
 
 
@@ -163,9 +178,10 @@ class SearchedGallery:
         """
         queries, _ = open_table(vectors, "the images", ())
         require_one_width(queries, self._items)
-        keys = self._keys(files, sha256s)
-        names = [file.name for file in files]
-        return self._nearest(as_texts(names), queries, *keys, k)
+        asked, searched = self._keys(files, sha256s)
+        names = as_texts([file.name for file in files])
+        answers = self._nearest(names, queries, asked, searched, k)
+        return replace(answers, itself=self._itself(as_texts(asked), as_texts(searched)))
 
     def of_itself(self, k: int) -> AnswerSet:
         """The k nearest of every gallery image, the image itself left out.
@@ -173,7 +189,8 @@ class SearchedGallery:
         Under `metrics.exclude: same_content` all images of its content are.
         """
         keys = self.names["sha256" if self.rule.exclude == "same_content" else "image_id"]
-        return self._nearest(self.names["image_id"], self._items, keys, keys, k)
+        answers = self._nearest(self.names["image_id"], self._items, keys, keys, k)
+        return replace(answers, of_gallery=True)
 
     def _nearest(
         self, names: Texts, queries: EmbeddingTable, asked: Texts, searched: Texts, k: int
@@ -185,7 +202,37 @@ class SearchedGallery:
         places, scores = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
         for found in rank(queries, items, score=self._score, depth=shape[1]):
             places[found.queries], scores[found.queries] = found.places, found.scores
-        return AnswerSet(names, places, scores, self.names, self.rule.threshold)
+        rule = self.rule
+        return AnswerSet(names, places, scores, self.names, rule.threshold, exclude=rule.exclude)
+
+    def _warn_of_unknown_ids(self, files: Sequence[ImageFile], folder: Path | None) -> None:
+        """Say so where an image may have the id of a gallery image, if it is one of the queries."""
+        ids = as_texts(self.names["image_id"])
+        possible = [_possible_ids(file.path) for file in files]
+        known = set(
+            ids.filter(pc.is_in(ids, pa.array({*chain(*possible)}, pa.string()))).to_pylist()
+        )
+        n_like = sum(not known.isdisjoint(names) for names in possible)
+        if n_like:
+            log.warning(
+                "warning: %d image(s) looked for are called as a gallery image is. Whether they "
+                "are queries of the run, for which that one is left out (metrics.exclude: "
+                "same_id), cannot be told: the folder of the queries %s. Run the workflow again: "
+                "it notes where they lie",
+                n_like,
+                "is not known" if folder is None else f"{shown_path(folder)} is not there",
+            )
+
+    def _itself(self, asked: pa.StringArray, searched: pa.StringArray) -> dict[int, list[str]]:
+        """By the number of a query, the gallery images that have its key."""
+        rows = pc.indices_nonzero(pc.is_in(searched, value_set=asked.unique()))
+        ids = as_texts(self.names["image_id"]).take(rows).to_pylist()
+        by_key: defaultdict[str, list[str]] = defaultdict(list)
+        for key, image_id in zip(searched.take(rows).to_pylist(), ids, strict=True):
+            by_key[key].append(image_id)
+        return {
+            number: by_key[key] for number, key in enumerate(asked.to_pylist()) if key in by_key
+        }
 
     def _keys(self, files: Sequence[ImageFile], sha256s: Sequence[str]) -> tuple[Texts, Texts]:
         """What queries and the gallery items that they leave out have in common."""
@@ -194,10 +241,10 @@ class SearchedGallery:
         if exclude == "same_content":
             return list(sha256s), hashes
         if exclude == "same_id":
-            folder = self.run.places.get("query")
-            return [_id_in(folder, file.path) or _NO_QUERY for file in files], self.names[
-                "image_id"
-            ]
+            ids, folder = self.names["image_id"], self.run.places.get("query")
+            if folder is None or not folder.is_dir():
+                self._warn_of_unknown_ids(files, folder)
+            return [_id_in(folder, file.path) or _NO_QUERY for file in files], ids
         if exclude != "same_file":
             return [_NO_QUERY] * len(files), nobody
         # Only an item of a query's content can be its file: the others need not be looked at.
@@ -217,8 +264,21 @@ class SearchedGallery:
             return [_NO_QUERY] * len(files), nobody
         keys = np.full(len(hashes), _NO_ITEM, object)
         ids = as_texts(self.names["image_id"]).take(pa.array(rows)).to_pylist()
-        keys[rows] = resolved_files(folder, ids)
-        return [os.path.realpath(file.path) for file in files], pa.array(keys, pa.string())
+        keys[rows] = list(map(_as_text, resolved_files(folder, ids)))
+        return [_as_text(os.path.realpath(file.path)) for file in files], pa.array(
+            keys, pa.string()
+        )
+
+
+def _as_text(path: str) -> str:
+    """A path as Arrow can hold it; folders above an image may have names that are not UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _possible_ids(path: Path) -> list[str]:
+    """All that a file may be called below one of the folders that it lies in."""
+    parts = Path(_as_text(os.path.abspath(path))).parts[1:]  # noqa: PTH100
+    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def _id_in(folder: Path | None, path: Path) -> str | None:

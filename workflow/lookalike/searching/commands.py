@@ -28,7 +28,8 @@ from lookalike.searching.image_files import folder_images, named_images
 from lookalike.searching.new_images import ImageEmbedder, LeftOut, NewImages
 from lookalike.searching.output import write_as_csv, write_as_json, write_as_table
 from lookalike.searching.page import write_page
-from lookalike.text import shown, shown_path
+from lookalike.searching.verdicts import verdicts
+from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ WRITERS: dict[str, Callable[[AnswerSet, TextIO], None]] = {
     "csv": write_as_csv,
 }
 """How answers are written on standard output."""
-
-_NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -184,20 +183,8 @@ def _write(
     else:
         write_page(settings.page, answers, run, pictures)
         log.info("wrote %s", shown_path(settings.page))
-    if answers.threshold is None:
-        log.info("%s has no threshold, so no answer is accepted or refused", run.name)
-        return
-    refused = np.flatnonzero(answers.is_refused).tolist()
-    names = [shown(str(answers.queries[number])) for number in refused[:_NAMED_AT_MOST]]
-    log.info(
-        "%d of %d not in the gallery by the threshold of %s, %.4f%s%s",
-        len(refused),
-        len(answers),
-        run.name,
-        answers.threshold,
-        ": " + ", ".join(names) if names else "",
-        ", ..." if len(refused) > len(names) else "",
-    )
+    for line in verdicts(answers, run.name):
+        log.info("%s", line)
 
 
 def _print(answers: AnswerSet, form: str) -> None:

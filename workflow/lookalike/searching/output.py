@@ -23,7 +23,7 @@ def write_as_table(answers: AnswerSet, stream: TextIO) -> None:
     """Write an aligned table, a row an answer.
 
     What the threshold says is in the last column: of a query whose first answer does not reach it,
-    that the query is not in the gallery.
+    that the query is not in the gallery, unless the query itself is.
     """
     headings = [name for name in ANSWER_FIELDS if name != "accepted"]
     if answers.threshold is not None:
@@ -45,7 +45,7 @@ def _with(headings: list[str], rows: Iterable[list[str]]) -> Iterator[list[str]]
 
 
 def _rows(answers: AnswerSet) -> Iterator[list[str]]:
-    for found in answers:
+    for found, refused in zip(answers, answers.is_refused.tolist(), strict=True):
         for answer in found:
             row = [
                 shown(answer.query),
@@ -55,14 +55,14 @@ def _rows(answers: AnswerSet) -> Iterator[list[str]]:
                 f"{answer.score:.4f}",
             ]
             if answer.accepted is not None:
-                row.append(_in_words(answer.accepted, answer.place))
+                row.append(_in_words(answer.accepted, refused and answer.place == 1))
             yield row
 
 
-def _in_words(accepted: bool, place: int) -> str:
+def _in_words(accepted: bool, refused: bool) -> str:
     if accepted:
         return "accepted"
-    return NOT_IN_GALLERY if place == 1 else "below the threshold"
+    return NOT_IN_GALLERY if refused else "below the threshold"
 
 
 def write_as_json(answers: AnswerSet, stream: TextIO) -> None:

@@ -13,6 +13,7 @@ from lookalike.report.thumbnails import Thumbnail, Thumbnails
 from lookalike.searching.answers import Answer, AnswerSet
 from lookalike.searching.chosen_run import SearchedRun
 from lookalike.searching.free_places import PAGE_MARK
+from lookalike.searching.verdicts import left_out_in_words
 from lookalike.storage.files import write_text
 from lookalike.text import shown
 
@@ -29,11 +30,20 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class ShownQuery:
-    """An image that was looked for, and what was found for it."""
+    """An image that was looked for, and what was found for it.
+
+    Attributes:
+        name: as it was named.
+        thumbnail: its picture.
+        is_refused: whether it is not in the gallery, by the threshold.
+        itself: that it is in the gallery itself, in words; empty of another.
+        answers: the nearest first.
+    """
 
     name: str
     thumbnail: Thumbnail | None
     is_refused: bool
+    itself: str
     answers: list[ShownAnswer]
 
 
@@ -70,6 +80,8 @@ def write_page(
             n_gallery=len(answers.names["image_id"]),
             threshold=answers.threshold,
             n_refused=int(answers.is_refused.sum()),
+            n_lone=int((answers.has_none_accepted & ~answers.is_refused).sum()),
+            of_gallery=answers.of_gallery,
             thumbnails=thumbnails.made,
             gone=thumbnails.unreadable,
             version=__version__,
@@ -92,6 +104,7 @@ def _shown(
             name,
             thumbnails.of(*pictures[name]),
             bool(refused[number]),
+            left_out_in_words(answers, number),
             [
                 ShownAnswer(
                     answer,
