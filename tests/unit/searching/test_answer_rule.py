@@ -131,3 +131,22 @@ def test_a_gallery_that_was_embedded_anew_leaves_them_stale(made: Searched) -> N
         )
     with pytest.raises(LookalikeError, match=r"metrics\.json: is stale"):
         rule(made)
+
+
+@pytest.mark.parametrize("content", ["[1]", "[]", "3", "{}", '{"score": 0.5}', "{", "null"])
+@pytest.mark.parametrize("name", ["threshold.json", "metrics.json", "../data_report.json"])
+def test_what_a_damaged_file_should_hold_and_one_remedy_are_said(
+    made: Searched, name: str, content: str
+) -> None:
+    threshold(made.run, 0.5)
+    (made.run / name).write_text(content)
+    with pytest.raises(LookalikeError) as error:
+        rule(made)
+    said = str(error.value)
+    assert "is damaged" in said
+    assert "with ." not in said
+    assert said.count("Delete it") == 1
+    assert said.endswith("Run the workflow again: it makes anew what is missing or stale")
+    if content != "{":
+        key = {"threshold.json": "promise", "metrics.json": "settings"}.get(name, "splits")
+        assert f"it should be an object with {key}" in said

@@ -36,6 +36,7 @@ def read_places(path: Path) -> dict[str, Path]:
     Raises:
         LookalikeError: the file is missing or damaged.
     """
-    noted = read_json(path, dict.fromkeys(SPLITS, str))
+    remedy = "Delete it. Run the workflow again: it notes anew where they are"
+    noted = read_json(path, dict.fromkeys(SPLITS, str), remedy=remedy)
     here = Path(os.path.realpath(path.parent))
     return {split: Path(os.path.normpath(here / noted[split])) for split in SPLITS}

@@ -177,7 +177,7 @@ def _model(path: Path) -> dict[str, Any]:
 
 def _places(results: Path, gallery_folder: Path | None) -> dict[str, Path]:
     path = results / "manifest" / PLACES_FILE
-    places = dict(_read(path, read_places)) if is_there(path) else {}
+    places = read_places(path) if is_there(path) else {}
     if gallery_folder is not None:
         if not gallery_folder.is_dir():
             raise LookalikeError(
@@ -234,13 +234,5 @@ def read_made(path: Path, keys: Mapping[str, type]) -> dict[str, Any]:
         LookalikeError: it is missing or damaged.
     """
     _require(path)
-    content: dict[str, Any] = _read(path, lambda path: read_json(path, keys))
+    content: dict[str, Any] = read_json(path, keys, remedy=f"Delete it. {AGAIN}")
     return content
-
-
-def _read(path: Path, read: Any) -> Any:
-    try:
-        return read(path)
-    except LookalikeError as error:
-        # The same command is this one here, and what makes it anew is another.
-        raise LookalikeError(f"{error} (it is the workflow that makes it)") from error

@@ -162,12 +162,18 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(path: str | Path, keys: Mapping[str, type | tuple[type, ...]] | None = None) -> Any:
+def read_json(
+    path: str | Path,
+    keys: Mapping[str, type | tuple[type, ...]] | None = None,
+    *,
+    remedy: str = "Delete it, and the same command makes it anew",
+) -> Any:
     """Read a JSON file that Lookalike wrote.
 
     Args:
         path: the file.
         keys: what it holds where it is one object, at the least, and of which type.
+        remedy: what a message on a damaged file ends with.
 
     Raises:
         LookalikeError: it is missing, or not what was written.
@@ -179,14 +185,11 @@ def read_json(path: str | Path, keys: Mapping[str, type | tuple[type, ...]] | No
             isinstance(value, dict)
             and all(isinstance(value.get(key), kind) for key, kind in keys.items())
         ):
-            raise ValueError(f"it should be an object with {', '.join(keys)}")
+            raise ValueError("it should be an object" + f" with {', '.join(keys)}" * bool(keys))
     except OSError as error:
         raise LookalikeError(f"{shown_path(path)}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise LookalikeError(
-            f"{shown_path(path)}: is damaged: {error}. Delete it, and the same command makes it "
-            "anew"
-        ) from error
+        raise LookalikeError(f"{shown_path(path)}: is damaged: {error}. {remedy}") from error
     return value
 
 
