@@ -2,11 +2,14 @@
 
 import shutil
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lookalike.embedding.tables import read_vectors
 from lookalike.errors import LookalikeError
@@ -167,6 +170,38 @@ def test_where_the_queries_are_gone_it_is_said_what_ids_cannot_tell(
     (found,) = answers_for(kept, [named], 1, exclude="same_id")
     assert found[0].gallery_id != LINKED
     assert not caplog.records
+
+
+@given(
+    st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=6),
+    st.floats(-1, 1, width=32),
+    st.sampled_from([0.0, 2.0**-24, -(2.0**-23), 1e-5]),
+)
+def test_a_score_reads_as_the_threshold_only_where_it_equals_it(
+    scores: list[float], threshold: float, step: float
+) -> None:
+    scores = [*scores, float(np.float32(threshold + step))]
+    answers = AnswerSet(
+        ["a"],
+        np.arange(len(scores))[None],
+        np.array([scores], np.float32),
+        {"image_id": [], "label": [], "sha256": []},
+        threshold,
+    )
+    decimals = answers.decimals
+    for score in scores:
+        if decimals < 17:
+            read = Decimal(f"{score:.{decimals}f}"), Decimal(f"{threshold:.{decimals}f}")
+            assert (read[0] == read[1]) == (score == threshold)
+            assert (read[0] > read[1]) == (score > threshold)
+        assert replace(answers, threshold=None).decimals == 4
+    if decimals > 4:  # and no more than it takes
+        fewer = decimals - 1
+        assert any(
+            Decimal(f"{score:.{fewer}f}") == Decimal(f"{threshold:.{fewer}f}")
+            for score in scores
+            if score != threshold
+        )
 
 
 def test_a_query_without_any_answer_is_not_in_the_gallery() -> None:

@@ -88,6 +88,16 @@ def test_the_table_is_aligned_and_nothing_in_it_misleads() -> None:
     assert r"\nline\u202e" in lines[3]
 
 
+def test_a_score_just_below_the_threshold_does_not_read_as_it() -> None:
+    stream = io.StringIO()
+    near = replace(answers(0.900001), scores=np.array([[0.9, 0.1, 0], [0.91, 0, 0]], np.float32))
+    write_as_table(near, stream)
+    assert [line.split()[4] for line in stream.getvalue().splitlines()[1:3]] == [
+        "0.900000",
+        "0.100000",
+    ]
+
+
 def test_what_is_in_the_gallery_itself_is_not_said_to_be_missing() -> None:
     for known in ({"itself": {1: ["x"]}}, {"of_gallery": True}):
         stream = io.StringIO()

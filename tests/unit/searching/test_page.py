@@ -81,6 +81,16 @@ def test_an_image_of_the_gallery_is_not_said_to_be_missing(kept: Searched, tmp_p
     assert "0 of 2 are not in the gallery" in " ".join(seen.one("header").text.split())
 
 
+def test_a_score_just_below_the_threshold_does_not_read_as_it(
+    kept: Searched, tmp_path: Path
+) -> None:
+    page = page_of(kept, tmp_path, 0.50004, scores=np.array([[0.75, 0.5], [0.5, 0]], np.float32))
+    refused = " ".join(page.one("p", "refused").text.split())
+    assert "the best score, 0.50000, is below the threshold, 0.50004." in refused
+    assert "from the score 0.50004 on" in " ".join(page.one("header").text.split())
+    assert "0.75000" in page.one("main").text
+
+
 def test_its_pictures_are_those_of_the_files(kept: Searched, tmp_path: Path) -> None:
     page = page_of(kept, tmp_path, 0.6)
     symbols = {symbol.attributes["id"]: symbol.one("image") for symbol in page.all("symbol")}

@@ -37,6 +37,7 @@ from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
 
+_DECIMALS, _MOST_DECIMALS = 4, 17
 # Names that are looked up at once.
 _QUERIES_AT_ONCE = 4096
 # No key of an image: of a query that leaves nothing out, and of an item that nobody leaves out.
@@ -122,6 +123,27 @@ class AnswerSet:
                     )
                     if item >= 0
                 ]
+
+    @property
+    def decimals(self) -> int:
+        """Digits behind the point by which a score reads as the threshold only where it equals it.
+
+        Four, or as many more as the score next to the threshold takes.
+        """
+        if self.threshold is None:
+            return _DECIMALS
+        apart = self.scores[self.places >= 0].astype(float)
+        apart = apart[apart != self.threshold]
+        below, above = apart[apart < self.threshold], apart[apart > self.threshold]
+        next_to_it = [
+            *([below.max()] if len(below) else []),
+            *([above.min()] if len(above) else []),
+        ]
+        for decimals in range(_DECIMALS, _MOST_DECIMALS):
+            shown = round(self.threshold, decimals)
+            if all(round(float(score), decimals) != shown for score in next_to_it):
+                return decimals
+        return _MOST_DECIMALS
 
     @property
     def has_none_accepted(self) -> NDArray[np.bool_]:

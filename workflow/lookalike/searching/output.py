@@ -45,6 +45,7 @@ def _with(headings: list[str], rows: Iterable[list[str]]) -> Iterator[list[str]]
 
 
 def _rows(answers: AnswerSet) -> Iterator[list[str]]:
+    decimals = answers.decimals
     for found, refused in zip(answers, answers.is_refused.tolist(), strict=True):
         for answer in found:
             row = [
@@ -52,7 +53,7 @@ def _rows(answers: AnswerSet) -> Iterator[list[str]]:
                 str(answer.place),
                 shown(answer.gallery_id),
                 shown(answer.label),
-                f"{answer.score:.4f}",
+                f"{answer.score:.{decimals}f}",
             ]
             if answer.accepted is not None:
                 row.append(_in_words(answer.accepted, refused and answer.place == 1))

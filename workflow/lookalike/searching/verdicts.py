@@ -27,7 +27,7 @@ def verdicts(answers: AnswerSet, run: str) -> Iterator[str]:
     if answers.threshold is None:
         yield f"{run} has no threshold, so no answer is accepted or refused"
         return
-    threshold = f"the threshold of {run}, {answers.threshold:.4f}"
+    threshold = f"the threshold of {run}, {answers.threshold:.{answers.decimals}f}"
     refused, lone = answers.is_refused, answers.has_none_accepted & ~answers.is_refused
     if not answers.of_gallery:
         yield (
