@@ -115,8 +115,27 @@ def test_bad_images_are_named_the_others_answered_and_the_status_is_1(
     out, err = capfd.readouterr()
     assert out == ""
     assert f"error: {bad}: " in err
-    assert stopped("search", kept.results, bad, "--html", tmp_path / "page.html") == 1
-    assert not (tmp_path / "page.html").exists()
+
+
+def test_where_no_image_can_be_used_the_answers_are_none_and_no_older_ones_stay(
+    kept: Searched, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad, page = tmp_path / "bad.png", tmp_path / "page.html"
+    bad.write_bytes(b"no image")
+    arguments = ["search", kept.results, bad]
+    assert stopped(*arguments, "--json") == 1
+    out, err = capfd.readouterr()
+    assert json.loads(out) == []
+    assert "error: 1 of 1 images could not be used, see above; there is no other" in err
+    assert stopped(*arguments, "--csv") == 1
+    assert capfd.readouterr().out == ",".join(KEYS) + "\n"
+    assert main([*map(str, arguments[:2]), str(kept.queries[0]), "--html", str(page)]) == 0
+    assert str(kept.queries[0]) in page.read_text()
+    assert stopped(*arguments, "--html", page) == 1
+    text = " ".join(page.read_text().split())
+    assert str(kept.queries[0]) not in text
+    assert "0 images looked for" in text
+    assert "1 image could not be used, and is not here." in text
 
 
 def test_every_gallery_image_is_looked_for_without_a_network(
@@ -147,6 +166,18 @@ def test_a_page_takes_the_place_of_nothing_that_is_read(
         assert len(err) == 2, err
     assert image.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+def test_what_a_page_leaves_out_is_warned_of(
+    kept: Searched,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("lookalike.searching.page.MOST_PICTURES", 30)
+    page = str(tmp_path / "page.html")
+    assert main(["search", str(kept.results), "--gallery-itself", "--k", "4", "--html", page]) == 0
+    assert "has the first 6 of 26 images" in capfd.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(kept: Searched) -> None:

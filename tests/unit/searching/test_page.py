@@ -91,6 +91,22 @@ def test_a_score_just_below_the_threshold_does_not_read_as_it(
     assert "0.75000" in page.one("main").text
 
 
+def test_a_page_holds_no_more_pictures_than_a_browser_shows(
+    kept: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most, n_queries, n_answers in ((10_000, 2, 2), (6, 2, 2), (5, 1, 2), (2, 1, 1)):
+        monkeypatch.setattr("lookalike.searching.page.MOST_PICTURES", most)
+        page = page_of(kept, tmp_path, 0.6)
+        shown = page.all("li", "query")
+        assert len(shown) == n_queries
+        assert len(shown[0].all("li")) - 1 == n_answers
+        assert len(page.all("symbol")) <= most
+        said = " ".join(page.one("header").text.split())
+        assert "2 images looked for" in said
+        assert ("The first 1 of them stand here" in said) == (n_queries < 2)
+        assert (f"{most:,} pictures at the most" in said) == (n_queries < 2)
+
+
 def test_its_pictures_are_those_of_the_files(kept: Searched, tmp_path: Path) -> None:
     page = page_of(kept, tmp_path, 0.6)
     symbols = {symbol.attributes["id"]: symbol.one("image") for symbol in page.all("symbol")}

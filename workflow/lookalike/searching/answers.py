@@ -38,8 +38,8 @@ from lookalike.text import shown_path
 log = logging.getLogger(__name__)
 
 _DECIMALS, _MOST_DECIMALS = 4, 17
-# Names that are looked up at once.
-_QUERIES_AT_ONCE = 4096
+# Answers whose names are looked up at once.
+_ANSWERS_AT_ONCE = 40_960
 # No key of an image: of a query that leaves nothing out, and of an item that nobody leaves out.
 _NO_QUERY, _NO_ITEM = "\0query", "\0item"
 
@@ -97,8 +97,9 @@ class AnswerSet:
         """The answers of each query, in order."""
         ids, labels = as_texts(self.names["image_id"]), as_texts(self.names["label"])
         queries = as_texts(self.queries)
-        for start in range(0, len(self), _QUERIES_AT_ONCE):
-            rows = slice(start, start + _QUERIES_AT_ONCE)
+        at_once = max(1, _ANSWERS_AT_ONCE // max(1, self.places.shape[1]))
+        for start in range(0, len(self), at_once):
+            rows = slice(start, start + at_once)
             places = self.places[rows]
             items = pa.array(np.maximum(places, 0).ravel())
             found = zip(
@@ -193,11 +194,15 @@ class SearchedGallery:
         default the query's own file, under any name that links give it.
 
         Args:
-            files: n files.
+            files: n files; without any there are no answers.
             sha256s: of their bytes.
             vectors: float32 [n, d], their embeddings by the run's model.
             k: from 1.
         """
+        if not files:
+            none = np.empty((0, min(k, len(self._items.ids))))
+            places, scores = none.astype(np.int64), none.astype(np.float32)
+            return AnswerSet(as_texts([]), places, scores, self.names, self.rule.threshold)
         queries, _ = open_table(vectors, "the images", ())
         require_one_width(queries, self._items)
         asked, searched = self._keys(files, sha256s)

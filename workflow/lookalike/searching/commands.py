@@ -27,7 +27,7 @@ from lookalike.searching.free_places import require_free_place
 from lookalike.searching.image_files import folder_images, named_images
 from lookalike.searching.new_images import ImageEmbedder, LeftOut, NewImages
 from lookalike.searching.output import write_as_csv, write_as_json, write_as_table
-from lookalike.searching.page import write_page
+from lookalike.searching.page import MOST_PICTURES, write_page
 from lookalike.searching.verdicts import verdicts
 from lookalike.text import shown_path
 
@@ -89,13 +89,13 @@ def search_images(results: Path, sources: Iterable[str], settings: SearchSetting
         if parts
         else np.empty((0, run.model["model"]["embedding_dim"]), np.float32),
     )
-    if images.files:
-        answers = gallery.of_images(images.files, images.sha256s, images.vectors, settings.k)
-        pictures = {
-            file.name: (file.path, sha256)
-            for file, sha256 in zip(images.files, images.sha256s, strict=True)
-        }
-        _write(answers, run, settings, pictures)
+    answers = gallery.of_images(images.files, images.sha256s, images.vectors, settings.k)
+    pictures = {
+        file.name: (file.path, sha256)
+        for file, sha256 in zip(images.files, images.sha256s, strict=True)
+    }
+    # Also where there are no answers: what an earlier search wrote would be taken for these.
+    _write(answers, run, settings, pictures, left_out.bad)
     left_out.require_none(len(images.files))
 
 
@@ -177,11 +177,21 @@ def _write(
     run: SearchedRun,
     settings: SearchSettings,
     pictures: dict[str, tuple[Path, str]],
+    n_bad: int = 0,
 ) -> None:
     if settings.page is None:
         _print(answers, settings.form)
     else:
-        write_page(settings.page, answers, run, pictures)
+        n_shown = write_page(settings.page, answers, run, pictures, n_bad)
+        if n_shown < len(answers):
+            log.warning(
+                "warning: %s has the first %d of %d images, since it holds %d pictures at the "
+                "most; --json or --csv give all",
+                shown_path(settings.page),
+                n_shown,
+                len(answers),
+                MOST_PICTURES,
+            )
         log.info("wrote %s", shown_path(settings.page))
     for line in verdicts(answers, run.name):
         log.info("%s", line)

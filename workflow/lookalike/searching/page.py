@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import jinja2
@@ -16,6 +17,9 @@ from lookalike.searching.free_places import PAGE_MARK
 from lookalike.searching.verdicts import left_out_in_words
 from lookalike.storage.files import write_text
 from lookalike.text import shown
+
+MOST_PICTURES = 10_000
+"""Pictures of a page, of 1 to 3 kB each: what a browser still shows."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -52,7 +56,8 @@ def write_page(
     answers: AnswerSet,
     run: SearchedRun,
     pictures: Mapping[str, tuple[Path, str]],
-) -> None:
+    n_bad: int = 0,
+) -> int:
     """Write the page `output`.
 
     Args:
@@ -60,9 +65,15 @@ def write_page(
         answers: what was found.
         run: in whose gallery.
         pictures: the file of each query and its SHA-256.
+        n_bad: how many images could not be used.
+
+    Returns:
+        How many queries it shows: the first, as far as `MOST_PICTURES` go.
     """
     thumbnails = Thumbnails(run.model["image"]["background"])
-    queries = list(_shown(answers, run, pictures, thumbnails))
+    n_answers = int(min(answers.places.shape[1], MOST_PICTURES - 1))
+    n_shown = min(len(answers), MOST_PICTURES // (1 + n_answers))
+    queries = list(islice(_shown(answers, run, pictures, thumbnails, n_answers), n_shown))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([_PACKAGE / "searching", _PACKAGE / "report"]),
         autoescape=True,
@@ -85,9 +96,13 @@ def write_page(
             of_gallery=answers.of_gallery,
             thumbnails=thumbnails.made,
             gone=thumbnails.unreadable,
+            n_queries=len(answers),
+            n_bad=n_bad,
+            most=MOST_PICTURES,
             version=__version__,
         ),
     )
+    return n_shown
 
 
 def _shown(
@@ -95,6 +110,7 @@ def _shown(
     run: SearchedRun,
     pictures: Mapping[str, tuple[Path, str]],
     thumbnails: Thumbnails,
+    n_answers: int,
 ) -> Iterator[ShownQuery]:
     folder, gallery = run.places.get("gallery"), answers.names
     refused = answers.is_refused
@@ -113,6 +129,6 @@ def _shown(
                     if folder is None
                     else thumbnails.of(folder / answer.gallery_id, str(gallery["sha256"][item])),
                 )
-                for answer, item in zip(found, items, strict=False)
+                for answer, item in zip(found[:n_answers], items, strict=False)
             ],
         )
