@@ -26,11 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for add in (add_init, add_evaluate, add_search, add_embed, add_export, add_cache):
         add(subcommands)
     options, others = parser.parse_known_args(arguments)
-    # argparse ends the list of images at the first option, and knows nothing of those after it.
-    if others and not (hasattr(options, "images") and all(map(is_name, others))):
+    # argparse ends a list of names at the first option, and knows nothing of those after it. Only
+    # where a subcommand says so is there such a list; another one may have an option of its name.
+    names: str = getattr(options, "names_between_options", "")
+    if others and not (names and all(map(is_name, others))):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     if others:
-        options.images += others
+        setattr(options, names, [*getattr(options, names), *others])
     with step():
         options.run(options)
     return 0

@@ -58,7 +58,7 @@ def add_search(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
             parser.error("name images, or take --gallery-itself")
         _run(options)
 
-    parser.set_defaults(run=run, form="table")
+    parser.set_defaults(run=run, form="table", names_between_options="images")
 
 
 def _run(options: argparse.Namespace) -> None:
