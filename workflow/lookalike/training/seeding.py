@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 
@@ -22,6 +24,9 @@ def seed_draws(seed: int, device: torch.device) -> None:
         device: where the training runs.
     """
     torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
+    if device.type == "cpu":
+        return
+    kind = torch.get_device_module(device)
+    # It seeds the current device of its kind; a kind that knows of one device alone sets none.
+    with kind.device(device) if hasattr(kind, "device") else nullcontext():
+        kind.manual_seed(seed)
