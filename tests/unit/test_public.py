@@ -130,8 +130,9 @@ def export_of_colours(folder: Path) -> None:
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10
     )
-    (folder / "onnx" / "default.0").mkdir(parents=True)
-    onnx.save(model, folder / "onnx" / "default.0" / "embed_images.onnx")
+    exported = folder / "results" / "default.0" / "export"
+    exported.mkdir()
+    onnx.save(model, exported / "model_of_images.onnx")
     (folder / "results" / "default.0" / "embeddings").mkdir()
     colours = np.eye(3, dtype=np.float32)
     gallery = {"image_id": ["r", "g", "b"], "label": ["r", "g", "b"], "embedding": list(colours)}

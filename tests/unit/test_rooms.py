@@ -33,6 +33,8 @@ TESTED_ELSEWHERE = {
     "embedding/forward": ("unit/models/test_cnn4.py", "a network embeds there as by hand"),
     "embedding/shards": ("unit/steps/test_embed.py", "parts make the bytes of the whole"),
     "embedding/filling": ("unit/steps/test_embed.py", "the stores that embedding fills"),
+    "exporting/description": ("unit/exporting/test_export.py", "read back beside the models"),
+    "exporting/places": ("unit/exporting/test_export.py", "where an export may lie"),
     "exporting/onnx_models": ("unit/exporting/test_network_graph.py", "graphs run as models there"),
     "images/as_shown": ("unit/images/test_decoding.py", "modes and orientation by hand"),
     "images/limits": ("unit/images/test_decoding.py", "refusals on the header"),

@@ -102,3 +102,19 @@ def test_what_changed_since_is_brought_up_to_date_by_a_run(project: Path) -> Non
     assert done.status == 0, done.output
     found = answers(project, f"data/query_images/{LINKED}", "--k", "100")
     assert {row["label"] for row in found if row["gallery_id"] == "0010_001.png"} == {"99"}
+
+
+def test_an_export_lies_beside_the_run_and_a_later_run_leaves_it_alone(project: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "export", "results", "--check"], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    folder = project / "results" / "default.0" / "export"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert sorted(before) == ["export.json", "model.onnx", "model_of_images.onnx"]
+    assert json.loads(before["export.json"])["parity"]["n_images"] > 0
+    again = snakemake(project, "--forcerun", "metrics")
+    assert again.status == 0, again.output
+    assert again.jobs.get("metrics")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert answers(project, f"data/query_images/{LINKED}")

@@ -1,5 +1,6 @@
 """From a run to two models that answer as the run does, or to one message."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -21,7 +22,8 @@ from lookalike.images.resizing import ImageSettings, load_pixels
 from support.project import ROOT
 from support.searched import RUN, Searched, make_searched
 
-NAMES = ["embed_images.onnx", "embed_pixels.onnx"]
+PIXELS, IMAGES = NAMES = ["model.onnx", "model_of_images.onnx"]
+ALL = ["export.json", *NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,10 @@ def test_both_models_embed_as_the_run_did(kept: Searched, exported: Path) -> Non
     files = [kept.data / "gallery" / name for name in table["image_id"].to_pylist()]
     image = ImageSettings.from_dict(json.loads((kept.run / "model.json").read_text())["image"])
     pixels = np.stack([load_pixels(path, image) for path in files])
-    assert sorted(path.name for path in exported.iterdir()) == NAMES
-    assert np.abs(run_model(exported / "embed_pixels.onnx", pixels) - expected).max() <= 1e-4
+    assert sorted(path.name for path in exported.iterdir()) == ALL
+    assert np.abs(run_model(exported / PIXELS, pixels) - expected).max() <= 1e-4
     for path, vector in zip(files, expected, strict=True):
-        (found,) = run_model(exported / "embed_images.onnx", read_image(path)[None])
+        (found,) = run_model(exported / IMAGES, read_image(path)[None])
         assert found @ vector >= 0.999
 
 
@@ -75,19 +77,107 @@ def test_a_model_says_what_it_is_of(kept: Searched, exported: Path) -> None:
         assert facts == {"run": RUN, "score": "cosine", "version": __version__}
 
 
+def test_the_description_is_of_the_models_beside_it(kept: Searched, exported: Path) -> None:
+    described = json.loads((kept.run / "model.json").read_text())
+    told = json.loads((exported / "export.json").read_text())
+    assert (told["run"], told["version"], told["score"]) == (RUN, __version__, "cosine")
+    assert told["digest"] == described["digest"]
+    assert told["image"] == described["image"]
+    assert told["parity"] is None, "nothing was measured"
+    for name, of_file in (PIXELS, told), (IMAGES, told["of_images"]):
+        assert of_file["file"] == name
+        content = (exported / name).read_bytes()
+        assert of_file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert [entry.version for entry in onnx.load(exported / name).opset_import] == [
+            told["opset"]
+        ]
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        for which, (value,) in (
+            ("input", session.get_inputs()),
+            ("output", session.get_outputs()),
+        ):
+            assert of_file[which]["name"] == value.name
+            assert of_file[which]["shape"] == value.shape
+            assert f"tensor({of_file[which]['dtype'].replace('float32', 'float')})" == value.type
+    assert told["input"]["shape"] == ["n", 16, 16, 3]
+    assert told["of_images"]["input"]["shape"] == ["n", "height", "width", 3]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("run", [RUN, f"{RUN}/untrained"])
+def test_models_lie_in_the_folder_of_their_run_and_a_later_export_takes_their_place(
+    kept: Searched, tmp_path: Path, run: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = kept.copy(tmp_path / "project")
+    if run != RUN:
+        shutil.copytree(made.run, made.results / run)
+    arguments = ["export", str(made.results), "--run", run]
+    before = contents(made.results)
+    answer = ["search", str(made.results), str(made.queries[0]), "--json", "--run", run]
+    assert main(answer) == 0
+    expected = capfd.readouterr().out
+    assert main([*arguments, "--check"]) == 0
+    err = capfd.readouterr().err
+    folder = made.results / run / "export"
+    assert sorted(path.name for path in folder.iterdir()) == ALL
+    parity = json.loads((folder / "export.json").read_text())["parity"]
+    assert parity["n_images"] == 26
+    # What is printed, to the digits of it.
+    assert f"at most {parity['largest_difference']:.1e} of their length" in err
+    assert f"({parity['largest_difference_image']})" in err
+    assert f"at least {parity['smallest_cosine']:.6f} ({parity['smallest_cosine_image']})" in err
+    assert 0 <= parity["largest_difference"] <= parity["largest_difference_allowed"] == 1e-4
+    assert 1.01 > parity["smallest_cosine"] >= parity["smallest_cosine_allowed"] == 0.999
+    assert main(answer) == 0
+    assert capfd.readouterr().out == expected, "a search takes no notice of it"
+    models = {name: (folder / name).read_bytes() for name in NAMES}
+    (folder / PIXELS).write_bytes(b"of another training")
+    assert main([*arguments, "--out", str(folder)]) == 0
+    assert {name: (folder / name).read_bytes() for name in NAMES} == models
+    assert json.loads((folder / "export.json").read_text())["parity"] is None
+    now = contents(made.results)
+    assert {name: now[name] for name in before} == before
+    assert now.keys() - before.keys() == {f"{run}/export/{name}" for name in ALL}
+
+
+def test_an_export_that_fails_leaves_the_one_before(
+    kept: Searched, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported, out)
+    (out / PIXELS).write_bytes(b"before")
+    before = contents(out)
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lookalike.exporting.export.save_text", full)
+    assert stopped("export", kept.results, "--out", out) == 1
+    assert contents(out) == before
+    assert stopped("export", kept.results, "--out", tmp_path / "new") == 1
+    assert not contents(tmp_path / "new")
+
+
 def test_the_same_run_gives_the_same_bytes_and_a_check_says_how_near(
-    kept: Searched, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    kept: Searched, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    assert main(["export", str(kept.results), "--check", "--run", RUN]) == 0
+    out_folder = tmp_path / "out"
+    arguments = ["export", str(kept.results), "--check", "--run", RUN, "--out", str(out_folder)]
+    assert main(arguments) == 0
     out, err = capfd.readouterr()
     assert out == ""
     assert f"26 gallery images of {RUN}: from resized pixels, embeddings differ by at most" in err
     assert re.search(r"their cosine is at least (1\.000|0\.999)\d+ \(", err)
     assert "torch" not in err
     for name in NAMES:
-        assert (tmp_path / "onnx" / RUN / name).read_bytes() == (exported / name).read_bytes()
+        assert (out_folder / name).read_bytes() == (exported / name).read_bytes()
 
 
 def test_where_they_differ_nothing_is_written(
@@ -121,7 +211,8 @@ def test_a_gallery_that_has_moved_is_named(
     arguments = ["export", made.results, "--out", out, "--check", "--gallery-folder", gallery]
     assert main(list(map(str, arguments))) == 0
     assert f"26 gallery images of {RUN}: " in capfd.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == NAMES
+    assert sorted(path.name for path in out.iterdir()) == ALL
+    assert json.loads((out / "export.json").read_text())["parity"]["n_images"] == 26
 
 
 def test_what_cannot_be_written_or_read_is_told_before_the_work(
@@ -131,8 +222,15 @@ def test_what_cannot_be_written_or_read_is_told_before_the_work(
     monkeypatch.setattr("lookalike.exporting.export.network_graph", None)
     (tmp_path / "file").touch()
     (tmp_path / "folder" / NAMES[0]).mkdir(parents=True)
+    (tmp_path / "results").symlink_to(kept.results)
     for out in (
         kept.run,
+        kept.results,
+        kept.results / "exported",
+        kept.results / "other.0" / "export",
+        kept.run / "export" / "x",
+        kept.run / "embeddings",
+        tmp_path / "results" / RUN,
         tmp_path / "file",
         tmp_path / "file" / "x",
         tmp_path / "folder",
@@ -174,13 +272,13 @@ def test_wrong_usage_is_told_without_loading_torch(arguments: list[str]) -> None
 
 
 def test_the_program_of_the_docs_finds_the_image_itself(
-    kept: Searched, exported: Path, tmp_path: Path
+    kept: Searched, exported: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    tmp_path = tmp_path_factory.mktemp("docs") / "project"
     text = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
     program = text.split("```python\n")[1].split("```")[0]
-    (tmp_path / "onnx").mkdir()
-    shutil.copytree(exported, tmp_path / "onnx" / RUN)
-    (tmp_path / "results").symlink_to(kept.results)
+    made = kept.copy(tmp_path)
+    shutil.copytree(exported, made.run / "export")
     photo = next((kept.data / "gallery").glob("0012*.png"))
     shutil.copy(photo, tmp_path / "photo.jpg")  # what it is says its content
     said = subprocess.run(

@@ -13,16 +13,16 @@ def add_export(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser = subcommands.add_parser(
         "export",
         help="the model of a run for programs without torch",
-        description="Write the model of a run as two ONNX models: embed_pixels.onnx takes images "
-        "as the workflow resizes them, embed_images.onnx resizes images of any size itself. Both "
-        "appear, or neither.",
+        description="Write the model of a run as two ONNX models: model.onnx takes images as the "
+        "workflow resizes them, model_of_images.onnx resizes images of any size itself. "
+        "export.json describes both. All three appear, or none.",
     )
     add_run(parser)
     parser.add_argument(
         "--format", choices=["onnx"], default="onnx", help="what to write (%(default)s)"
     )
     parser.add_argument(
-        "--out", type=path_of, metavar="DIR", help="where to write (the run's name inside of onnx)"
+        "--out", type=path_of, metavar="DIR", help="where to write (export in the run's folder)"
     )
     parser.add_argument(
         "--check",

@@ -14,22 +14,31 @@ from torch import nn
 from lookalike import __version__
 from lookalike.embedding.forward import embed_pixels
 from lookalike.errors import LookalikeError
-from lookalike.exporting.checking import MOST_DIFFERENT, check_on_gallery, difference_of
+from lookalike.exporting.checking import (
+    MOST_DIFFERENT,
+    Agreement,
+    check_on_gallery,
+    difference_of,
+)
+from lookalike.exporting.description import description_of
 from lookalike.exporting.network_graph import OPSET, network_graph
 from lookalike.exporting.onnx_models import OnnxEmbedder, image_model, pixel_model
+from lookalike.exporting.places import (
+    DESCRIPTION_FILE,
+    IMAGE_FILE,
+    PIXEL_FILE,
+    export_folder,
+    require_export_folder,
+)
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.backbones.networks import EmbeddingNetwork
 from lookalike.models.files import load_model
 from lookalike.models.settings import ModelSettings
 from lookalike.searching.chosen_run import SearchedRun, open_run
-from lookalike.searching.commands import require_output
-from lookalike.storage.files import all_whole
+from lookalike.storage.files import all_whole, json_text, save_text
 from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
-
-PIXEL_FILE, IMAGE_FILE = "embed_pixels.onnx", "embed_images.onnx"
-"""The two models in the folder that they are written to."""
 
 
 def export_run(
@@ -40,11 +49,11 @@ def export_run(
     check: bool = False,
     gallery_folder: Path | None = None,
 ) -> None:
-    """Write the model of a run as two ONNX models; both appear, or neither.
+    """Write the model of a run as two ONNX models and their description; all appear, or none does.
 
     Args:
         results: the results folder.
-        out: the folder to write them to; None takes `onnx` and the run's name in it.
+        out: the folder to write them to; None takes `export` in the run's folder.
         run: its name; None takes the first of the comparison.
         check: compare what they make of gallery images with the run's embeddings first.
         gallery_folder: where the gallery's images lie, should they have moved.
@@ -54,35 +63,49 @@ def export_run(
             differ from the run's embeddings by more than rounding explains.
     """
     chosen = open_run(results, run, gallery_folder=gallery_folder)
-    out = Path("onnx", chosen.name) if out is None else out
-    paths = [out / PIXEL_FILE, out / IMAGE_FILE]
-    for path in paths:
-        require_output(path, "--out", chosen, [])
+    out = export_folder(chosen) if out is None else out
+    require_export_folder(out, results, chosen)
     network, image = _network(chosen)
     graph, facts = network_graph(network, image), _facts(chosen)
-    models = [pixel_model(graph, image, facts), image_model(graph, image, facts)]
-    for model in models:
+    models = {
+        PIXEL_FILE: pixel_model(graph, image, facts),
+        IMAGE_FILE: image_model(graph, image, facts),
+    }
+    for model in models.values():
         onnx.checker.check_model(model, full_check=True)
-    of_pixels, of_images = map(OnnxEmbedder, models)
+    of_pixels, of_images = map(OnnxEmbedder, models.values())
     _require_same(of_pixels, network, image)
+    agreement = None
     if check:
         agreement = check_on_gallery(chosen, results, of_pixels.embed, of_images.embed)
-        log.info(
-            "%d gallery images of %s: from resized pixels, embeddings differ by at most %.1e of "
-            "their length (%s); from whole images, their cosine is at least %.6f (%s)",
-            agreement.n_images,
-            chosen.name,
-            agreement.difference,
-            agreement.differing,
-            agreement.cosine,
-            agreement.turned,
-        )
+        _tell(agreement, chosen)
         agreement.require_within()
-    with all_whole(paths) as besides:
-        for model, beside in zip(models, besides, strict=True):
-            beside.write_bytes(model.SerializeToString(deterministic=True))
-    for path, taken in zip(paths, ("resized pixels", "images of any size"), strict=True):
-        log.info("%s: %s by ONNX, opset %d, from %s", shown_path(path), chosen.name, OPSET, taken)
+    # The description comes last: where it is, the models are those that it is of.
+    with all_whole([out / name for name in (*models, DESCRIPTION_FILE)]) as besides:
+        contents = {
+            name: model.SerializeToString(deterministic=True) for name, model in models.items()
+        }
+        for beside, content in zip(besides, contents.values(), strict=False):
+            beside.write_bytes(content)
+        description = description_of(models, contents, chosen, agreement)
+        save_text(besides[-1], json_text(description))
+    for name, taken in zip(models, ("resized pixels", "images of any size"), strict=True):
+        log.info(
+            "%s: %s by ONNX, opset %d, from %s", shown_path(out / name), chosen.name, OPSET, taken
+        )
+
+
+def _tell(agreement: Agreement, run: SearchedRun) -> None:
+    log.info(
+        "%d gallery images of %s: from resized pixels, embeddings differ by at most %.1e of "
+        "their length (%s); from whole images, their cosine is at least %.6f (%s)",
+        agreement.n_images,
+        run.name,
+        agreement.difference,
+        agreement.differing,
+        agreement.cosine,
+        agreement.turned,
+    )
 
 
 def _network(run: SearchedRun) -> tuple[nn.Module, ImageSettings]:
