@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -388,6 +391,114 @@ def test_an_import_that_fails_leaves_nothing(
     with pytest.raises((LookalikeError, KeyboardInterrupt)):
         init(source, tmp_path / "data", InitOptions())
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+WHOLE = {"train", "query_images", "gallery", *JSONS, "mine.yaml", "init.json"}
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lookalike.importing.initialise import init
+from lookalike.importing.options import InitOptions
+source, dest, left = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+real = os.path.realpath(dest)
+
+def kill(event, given):
+    global left
+    # Moves to the folder, or of something into it; what is half made beside it is no part of it.
+    if event == "os.rename" and (
+        os.path.realpath(given[1]) == real or os.path.dirname(os.path.realpath(given[1])) == real
+    ):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill)
+init(source, dest, InitOptions())
+"""
+
+
+def killed(source: Path, dest: Path, moves: int, cwd: Path) -> int:
+    """Import, and be killed before so many moves into or to the folder; the exit status."""
+    command = [sys.executable, "-c", KILLED, str(source), str(dest), str(moves)]
+    return subprocess.run(command, cwd=cwd).returncode
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("moves", [1, 2, 4])
+def test_an_import_that_is_killed_leaves_a_whole_folder_or_none(
+    source: Path, tmp_path: Path, is_there: bool, moves: int
+) -> None:
+    dest = tmp_path / "data"
+    if is_there:
+        dest.mkdir(mode=0o750)
+    status = killed(source, dest, moves, tmp_path)
+    assert status in (0, -signal.SIGKILL)
+    made = {path.name for path in dest.iterdir()} if dest.exists() else set()
+    assert made == (set() if status else WHOLE)
+    left = [path for path in tmp_path.iterdir() if path not in (source, dest)]
+    assert len(left) == bool(status)
+    if is_there:
+        assert dest.stat().st_mode & 0o777 == 0o750
+    if status:
+        told = init(source, dest, InitOptions())
+        assert f"that was stopped has left {left[0]}: " in told
+        assert {path.name for path in dest.iterdir()} == WHOLE
+        if is_there:
+            assert dest.stat().st_mode & 0o777 == 0o750
+        shutil.rmtree(dest)
+        shutil.rmtree(left[0])
+        (tmp_path / ".data.other.abcdefgh.lookalike-part").mkdir()  # of another folder
+        assert "was stopped" not in init(source, dest, InitOptions())
+
+
+@pytest.mark.parametrize("update", [False, True])
+def test_a_folder_that_was_being_filled_is_known_and_what_to_delete_is_named(
+    source: Path, tmp_path: Path, update: bool
+) -> None:
+    """No other folder takes the place of the one that somebody stands in: it is filled."""
+    dest = tmp_path / "data"
+    dest.mkdir()
+    assert killed(source, Path(), 4, dest) == -signal.SIGKILL
+    made = {path.name for path in dest.iterdir()}
+    assert len(made & WHOLE) == 3
+    assert "init.json" not in made
+    told = refused(source, dest, InitOptions(), update=update)
+    assert f"{dest}: is not whole" in told
+    assert f"delete {dest}, and" in told
+    # What was left by an earlier version, beside it.
+    (inside,) = made - WHOLE
+    beside = (dest / inside).rename(tmp_path / inside)
+    assert f"delete {dest} and {beside}, and" in refused(source, dest, InitOptions(), update=update)
+    (dest / "of a person").touch()
+    assert "is not whole" not in refused(source, dest, InitOptions(), update=update)
+
+
+def test_a_folder_that_cannot_be_replaced_is_filled_or_left_empty(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "linked").symlink_to("data")
+    (tmp_path / "nowhere").symlink_to("made by its link")
+    before = (tmp_path / "data").stat().st_ino
+    monkeypatch.chdir(tmp_path / "data")
+    replace = Path.replace
+
+    def fails(path: Path, target: Path) -> Path:
+        if target.name == "init.json" and path.parent.name == "made":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    assert "No space left" in refused(source, Path(), InitOptions())
+    assert list(Path().iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path / "data")
+    for name in ("linked", "nowhere"):
+        init(source, tmp_path / name, InitOptions())
+        assert (tmp_path / name).is_symlink()
+        assert {path.name for path in (tmp_path / name).iterdir()} == WHOLE
+    assert (tmp_path / "data").stat().st_ino == before
+    assert not list(tmp_path.rglob("*.lookalike-part"))
 
 
 def refused(source: Path, dest: Path, options: InitOptions, *, update: bool = False) -> str:

@@ -25,11 +25,13 @@ from lookalike.importing.splitting import SplitSettings
 from lookalike.importing.writing import (
     FOLDERS,
     LABEL_FILES,
+    MADE,
     SETTINGS,
     Placed,
     Way,
     bring_images,
     keys_by_folder,
+    leftovers,
     new_folder,
     remove_images,
     write_records,
@@ -71,6 +73,7 @@ def init(
     source = source.expanduser()
     _require_places(source, dest)
     before = _before(dest, update)
+    stopped = [] if update else leftovers(dest)
     if options.images is not None:  # from whatever folder the next command is started in
         options = replace(options, images=os.path.abspath(options.images))  # noqa: PTH100
     options = merged_options(options, before)
@@ -122,6 +125,7 @@ def init(
                     *plan.notes,
                     *notes,
                     *found.notes,
+                    *summary.about_leftovers(stopped),
                     *summary.about_unusable(unusable),
                     *summary.about_names(placed),
                 )
@@ -173,6 +177,7 @@ def _before(dest: Path, update: bool) -> Origins | None:
                 f"{shown_path(dest)}: was made by lookalike init before; --update adds what is new "
                 "to it, or name another folder"
             )
+        _require_no_half(dest, content)
         if content:
             raise LookalikeError(
                 f"{shown_path(dest)}: is not empty: it holds "
@@ -181,12 +186,26 @@ def _before(dest: Path, update: bool) -> Origins | None:
         return None
     before = read_origins(dest)
     if before is None:
+        _require_no_half(dest, content)
         raise LookalikeError(
             f"{shown_path(dest)}: --update needs a folder that lookalike init made, with its "
             f"{ORIGINS}, and it {'cannot be read' if ORIGINS in content else 'is not there'}; "
             "leave --update out and name a new folder"
         )
     return before
+
+
+def _require_no_half(dest: Path, content: Sequence[str]) -> None:
+    """See that a folder is not what an import that was killed while it filled it has left."""
+    left = leftovers(dest)
+    if left and content and {path.name for path in left}.union(MADE).issuperset(content):
+        beside = [path for path in left if path.parent.samefile(dest.parent)]
+        raise LookalikeError(
+            f"{shown_path(dest)}: is not whole: a lookalike init that was stopped has left it so. "
+            f"Unless one is at work there, delete {shown_path(dest)}"
+            + "".join(f" and {shown_path(path)}" for path in beside)
+            + ", and the same command without --update makes it anew"
+        )
 
 
 def _read(source: Path, options: InitOptions, cache: Path | None, threads: int) -> Collection:

@@ -11,7 +11,7 @@ from lookalike.data.spellings import first_few
 from lookalike.importing.groups import members
 from lookalike.importing.splitting import Candidate, SplitSettings, classes_together
 from lookalike.importing.writing import FOLDERS, SETTINGS, Placed
-from lookalike.text import quoted, shown
+from lookalike.text import quoted, shown, shown_path
 
 SEARCH_ALONE = (
     "Nothing is trained and nothing is measured: without two images of a class there is no right "
@@ -149,6 +149,16 @@ def about_names(images: Sequence[Placed]) -> list[str]:
         f"{len(inside):,} {_s(len(inside), 'image')} in sub-folders, since others have the same "
         f"file name, upper and lower case aside: "
         f"{first_few(shown(image.name) for image in inside)}."
+    ]
+
+
+def about_leftovers(folders: Sequence[Path]) -> list[str]:
+    """What imports that were killed have left."""
+    if not folders:
+        return []
+    return [
+        f"A lookalike init that was stopped has left {first_few(map(shown_path, folders))}: unless "
+        "one is at work there, delete it."
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +32,16 @@ LABEL_FILES = {
 }
 """The label file of each split."""
 
+MADE = frozenset({*FOLDERS.values(), *LABEL_FILES.values(), SETTINGS, ORIGINS})
+"""All that is made in a data folder."""
+
 _HEAD = """\
 # Made by lookalike init. What is not here is as in config.yaml; config/README.md explains each
 # setting. Another folder for each data set's results: results: some/folder
 """
+
+# Of a folder's name in the names of those beside it, which have bytes to spare for any script.
+_NAMED_AT_MOST = 40
 
 Way = Literal["link", "copy", "hardlink"]
 """How an image comes to be in a folder."""
@@ -58,11 +65,17 @@ class Placed(NamedTuple):
 
 @contextmanager
 def new_folder(dest: Path) -> Iterator[Path]:
-    """Yield a folder that takes the place of `dest`, absent or empty, when the block ends well."""
+    """Yield a folder that becomes `dest`, absent or empty, in one step when the block ends well.
+
+    An empty folder that no other can take the place of is filled instead, see `_gives_way`; then
+    what init noted comes last: with it, all is there.
+    """
+    dest = Path(os.path.realpath(dest))
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
+        fills = dest.exists() and not _gives_way(dest)
         # mkdtemp makes folders private; this one follows the user's umask like any other.
-        place = Path(tempfile.mkdtemp(HALF_WRITTEN, f".{dest.name[:100]}.", dest.parent))
+        place = _new_place(dest, dest if fills else dest.parent)
         made = place / "made"
         made.mkdir()
     except OSError as error:
@@ -70,14 +83,69 @@ def new_folder(dest: Path) -> Iterator[Path]:
     try:
         yield made
         try:
-            dest.mkdir(exist_ok=True)
-            # Somebody may stand in it; and what init noted comes last: with it, all is there.
-            for path in sorted(made.iterdir(), key=lambda path: path.name == ORIGINS):
-                path.replace(dest / path.name)
+            if fills:
+                _move_content(made, dest)
+            else:
+                if dest.exists():
+                    shutil.copymode(dest, made)
+                made.rename(dest)
         except OSError as error:
             raise _cannot_write(dest, error) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def leftovers(dest: Path) -> list[Path]:
+    """What imports to `dest` that were killed have left beside it and in it, sorted."""
+    dest = Path(os.path.realpath(dest))
+    # As `_new_place` calls them.
+    pattern = re.compile(rf"\.{re.escape(dest.name[:_NAMED_AT_MOST])}\.\w+{HALF_WRITTEN}")
+    found = []
+    for folder in (dest.parent, dest):
+        with suppress(OSError):
+            found += [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
+    return sorted(found)
+
+
+def _new_place(dest: Path, folder: Path) -> Path:
+    name = dest.name[:_NAMED_AT_MOST]
+    return Path(tempfile.mkdtemp(HALF_WRITTEN, f".{name}.", folder))
+
+
+def _gives_way(dest: Path) -> bool:
+    """Whether another folder can take the place of an empty one: it is tried with an empty one.
+
+    Not where this process stands, since it would stand in none from then on; nor at a mount point,
+    in a folder that cannot be written, or for a folder of other owners.
+    """
+    place = None
+    try:
+        if dest.samefile(Path()):
+            return False
+        place = _new_place(dest, dest.parent)
+        shutil.copymode(dest, place)
+        before, after = dest.stat(), place.stat()
+        if (before.st_uid, before.st_gid) == (after.st_uid, after.st_gid):
+            place.rename(dest)
+            return True
+    except OSError:
+        pass
+    if place is not None:
+        place.rmdir()
+    return False
+
+
+def _move_content(made: Path, dest: Path) -> None:
+    """Move what is in one folder to another, empty one; all of it, or nothing if that fails."""
+    names = sorted((path.name for path in made.iterdir()), key=lambda name: name == ORIGINS)
+    try:
+        for name in names:
+            (made / name).replace(dest / name)
+    except BaseException:
+        for name in names:
+            with suppress(OSError):
+                (dest / name).replace(made / name)
+        raise
 
 
 def bring_images(folder: Path, source: Path, images: Sequence[Placed], way: Way) -> None:
