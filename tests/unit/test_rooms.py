@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
     "images/limits": ("unit/images/test_decoding.py", "refusals on the header"),
     "images/pixel_store": ("unit/steps/test_pixels.py", "the store that the step fills"),
     "images/wide_greys": ("unit/images/test_decoding.py", "greys of 16 and 32 bits by hand"),
+    "importing/by_hand": ("unit/importing/test_initialise.py", "a person's work is left alone"),
     "importing/options": ("unit/importing/test_initialise.py", "options are given and kept there"),
     "importing/planning": ("unit/importing/test_initialise.py", "plans are read back there"),
     "importing/sources": ("unit/importing/test_folders.py", "what folders are read into"),

@@ -393,6 +393,78 @@ def test_an_import_that_fails_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+def labels_in(dest: Path) -> dict[str, str]:
+    return {
+        name: label
+        for file in JSONS
+        for name, label in json.loads((dest / file).read_text()).items()
+    }
+
+
+@pytest.mark.parametrize("way", ["link", "copy", "hardlink"])
+def test_an_update_leaves_what_a_person_did(source: Path, tmp_path: Path, way: str) -> None:
+    """Files put in the place of images, files and links beside them, and their labels."""
+    dest = tmp_path / "data"
+    init(source, dest, InitOptions(files=way))
+    folders = [dest / name for name in ("train", "query_images", "gallery")]
+    edited = [sorted(folder.iterdir())[0] for folder in folders]
+    for number, path in enumerate(edited):
+        path.unlink()
+        draw(50 + number, 3).save(path)
+    elsewhere = tmp_path / "elsewhere.png"
+    draw(60, 1).save(elsewhere)
+    led_away = sorted(folders[0].iterdir())[1]
+    led_away.unlink()
+    led_away.symlink_to(elsewhere)
+    # One whose image leaves the source; one whose name a new image has; and one that has its label.
+    left = sorted(folders[0].iterdir())[2]
+    keys = json.loads((dest / "init.json").read_text())["images"]["train"]
+    (source / keys[left.name]).unlink()
+    left.unlink()
+    draw(61, 1).save(left)
+    label = labels_in(dest)[left.name]
+    for name in ("new.png", "mine.png"):
+        draw(62, len(name)).save(folders[0] / name)
+        draw(63, len(name)).save(source / label / name)
+    entries = json.loads((dest / JSONS[0]).read_text())
+    (dest / JSONS[0]).write_text(json.dumps(entries | {"mine.png": "of a person"}))
+    theirs = [*edited, led_away, left, folders[0] / "new.png", folders[0] / "mine.png"]
+    before = {path: (path.is_symlink(), path.read_bytes()) for path in theirs}
+    # What was not brought for it is said each time. An edited copy stays as the folder's own.
+    n = 5 if way == "link" else 2
+    for _ in range(2):
+        told = init(source, dest, InitOptions(), update=True)
+        assert {path: (path.is_symlink(), path.read_bytes()) for path in theirs} == before
+        assert f"{n} images stayed as they lie in the folder, since" in told
+        # The source's is brought under a name of its own where a person's has a label.
+        labels = labels_in(dest)
+        assert "new.png" not in labels
+        assert {labels[path.name] for path in edited} <= set(CLASSES)
+        assert labels["mine.png"] == "of a person"
+        assert labels[f"{label}/mine.png"] == label
+        assert labels[left.name] == label
+        assert "1 entry of the label files that init did not write stayed: mine.png" in told
+        assert f"No longer in the source: 1 ({left.name}); their files stay" in told
+    with Image.open(dest / "train" / label / "mine.png") as brought:
+        assert brought.tobytes() == draw(63, len("mine.png")).tobytes()
+
+
+def test_a_label_that_becomes_another_is_said(source: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "data"
+    init(source, dest, InitOptions())
+    assert "another label" not in init(source, dest, InitOptions(), update=True)
+    entries = json.loads((dest / JSONS[1]).read_text())
+    name = min(entries)
+    (dest / JSONS[1]).write_text(json.dumps(entries | {name: "by hand"}))
+    told = init(source, dest, InitOptions(), update=True)
+    assert f'label files than the source gives: {name}, "by hand", now "{entries[name]}"' in told
+    assert labels_in(dest)[name] == entries[name]
+    (dest / JSONS[1]).write_text(json.dumps(entries | {"a.png": 0.5}))
+    assert "a.png, which init did not write: the label is 0.5" in refused(
+        source, dest, InitOptions(), update=True
+    )
+
+
 WHOLE = {"train", "query_images", "gallery", *JSONS, "mine.yaml", "init.json"}
 KILLED = """
 import os, signal, sys

@@ -16,6 +16,7 @@ from lookalike.data.scan import Scanned, scan
 from lookalike.data.spellings import first_few
 from lookalike.errors import LookalikeError
 from lookalike.importing import summary
+from lookalike.importing.by_hand import changed_labels, entries_by_hand
 from lookalike.importing.folders import read_folder
 from lookalike.importing.listing import Columns, read_listing
 from lookalike.importing.options import DEFAULTS, InitOptions, merged_options
@@ -30,10 +31,12 @@ from lookalike.importing.writing import (
     Placed,
     Way,
     bring_images,
+    is_other,
     keys_by_folder,
     leftovers,
+    links_of,
     new_folder,
-    remove_images,
+    remove_links,
     write_records,
 )
 from lookalike.text import shown, shown_path
@@ -99,6 +102,7 @@ def init(
         seed=int(options.seed or 0),
     )
     bits = options.near_duplicates
+    by_hand = entries_by_hand(dest, before)
     plan = make_plan(
         images,
         scanned,
@@ -106,11 +110,14 @@ def init(
         before.keys if before else {},
         bits=None if isinstance(bits, str) else bits,
         threads=threads,
+        taken=by_hand,
     )
     if not searches and before is None:
         _require_sufficient(source, plan.placed, scanned, closed=settings.closed)
-    placed, notes = _with_what_left(dest, plan, str(options.files))
-    _write(dest, found.root, placed, plan.gone, options, searches, before)
+    plan, going = _with_what_left(dest, found.root, plan, options, before)
+    placed = plan.placed
+    changed = changed_labels(dest, before, placed)
+    others = _write(dest, found.root, plan, going, options, searches, before, by_hand)
     unusable = [(i.key, scanned[i.key].status) for i in images if scanned[i.key].status != "ok"]
     drawn = not found.has_splits and before is None
     return "\n".join(
@@ -123,7 +130,8 @@ def init(
                     *([summary.SEARCH_ALONE] if searches else ()),
                     *([] if searches else summary.about_classes(placed, settings, drawn)),
                     *plan.notes,
-                    *notes,
+                    *summary.about_gone(plan.gone, going),
+                    *summary.about_hand(others, by_hand, changed),
                     *found.notes,
                     *summary.about_leftovers(stopped),
                     *summary.about_unusable(unusable),
@@ -255,53 +263,75 @@ def _is_for_search(
     return not source.labelled or (not source.has_splits and len(set(labels)) == len(labels))
 
 
-def _with_what_left(dest: Path, plan: Plan, files: str) -> tuple[list[Placed], list[str]]:
-    """What is placed, with copies of images that left the source; and what is said of these."""
-    if not plan.gone:
-        return plan.placed, []
-    names = first_few(shown(image.name) for image in plan.gone)
-    begun = f"No longer in the source: {len(plan.gone):,} ({names}); "
-    if files == "link":
-        return plan.placed, [f"{begun}their links are removed."]
-    labels = {
-        split: {entry.name: entry.label or "" for entry in read_labels(dest / file).entries}
-        for split, file in LABEL_FILES.items()
-    }
-    kept = [image._replace(label=labels[image.split].get(image.name, "")) for image in plan.gone]
-    return sorted([*plan.placed, *(image for image in kept if image.label)]), [
-        f"{begun}their files stay; remove them from the folders and the label files by hand."
+def _with_what_left(
+    dest: Path, root: Path, plan: Plan, options: InitOptions, before: Origins | None
+) -> tuple[Plan, list[Placed]]:
+    """The plan with what left the source and stays; and what left it and goes: init's links."""
+    if not plan.gone or before is None:
+        return plan, []
+    names = {image.key: image.name for image in plan.gone if image.split == "gallery"}
+    sources = [str(root), before.source]
+    going = [
+        image
+        for image in plan.gone
+        if options.files == "link"
+        and not is_other(
+            dest / FOLDERS[image.split] / image.name, links_of(dest, image, sources, names)
+        )
     ]
+    labels = {
+        (split, entry.name): entry.label
+        for split, file in LABEL_FILES.items()
+        for entry in read_labels(dest / file, may_be_empty=True).entries
+    }
+    staying = [
+        image._replace(label=label)
+        for image in plan.gone
+        if image not in going and (label := labels.get((image.split, image.name)))
+    ]
+    return replace(plan, placed=sorted([*plan.placed, *staying])), going
 
 
 def _write(
     dest: Path,
     root: Path,
-    placed: Sequence[Placed],
-    gone: Sequence[Placed],
+    plan: Plan,
+    going: Sequence[Placed],
     options: InitOptions,
     searches: bool,
     before: Origins | None,
-) -> None:
+    by_hand: Mapping[str, Mapping[str, str]],
+) -> list[Placed]:
+    """Write all; returns those in whose place something of a person's lies, which stays."""
     recorded: Options = {
         field.name: getattr(options, field.name)
         for field in fields(options)
         if field.name != "files"
     }
     way = cast(Way, options.files)
-    keys = keys_by_folder(placed)
-    origins = Origins(str(root), way, recorded | {_SEARCH: searches}, keys)
+
+    def origins(placed: Sequence[Placed]) -> Origins:
+        return Origins(str(root), way, recorded | {_SEARCH: searches}, keys_by_folder(placed))
+
     if before is None:
         with new_folder(dest) as folder:
-            bring_images(folder, root, placed, way)
-            write_records(folder, placed, origins, _settings(dest, searches))
-        return
-    left = {image.key for image in gone}
-    bring_images(dest, root, [image for image in placed if image.key not in left], way)
+            bring_images(folder, root, plan.placed, way)
+            write_records(folder, plan.placed, origins(plan.placed), _settings(dest, searches))
+        return []
+    left = {image.key for image in plan.gone}
+    there = [image for image in plan.placed if image.key not in left]
+    others = bring_images(dest, root, there, way, before)
     # What a person has written into the settings stays.
     settings = None if (dest / SETTINGS).exists() else _settings(dest, searches)
-    write_records(dest, placed, origins, settings)
-    if way == "link":
-        remove_images(dest, gone)
+    # A file that lies where a new image would is another one, and not of its class.
+    placed = [
+        image
+        for image in plan.placed
+        if image not in others or image.name in before.keys.get(FOLDERS[image.split], {})
+    ]
+    write_records(dest, placed, origins(placed), settings, by_hand)
+    remove_links(dest, going)
+    return others
 
 
 def _settings(dest: Path, searches: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,7 +13,7 @@ from lookalike.importing.names import names_for, natural
 from lookalike.importing.sources import SourceImage
 from lookalike.importing.splitting import Candidate, Place, SplitSettings, split
 from lookalike.importing.summary import about_groups
-from lookalike.importing.writing import FOLDERS, Placed
+from lookalike.importing.writing import FOLDERS, LABEL_FILES, Placed
 
 KnownNames = Mapping[str, Mapping[str, str]]
 """By folder and name of an image, its key; see `lookalike.data.origins.Origins`."""
@@ -45,6 +45,7 @@ def make_plan(
     *,
     bits: int | None,
     threads: int = 1,
+    taken: Mapping[str, Iterable[str]] | None = None,
 ) -> Plan:
     """Decide the place and the name of each image.
 
@@ -56,6 +57,7 @@ def make_plan(
         bits: of a perceptual hash in which near-duplicates may differ, which are not parted; None:
             they may be.
         threads: that look for these.
+        taken: by label file, further names that no image may have.
     """
     images = sorted(images, key=lambda image: natural(image.key))
     if settings is None:
@@ -68,7 +70,7 @@ def make_plan(
     }
     label_of = {image.key: image.label for image in images}
     placed, gone = [], []
-    for (of, key), name in _named(new, names).items():
+    for (of, key), name in _named(new, names, taken or {}).items():
         if key not in label_of:
             gone.append(Placed(of, name, key, ""))
         else:
@@ -128,7 +130,9 @@ def _known_places(names: KnownNames) -> dict[str, Place]:
     return places
 
 
-def _named(places: Mapping[str, Place], before: KnownNames) -> dict[tuple[str, str], str]:
+def _named(
+    places: Mapping[str, Place], before: KnownNames, others: Mapping[str, Iterable[str]]
+) -> dict[tuple[str, str], str]:
     """By split and key, the name of each image: what has one keeps it."""
     names = {
         (of, key): name
@@ -138,6 +142,7 @@ def _named(places: Mapping[str, Place], before: KnownNames) -> dict[tuple[str, s
     has_name = {key for _, key in names}
     for room in _ROOMS:
         taken = {name for (of, _), name in names.items() if of in room}
+        taken.update(others.get(LABEL_FILES[room[0]], ()))
         new = [
             key
             for key, place in places.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lookalike.data.spellings import first_few
@@ -150,6 +150,56 @@ def about_names(images: Sequence[Placed]) -> list[str]:
         f"file name, upper and lower case aside: "
         f"{first_few(shown(image.name) for image in inside)}."
     ]
+
+
+def about_gone(images: Sequence[Placed], going: Sequence[Placed]) -> list[str]:
+    """What became of images that left the source: of those whose links go, and of the others."""
+    notes = []
+    staying = [image for image in images if image not in going]
+    for some, what in (
+        (going, "their links are removed."),
+        (staying, "their files stay; remove them from the folders and the label files by hand."),
+    ):
+        if some:
+            names = first_few(shown(image.name) for image in some)
+            notes.append(f"No longer in the source: {len(some):,} ({names}); {what}")
+    return notes
+
+
+def about_hand(
+    others: Sequence[Placed],
+    entries: Mapping[str, Mapping[str, str]],
+    changed: Sequence[tuple[str, str, str]],
+) -> list[str]:
+    """What a person did in the folder, and what became of it.
+
+    Args:
+        others: images in whose place something else lies.
+        entries: by label file, names and labels of what init did not bring.
+        changed: images whose label becomes another: name, what it was in the file, what it is now.
+    """
+    notes = []
+    if others:
+        names = first_few(shown(f"{FOLDERS[image.split]}/{image.name}") for image in others)
+        notes.append(
+            f"{len(others):,} {_s(len(others), 'image')} stayed as they lie in the folder, since "
+            f"init did not put them there: {names}. Take them away, and --update brings those of "
+            "the source."
+        )
+    if added := [name for names in entries.values() for name in names]:
+        notes.append(
+            f"{len(added):,} {_s(len(added), 'entry' if len(added) == 1 else 'entrie')} of the "
+            f"label files that init did not write stayed: {first_few(map(shown, added))}."
+        )
+    if changed:
+        names = first_few(
+            f"{shown(name)}, {quoted(old)}, now {quoted(new)}" for name, old, new in changed
+        )
+        notes.append(
+            f"{len(changed):,} {_s(len(changed), 'image')} had another label in the label files "
+            f"than the source gives: {names}."
+        )
+    return notes
 
 
 def about_leftovers(folders: Sequence[Path]) -> list[str]:

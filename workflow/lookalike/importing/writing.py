@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import re
 import shutil
@@ -148,10 +149,17 @@ def _move_content(made: Path, dest: Path) -> None:
         raise
 
 
-def bring_images(folder: Path, source: Path, images: Sequence[Placed], way: Way) -> None:
+def bring_images(
+    folder: Path,
+    source: Path,
+    images: Sequence[Placed],
+    way: Way,
+    before: Origins | None = None,
+) -> list[Placed]:
     """Bring images into their folders, by links to the source, copies or hard links.
 
     An image that is there already, as a link to the same file, as a copy or a hard link, stays.
+    So does what a person put in its place.
 
     Args:
         folder: the data folder.
@@ -159,6 +167,11 @@ def bring_images(folder: Path, source: Path, images: Sequence[Placed], way: Way)
         images: all of them.
         way: how. An image that is a query and a gallery image is brought to the gallery, and a link
             to it is made for the queries, so that both are known to be one file.
+        before: what init noted of the folder, if it made it before.
+
+    Returns:
+        Those in whose place something else lies, which has stayed there: where a link was to be
+        made, a file or a link to elsewhere; where a new image was to be copied, another file.
 
     Raises:
         LookalikeError: one cannot be brought; the message says why.
@@ -169,28 +182,60 @@ def bring_images(folder: Path, source: Path, images: Sequence[Placed], way: Way)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     in_gallery = {image.key: image.name for image in images if image.split == "gallery"}
+    sources = [str(source), *([before.source] if before else [])]
+    known = before.keys if before else {}
+    others = []
     with Progress("bringing images", len(images)) as progress:
         for image in images:
             target = folder / FOLDERS[image.split] / image.name
             origin = source / image.key
+            twin = way != "link" and image.split == "query" and image.key in in_gallery
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if way != "link" and image.split == "query" and image.key in in_gallery:
-                    place = folder / FOLDERS["gallery"] / in_gallery[image.key]
-                    _link(os.path.relpath(place, target.parent), target)
-                elif way == "link":
-                    _link(str(origin), target)
-                elif not target.exists() or target.is_symlink():
+                if way == "link" or twin:
+                    its_links = links_of(folder, image, sources, in_gallery)
+                    stays = is_other(target, its_links)
+                    if not stays:
+                        _link(its_links[-1] if twin else its_links[0], target)
+                elif target.is_symlink():
+                    stays = True
+                elif target.exists():
+                    is_new = image.name not in known.get(FOLDERS[image.split], {})
+                    stays = is_new and not filecmp.cmp(origin, target, shallow=False)
+                else:
+                    stays = False
                     _bring(origin, target, way)
             except OSError as error:
                 raise _cannot_bring(origin, target, way, error) from error
+            if stays:
+                others.append(image)
             progress.update(1)
+    return others
+
+
+def links_of(
+    folder: Path, image: Placed, sources: Sequence[str], in_gallery: Mapping[str, str]
+) -> list[str]:
+    """What init's links in an image's place say, or said: to the sources; then to its twin."""
+    links = [str(Path(source) / image.key) for source in sources]
+    if image.split == "query" and image.key in in_gallery:
+        twin = folder / FOLDERS["gallery"] / in_gallery[image.key]
+        links.append(os.path.relpath(twin, (folder / FOLDERS["query"] / image.name).parent))
+    return links
+
+
+def is_other(target: Path, links: Sequence[str]) -> bool:
+    """Whether a file or a link lies somewhere, and is none of these links."""
+    if target.is_symlink():
+        return os.readlink(target) not in links  # noqa: PTH115 - as it is written
+    return target.is_file()
 
 
 def _link(to: str, target: Path) -> None:
-    if target.is_symlink() and os.readlink(target) == to:  # noqa: PTH115 - as it is written
-        return
-    target.unlink(missing_ok=True)
+    if target.is_symlink():
+        if os.readlink(target) == to:  # noqa: PTH115 - as it is written
+            return
+        target.unlink()
     target.symlink_to(to)
 
 
@@ -204,15 +249,21 @@ def _bring(origin: Path, target: Path, way: Way) -> None:
     beside.replace(target)
 
 
-def remove_images(folder: Path, images: Sequence[Placed]) -> None:
+def remove_links(folder: Path, images: Sequence[Placed]) -> None:
     """Remove links whose image left the source."""
     for image in images:
+        target = folder / FOLDERS[image.split] / image.name
         with suppress(OSError):
-            (folder / FOLDERS[image.split] / image.name).unlink(missing_ok=True)
+            if target.is_symlink():
+                target.unlink()
 
 
 def write_records(
-    folder: Path, images: Sequence[Placed], origins: Origins, settings: Mapping[str, Any] | None
+    folder: Path,
+    images: Sequence[Placed],
+    origins: Origins,
+    settings: Mapping[str, Any] | None,
+    others: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Write label files, settings and where each image came from; all are written or none is.
 
@@ -221,11 +272,14 @@ def write_records(
         images: all of them.
         origins: as they are noted.
         settings: those to be written; None leaves the file as it is.
+        others: by label file, names and labels of what init did not bring.
     """
-    labels: dict[str, dict[str, str]] = {file: {} for file in LABEL_FILES.values()}
-    for image in sorted(images, key=lambda image: image.name):
+    labels: dict[str, dict[str, str]] = {
+        file: dict((others or {}).get(file, {})) for file in LABEL_FILES.values()
+    }
+    for image in images:
         labels[LABEL_FILES[image.split]][image.name] = image.label
-    texts = {file: json_text(content) for file, content in labels.items()}
+    texts = {file: json_text(dict(sorted(content.items()))) for file, content in labels.items()}
     if settings is not None:
         texts[SETTINGS] = _HEAD + yaml.safe_dump(
             dict(settings), sort_keys=False, allow_unicode=True, default_flow_style=None
