@@ -154,13 +154,13 @@ GOOD = {"path": ["a/1.jpg", "a/2.jpg"], "label": ["a", "b"]}
         ({"file": ["a/1.jpg"], "label": ["a"]}, NONE, 'no column "path".*--path names the one'),
         (GOOD, Columns(label="labels"), 'no column "labels"; did you mean .label.*--label names'),
         (GOOD, Columns(group="shoot"), 'no column "shoot".*--group names'),
-        (GOOD | {"label": ["a", None]}, NONE, "row 2: the label is missing"),
-        (GOOD | {"path": [None, "a/1.jpg"]}, NONE, "row 1: the path is missing"),
-        (GOOD | {"label": ["a", "  "]}, NONE, "row 2: the label is blank"),
-        (GOOD | {"split": ["train", "tset"]}, NONE, 'row 2: the split is "tset"; it is one of'),
-        (GOOD | {"split": ["train", None]}, NONE, "row 2: the split is"),
-        (GOOD | {"is_query": ["maybe", "no"]}, NONE, 'row 1: whether .* is "maybe"; write true'),
-        (GOOD | {"path": ["a/1.jpg", "./a/1.jpg"]}, NONE, "row 2: a/1.jpg is listed before with"),
+        (GOOD | {"label": ["a", None]}, NONE, "{2}: the label is missing"),
+        (GOOD | {"path": [None, "a/1.jpg"]}, NONE, "{1}: the path is missing"),
+        (GOOD | {"label": ["a", "  "]}, NONE, "{2}: the label is blank"),
+        (GOOD | {"split": ["train", "tset"]}, NONE, '{2}: the split is "tset"; it is one of'),
+        (GOOD | {"split": ["train", None]}, NONE, "{2}: the split is"),
+        (GOOD | {"is_query": ["maybe", "no"]}, NONE, '{1}: whether .* is "maybe"; write true'),
+        (GOOD | {"path": ["a/1.jpg", "./a/1.jpg"]}, NONE, "{2}: a/1.jpg is listed before with"),
         (GOOD | {"path": ["x.jpg", "y.jpg"]}, NONE, "none of its images is there.*--images"),
         ({"path": [], "label": []}, NONE, "has no rows"),
     ],
@@ -169,6 +169,10 @@ def test_a_table_that_cannot_be_used_is_refused(
     images: Path, name: str, columns: dict[str, list[Any]], asked: Columns, message: str
 ) -> None:
     table = write(images / name, **columns)
+    # A CSV file's first line names the columns.
+    places = ("line 1", "line 2", "line 3") if table.suffix == ".csv" else ("", "row 1", "row 2")
+    for number, place in enumerate(places):
+        message = message.replace(f"{{{number}}}", place)
     with pytest.raises(LookalikeError, match=message) as refused:
         read_listing(table, None, asked)
     assert str(table) in str(refused.value)
@@ -189,6 +193,24 @@ def test_a_csv_that_is_none_is_refused(images: Path, content: bytes, message: st
     (images / "t.csv").write_bytes(content)
     with pytest.raises(LookalikeError, match=message):
         read_listing(images / "t.csv", None, NONE)
+
+
+def test_a_row_is_named_by_the_line_that_it_begins_in(images: Path) -> None:
+    """As an editor counts: the names of columns, blank lines, and lines within a value too."""
+    head = ["path,label,note", "", 'a/1.jpg,a,"of', "", 'three lines"', "", "", "a/2.jpg,a,x"]
+    faulty = {
+        "b/1.jpg,,x": "the label is missing",
+        'b/1.jpg,,"over\ntwo"': "the label is missing",
+        "a/2.jpg,b,x": "a/2.jpg is listed before",
+        'b/1.jpg,"a\nb"': "has 2 values",
+    }
+    for line, message in faulty.items():
+        for end in ("\n", "\r\n"):
+            content = "\n".join([*head, line, "c.jpg,c,x", ""])
+            (images / "t.csv").write_bytes(content.replace("\n", end).encode())
+            assert content.split("\n")[9 - 1] == line.split("\n")[0]
+            with pytest.raises(LookalikeError, match=rf"t\.csv: line 9:? .*{message}"):
+                read_listing(images / "t.csv", None, NONE)
 
 
 def test_a_label_with_a_fraction_is_refused_with_the_reason(images: Path) -> None:

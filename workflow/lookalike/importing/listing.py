@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lookalike.data.labels import storable
 from lookalike.data.spellings import first_few
@@ -65,8 +65,8 @@ def read_listing(table: Path, images: Path | None, columns: Columns) -> Collecti
     root = Path(os.path.abspath(images or table.parent))  # noqa: PTH100 - links are not followed
     if not root.is_dir():
         raise LookalikeError(f"{shown_path(root)}: there is no such folder; see --images")
-    given, names = _read(table, columns)
-    rows = _rows(table, root, given)
+    given, names, place_of = _read(table, columns)
+    rows = _rows(table, root, given, place_of)
     notes: list[str] = []
     found = _without_missing(table, root, rows, notes)
     if any(name in names for name in _BOXES):
@@ -96,15 +96,29 @@ class _Row:
     group: str | None
 
 
-def _read(table: Path, columns: Columns) -> tuple[dict[str, list[Any]], Sequence[str]]:
-    """The columns that are there, by what they mean, and the names of all."""
+class _Table(NamedTuple):
+    """A table as it was read.
+
+    names: of all columns. values: of a column, by its name. place_of: of a row, counted from 0,
+    where a person finds it in the file.
+    """
+
+    names: Sequence[str]
+    values: Callable[[str], list[Any]]
+    place_of: Callable[[int], str]
+
+
+def _read(
+    table: Path, columns: Columns
+) -> tuple[dict[str, list[Any]], Sequence[str], Callable[[int], str]]:
+    """The columns that are there, by what they mean; the names of all; and where a row is."""
     ending = table.suffix.casefold()
     if ending not in _READERS:
         raise LookalikeError(
             f"{shown_path(table)}: is neither a folder nor a table: a table's name ends in "
             f"{', '.join(_READERS)}. An archive must be unpacked first"
         )
-    names, values = _READERS[ending](table)
+    names, values, place_of = _READERS[ending](table)
     chosen: dict[str, str] = {}
     for meaning, usual in vars(_USUAL).items():
         wanted = getattr(columns, meaning)
@@ -122,19 +136,21 @@ def _read(table: Path, columns: Columns) -> tuple[dict[str, list[Any]], Sequence
                 f"{did_you_mean(name, names, list_known=False)} Its columns are "
                 f"{', '.join(map(quoted, names))}; --{meaning} names the one that is meant"
             )
-    return {meaning: values(name) for meaning, name in chosen.items()}, names
+    return {meaning: values(name) for meaning, name in chosen.items()}, names, place_of
 
 
-def _parquet(table: Path) -> tuple[Sequence[str], Any]:
+def _parquet(table: Path) -> _Table:
     from lookalike.storage.parquet import columns_of, opened, read_columns
 
     file = opened(table)
-    return columns_of(table, file).names, lambda name: read_columns(table, file, [name])[
-        name
-    ].to_pylist()
+    return _Table(
+        columns_of(table, file).names,
+        lambda name: read_columns(table, file, [name])[name].to_pylist(),
+        lambda place: f"row {place + 1:,}",
+    )
 
 
-def _csv(table: Path) -> tuple[Sequence[str], Any]:
+def _csv(table: Path) -> _Table:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
             first = stream.readline()
@@ -142,17 +158,20 @@ def _csv(table: Path) -> tuple[Sequence[str], Any]:
             stream.seek(0)
             reader = csv.reader(stream, delimiter=delimiter, strict=True)
             names = next(reader, [])
-            rows = []
+            rows, lines, line = [], [], reader.line_num + 1
             for row in reader:
+                # Where it begins: a value in quotes may go over lines, and blank ones are no rows.
+                begins, line = line, reader.line_num + 1
                 if not row:
                     continue
                 if len(row) != len(names):
                     raise LookalikeError(
-                        f"{shown_path(table)}: line {reader.line_num:,} has {len(row)} values, and "
+                        f"{shown_path(table)}: line {begins:,} has {len(row)} values, and "
                         f"the first line names {len(names)} columns; a value that holds "
                         f"{quoted(delimiter)} must stand in double quotes"
                     )
                 rows.append(row)
+                lines.append(begins)
     except OSError as error:
         raise LookalikeError(f"{shown_path(table)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -164,7 +183,11 @@ def _csv(table: Path) -> tuple[Sequence[str], Any]:
             f"{shown_path(table)}: is no CSV: line {reader.line_num:,}: {error}; save it as CSV "
             "with commas, or as parquet"
         ) from None
-    return names, lambda name: [row[names.index(name)] for row in rows]
+    return _Table(
+        names,
+        lambda name: [row[names.index(name)] for row in rows],
+        lambda place: f"line {lines[place]:,}",
+    )
 
 
 _READERS = {
@@ -173,7 +196,9 @@ _READERS = {
 }
 
 
-def _rows(table: Path, root: Path, given: Mapping[str, list[Any]]) -> list[_Row]:
+def _rows(
+    table: Path, root: Path, given: Mapping[str, list[Any]], place_of: Callable[[int], str]
+) -> list[_Row]:
     """The rows, each image once, sorted by key."""
     n = len(given["path"])
     if not n:
@@ -182,7 +207,7 @@ def _rows(table: Path, root: Path, given: Mapping[str, list[Any]]) -> list[_Row]
     found: dict[str, _Row] = {}
     for place in range(n):
         row = {meaning: values[place] for meaning, values in given.items()}
-        where = f"{shown_path(table)}: row {place + 1:,}"
+        where = f"{shown_path(table)}: {place_of(place)}"
         key = _key(where, root, row["path"])
         side, role = _side_and_role(where, row, given, has_validation_alone)
         group = _text(where, "group", row["group"], empty=True) if "group" in row else None
