@@ -94,6 +94,30 @@ def test_the_graph_says_nothing_of_the_code_that_it_came_from() -> None:
         assert word not in content
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("convnext_atto", 64),
+        pytest.param("vit_tiny_patch16_224", 224, marks=pytest.mark.long),
+        pytest.param("swin_tiny_patch4_window7_224", 224, marks=pytest.mark.long),
+        pytest.param("mobilevit_xxs", 64, marks=pytest.mark.long),
+    ],
+)
+def test_networks_of_timm_embed_as_they_are(name: str, size: int) -> None:
+    """Convolutions with norms of layers, attention, windows that are shifted, and both kinds."""
+    image = replace(IMAGE, size=size)
+    network = backbone("timm", size, backbone=name)
+    with_statistics(network)
+    graph = network_graph(network.for_embedding(size), image)
+    of_pixels = OnnxEmbedder(pixel_model(graph, image, {}))
+    pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = embed_pixels(network, pixels, image)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3, "images are told apart"
+    for n in (1, 3):
+        assert np.abs(of_pixels.embed(pixels[:n]) - expected[:n]).max() <= MOST_DIFFERENT
+
+
 class Odd(nn.Module):
     """It does what the batch says, which no graph of operators can."""
 
