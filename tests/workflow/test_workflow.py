@@ -98,7 +98,10 @@ def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
         "n_classes": per_query["label"].nunique(),
         "n_gallery": 24,
         "score": "cosine",
+        "model_digest": json.loads((folder / RUN / "model.json").read_text())["digest"],
+        "gallery_digest": metrics["gallery_digest"],
     }
+    assert metrics["model_digest"] == threshold["on"]["model_digest"]
 
     history = pq.read_table(folder / RUN / "history.parquet").to_pandas()
     assert history["epoch"].tolist() == [1, 2, 3, 4]
