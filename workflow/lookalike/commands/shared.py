@@ -19,7 +19,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         type=name_of,
         metavar="NAME",
         help="the run whose model is used, such as default.0; by default the first of the "
-        "comparison",
+        "comparison, or the only one",
     )
 
 
