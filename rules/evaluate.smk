@@ -75,6 +75,10 @@ rule threshold:
         unpack(held_out_answers),
         per_query="<results>/{run}/per_query.parquet",
         metrics="<results>/{run}/metrics.json",
+        # Read by nothing here: Snakemake looks again at the jobs that ask for a checkpoint's files
+        # alone, once these turn out to be what they were.
+        query_manifest=manifest_of("query"),
+        gallery_manifest=manifest_of("gallery"),
     output:
         "<results>/{run}/threshold.json",
     log:
