@@ -4,6 +4,7 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
+from lookalike.data.places import PLACES_FILE, other_images
 from lookalike.jobs import preflight
 from lookalike.jobs import lifeline
 from lookalike.storage.cache import KINDS, is_done
@@ -67,6 +68,13 @@ if workflow.is_main_process and RESULTS_ARE_HERE:
         preflight.require_folder(Path(config["results"]), "results")
         preflight.require_folder(Path(config["cache"]), "cache")
         require_apart(DATA, Path(config["results"]), Path(config["cache"]))
+        places = Path(config["results"]) / "manifest" / PLACES_FILE
+        if others := other_images(places, DATA):
+            logger.warning(
+                f"{config['results']} has the results of other images, of {others}: this run makes "
+                "them anew of these. To keep both, give each a folder of its own: "
+                "results: some/folder"
+            )
 
 
 def begin():

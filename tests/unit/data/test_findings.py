@@ -87,7 +87,10 @@ class TestFindings:
         ]
         found = one_with("differ in size", texts(report_of(CLEAN | {"train": rows}), "note"))
         # 40 batches for the large class; 15 other places in each for 20 classes: 30 times 3 of 6.
-        assert "a class of 120 once, and each of a class of 6 15 times, to fill 40 batches" in found
+        assert (
+            "a class of 120 images once, and each of a class of 6 images 15 times, to fill 40 "
+            "batches" in found
+        )
         # Where no image comes more than twice as often as another, there is nothing to say.
         twice = [row for row in rows if row.label != "giant" or int(row.image_id[6:]) < 12]
         assert not [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.data.layout import DataSettings
-from lookalike.data.places import read_places, write_places
+from lookalike.data.places import other_images, read_places, write_places
 from lookalike.errors import LookalikeError
 
 SETTINGS = DataSettings(Path("data"), "train", "query_images", "gallery", "a.json", "b.json")
@@ -61,3 +61,22 @@ def test_a_damaged_note_is_named(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(LookalikeError, match=r"places\.json: is damaged"):
             read_places(path)
+
+
+def test_results_of_other_images_are_known_and_moved_images_are_these(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        make(tmp_path / name)
+    note = tmp_path / "one" / "results" / "manifest" / "places.json"
+
+    def of(name: str) -> DataSettings:
+        folders = "train", "query_images", "gallery"
+        return DataSettings(tmp_path / name / "data", *folders, "a.json", "b.json")
+
+    assert other_images(note, of("one")) is None
+    write_places(note, of("one"))
+    assert other_images(note, of("one")) is None
+    assert other_images(note, of("other")) == tmp_path / "one" / "data" / "train"
+    (tmp_path / "one" / "data").rename(tmp_path / "one" / "moved")
+    assert other_images(note, of("other")) is None
+    note.write_text("{")
+    assert other_images(note, of("other")) is None

@@ -217,7 +217,9 @@ def test_two_classes_do_not() -> None:
 def test_classes_that_look_alikes_tie_together_are_named_as_the_reason() -> None:
     keys = of_classes({"a": 2, "b": 2, "c": 2})
     groups = {"a/1.jpg": "same", "b/1.jpg": "same", "c/1.jpg": "same"}
-    with pytest.raises(LookalikeError, match="tie them to 1; --near-duplicates none"):
+    with pytest.raises(
+        LookalikeError, match="into 1 set, which cannot be parted; --near-duplicates none"
+    ):
         split(candidates(keys, groups), SplitSettings())
 
 

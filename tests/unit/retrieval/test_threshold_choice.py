@@ -132,6 +132,23 @@ def test_no_score_is_given_that_its_outcome_refutes() -> None:
     assert "false positive came to" in found["reason"]
 
 
+def test_where_nothing_can_be_promised_the_next_lesser_promise_is_named() -> None:
+    labels = classes(2000, 40)
+    rng = np.random.default_rng(2)
+    score, right = rng.uniform(0, 1, 2000), rng.random(2000) < 0.86
+    answers = Answers(score, right, np.where(right, 0.1, score), np.ones(2000, np.bool_))
+    found = choose_threshold(answers, labels, Promise("precision", 0.95))
+    assert found["score"] is None
+    lesser = choose_threshold(answers, labels, Promise("precision", 0.8))
+    assert lesser["score"] is not None
+    assert choose_threshold(answers, labels, Promise("precision", 0.9))["score"] is None
+    coverage = (score >= lesser["score"]).mean()
+    assert found["reason"].endswith(
+        f"; precision 0.8 could be promised, from {lesser['score']:.4f} on, for {coverage:.0%} of "
+        "the queries"
+    )
+
+
 PRECISION, FALSE = Promise("precision", 0.95), Promise("false_positive", 0.05)
 
 

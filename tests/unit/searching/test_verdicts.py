@@ -37,9 +37,16 @@ def test_of_the_gallery_nothing_is_missing() -> None:
 
 
 def test_without_a_threshold_what_is_left_out_is_said_all_the_same() -> None:
-    first, last = verdicts(replace(ANSWERS, threshold=None), "r.0")
+    first, last = verdicts(replace(ANSWERS, threshold=None, promise="too few queries"), "r.0")
     assert first.startswith("b: the image itself")
     assert "no threshold" in last
+    assert last.endswith(": too few queries")
+
+
+def test_what_the_threshold_promises_is_said_before_its_verdicts() -> None:
+    said = list(verdicts(replace(ANSWERS, promise="about 95 %"), "r.0"))
+    assert said[1] == "what the threshold promises: about 95 %"
+    assert "not in the gallery" in said[2]
 
 
 @pytest.mark.parametrize("exclude", ["same_file", "same_content", "same_id"])

@@ -274,8 +274,8 @@ def test_the_log_counts_what_is_trained_on_and_says_what_comes_how_often(
     assert (history[0]["steps"], history[0]["images"]) == (20, 120)
     [line] = [line for line in said if "differ in size" in line]
     assert "20 batches" in line
-    assert "a class of 40 is drawn 1.0 times" in line
-    assert "of a class of 3 6.7 times" in line
+    assert "a class of 40 images is drawn 1.0 times" in line
+    assert "of a class of 3 images 6.7 times" in line
 
     caplog.clear()
     shuffled = {"name": "shuffled", "size": 19}

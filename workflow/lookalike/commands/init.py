@@ -69,7 +69,7 @@ def add_init(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         type=bits_or_none,
         metavar="BITS|none",
         help="images that differ in so many of 64 bits of a perceptual hash or fewer stay in one "
-        "split (4); none: look-alikes may be parted",
+        "split (4); none: look-alikes may be parted, equal files too",
     )
     table = parser.add_argument_group("columns, where SOURCE is a table")
     for name, what in (

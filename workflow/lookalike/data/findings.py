@@ -273,8 +273,8 @@ def _drawn(report: Report, uneven: UnevenDraws | None) -> Iterator[str]:
         yield (
             f"Training classes differ in size. In class-balanced batches of "
             f"{USUAL_BATCH[0]} classes x {USUAL_BATCH[1]} images (the default), "
-            f"an epoch draws each image of a class of {uneven.large:,} "
-            f"{_times(uneven.large_draws)}, and each of a class of {uneven.small:,} "
+            f"an epoch draws each image of a class of {uneven.large:,} images "
+            f"{_times(uneven.large_draws)}, and each of a class of {uneven.small:,} images "
             f"{_times(uneven.small_draws)}, to fill {_n(uneven.batches, 'batch', 'batches')}. "
             "The log of a training says it for its own recipe."
         )

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.errors import LookalikeError
 from lookalike.storage.files import read_json, write_json
 
 PLACES_FILE = "places.json"
@@ -40,3 +41,23 @@ def read_places(path: Path) -> dict[str, Path]:
     noted = read_json(path, dict.fromkeys(SPLITS, str), remedy=remedy)
     here = Path(os.path.realpath(path.parent))
     return {split: Path(os.path.normpath(here / noted[split])) for split in SPLITS}
+
+
+def other_images(path: Path, data: DataSettings) -> Path | None:
+    """The folder of other images that results are of; None where they are of these.
+
+    Images that moved are these: a folder that is gone is no other one.
+
+    Args:
+        path: the places beside the manifest; the file need not be there.
+        data: which images the settings name.
+    """
+    try:
+        noted = read_places(path)
+    except LookalikeError:
+        # Missing or damaged: the run makes it anew.
+        return None
+    pairs = [(noted[split], data.folder(split)) for split in SPLITS]
+    if any(os.path.realpath(then) == os.path.realpath(now) for then, now in pairs):
+        return None
+    return next((then for then, _ in pairs if then.is_dir()), None)

@@ -191,17 +191,18 @@ _TRAINABLE = 2  # classes of two images, which a balanced batch needs
 def _refuse(images: Sequence[Candidate], with_pair: int, sets: int) -> None:
     labels = sorted({image.label for image in images})
     tied = (
-        f" Images that belong together tie them to {sets}; --near-duplicates none leaves "
-        "look-alikes out of that."
+        f" Images that belong together, such as equal files in two classes, tie them into {sets} "
+        f"{'set' if sets == 1 else 'sets'}, which cannot be parted; --near-duplicates none parts "
+        "them, equal files too."
         if sets < with_pair
         else ""
     )
     raise LookalikeError(
         f"there are {len(labels):,} classes ({first_few(map(quoted, labels))}), {with_pair:,} of "
-        "them with two usable images or more. Classes of which some are trained on and others "
-        f"tested must be three of two images, at the least.{tied} Add images, or train and test "
-        "within classes: --closed (four images a class). For search alone, without training: "
-        "--as flat"
+        "them with two usable images or more. To train on some classes and test on others takes "
+        f"three or more that can be parted, of two images or more each.{tied} Add images, or train "
+        "and test within classes: --closed (four images a class). For search alone, without "
+        "training: --as flat"
     )
 
 

@@ -18,7 +18,7 @@ _CURVES = {
     "loss": ("Loss", "What training brings down; mean over the epoch's batches.", False),
     "validation_mAP@10": (
         "Validation mAP@10",
-        "Scored while training, on training classes kept apart: another gallery than the test's, "
+        "Scored while training, on training images kept apart: another gallery than the test's, "
         "so its height cannot be set beside the test's numbers.",
         True,
     ),

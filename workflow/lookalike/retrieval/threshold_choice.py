@@ -34,6 +34,12 @@ from lookalike.retrieval.statistics import FEWEST_UNITS
 # as much again. So the variance counts twice in the stated interval.
 _OF_CHOICE = 2.0
 
+# What is tried, in this order, where a promise cannot be kept.
+_LESSER = {
+    "precision": (0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5),
+    "false_positive": (0.01, 0.02, 0.05, 0.1, 0.2),
+}
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -77,6 +83,15 @@ class Promise:
         score = answers.score if self.kind == "precision" else answers.other
         accepted: NDArray[np.bool_] = score >= threshold
         return accepted
+
+    def lesser(self) -> list[Promise]:
+        """Promises that are easier to keep, the hardest first."""
+        rates = _LESSER[self.kind]
+        return [
+            Promise(self.kind, rate)
+            for rate in rates
+            if (rate < self.rate) == (self.kind == "precision") and rate != self.rate
+        ]
 
     def refuted_by(self, outcome: Mapping[str, Any]) -> str | None:
         """Why an outcome says that the promise is not kept; None where its interval allows it."""
@@ -127,6 +142,8 @@ def halves(labels: Sequence[str]) -> NDArray[np.bool_]:
 def choose_threshold(answers: Answers, labels: Sequence[str], promise: Promise) -> dict[str, Any]:
     """Choose a threshold by all queries, and measure by halves what it is worth.
 
+    Where nothing can be promised, the `reason` names the next lesser promise that can be kept.
+
     Args:
         answers: to all Q queries.
         labels: the class of each of them.
@@ -137,6 +154,21 @@ def choose_threshold(answers: Answers, labels: Sequence[str], promise: Promise) 
         for the `reason`), `promise`, `from`, `outcome`, `at_score`, `halves`.
 
     """
+    found = _cross_fitted(answers, labels, promise)
+    if found["score"] is not None:
+        return found
+    for lesser in promise.lesser():
+        other = _cross_fitted(answers, labels, lesser)
+        if other["score"] is not None:
+            found["reason"] += (
+                f"; {lesser.kind} {lesser.rate:g} could be promised, from {other['score']:.4f} on, "
+                f"for {other['at_score']['coverage']:.0%} of the queries"
+            )
+            break
+    return found
+
+
+def _cross_fitted(answers: Answers, labels: Sequence[str], promise: Promise) -> dict[str, Any]:
     found = _nothing(promise, "queries")
     threshold = promise.threshold(answers, promise.fewest)
     if threshold is None:

@@ -35,10 +35,13 @@ class AnswerRule:
         exclude: which gallery images are left out for a query, see
             `lookalike.retrieval.settings.MetricsSettings`.
         threshold: the score from which on an answer is accepted; None where there is none.
+        promise: what holds of accepted answers, or why nothing can be promised; empty where no
+            threshold was asked for.
     """
 
     exclude: str
     threshold: float | None
+    promise: str = ""
 
 
 def answer_rule(run: SearchedRun, names: Mapping[str, Texts]) -> AnswerRule:
@@ -70,12 +73,25 @@ def answer_rule(run: SearchedRun, names: Mapping[str, Texts]) -> AnswerRule:
         content = read_made(metrics, {"settings": dict})
         _require_of(metrics, content, scored, run)
         exclude = str(content["settings"].get("exclude", "none"))
-    threshold, path = None, run.folder / THRESHOLD
+    threshold, promise, path = None, "", run.folder / THRESHOLD
     if is_there(path):
         content = read_made(path, {"promise": dict, "on": dict})
         _require_of(path, content["on"], scored, run)
         threshold = _score_in(path, content)
-    return AnswerRule(exclude, threshold)
+        promise = _in_words(content) if threshold is not None else str(content.get("reason") or "")
+    return AnswerRule(exclude, threshold, promise)
+
+
+def _in_words(content: Mapping[str, Any]) -> str:
+    """What a threshold promises of the answers that it accepts; empty of a kind not known."""
+    promises = {
+        "precision": "of the accepted answers about {:g} % are of the image's class",
+        "false_positive": "of images whose class is not in the gallery about {:g} % are accepted",
+    }
+    for kind, rate in content["promise"].items():
+        if kind in promises and isinstance(rate, int | float):
+            return promises[kind].format(100 * rate)
+    return ""
 
 
 def _labelled(results: Path) -> bool | None:

@@ -79,6 +79,7 @@ class AnswerSet:
             left out of its answers; of no other query is there one.
         exclude: what counts as that, see `AnswerRule`.
         of_gallery: whether the queries are the gallery, each left out of its own answers.
+        promise: what holds of accepted answers, or why there is no threshold, see `AnswerRule`.
     """
 
     queries: Texts
@@ -89,6 +90,7 @@ class AnswerSet:
     itself: Mapping[int, Sequence[str]] = field(default_factory=dict)
     exclude: str = "none"
     of_gallery: bool = False
+    promise: str = ""
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -166,6 +168,14 @@ class AnswerSet:
         return refused
 
 
+def _answers(
+    queries: Texts, places: Int64s, scores: Float32s, names: dict[str, Texts], rule: AnswerRule
+) -> AnswerSet:
+    return AnswerSet(
+        queries, places, scores, names, rule.threshold, exclude=rule.exclude, promise=rule.promise
+    )
+
+
 class SearchedGallery:
     """The gallery of a run, opened to be searched."""
 
@@ -202,7 +212,8 @@ class SearchedGallery:
         if not files:
             none = np.empty((0, min(k, len(self._items.ids))))
             places, scores = none.astype(np.int64), none.astype(np.float32)
-            return AnswerSet(as_texts([]), places, scores, self.names, self.rule.threshold)
+            rule = replace(self.rule, exclude="none")
+            return _answers(as_texts([]), places, scores, self.names, rule)
         queries, _ = open_table(vectors, "the images", ())
         require_one_width(queries, self._items)
         asked, searched = self._keys(files, sha256s)
@@ -229,8 +240,7 @@ class SearchedGallery:
         places, scores = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
         for found in rank(queries, items, score=self._score, depth=shape[1]):
             places[found.queries], scores[found.queries] = found.places, found.scores
-        rule = self.rule
-        return AnswerSet(names, places, scores, self.names, rule.threshold, exclude=rule.exclude)
+        return _answers(names, places, scores, self.names, self.rule)
 
     def _warn_of_unknown_ids(self, files: Sequence[ImageFile], folder: Path | None) -> None:
         """Say so where an image may have the id of a gallery image, if it is one of the queries."""

@@ -90,6 +90,7 @@ def write_page(
             run=run.name,
             n_gallery=len(answers.names["image_id"]),
             threshold=answers.threshold,
+            promise=answers.promise,
             decimals=answers.decimals,
             n_refused=int(answers.is_refused.sum()),
             n_lone=int((answers.has_none_accepted & ~answers.is_refused).sum()),

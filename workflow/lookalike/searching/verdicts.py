@@ -25,11 +25,14 @@ def verdicts(answers: AnswerSet, run: str) -> Iterator[str]:
     if (more := len(answers.itself) - _NAMED_AT_MOST) > 0:
         yield f"{more:,} more images are in the gallery themselves, left out"
     if answers.threshold is None:
-        yield f"{run} has no threshold, so no answer is accepted or refused"
+        why = f": {answers.promise}" if answers.promise else ""
+        yield f"{run} has no threshold, so no answer is accepted or refused{why}"
         return
     threshold = f"the threshold of {run}, {answers.threshold:.{answers.decimals}f}"
     refused, lone = answers.is_refused, answers.has_none_accepted & ~answers.is_refused
     if not answers.of_gallery:
+        if answers.promise:
+            yield f"what the threshold promises: {answers.promise}"
         yield (
             f"{refused.sum():,} of {len(answers):,} not in the gallery by {threshold}"
             f"{_named(answers, np.flatnonzero(refused).tolist())}"

@@ -49,8 +49,8 @@ def log_plan(
         )
     if balanced and (uneven := _uneven_draws(sizes, recipe.batch.values)):
         log.info(
-            "classes differ in size: in %s of %d batches, each image of a class of %d is "
-            "drawn %.1f times, each of a class of %d %.1f times",
+            "classes differ in size: in %s of %d batches, each image of a class of %d images "
+            "is drawn %.1f times, each of a class of %d images %.1f times",
             "an epoch" if course.steps is None else "a pass",
             *uneven,
         )
