@@ -75,3 +75,29 @@ def test_a_run_that_cannot_be_seen_is_not_followed(
     monkeypatch.setenv(lifeline.VARIABLE, value)
     monkeypatch.setattr("threading.Thread", begun)
     lifeline.end_with_run()
+
+
+# A Snakemake at the moment that its scheduler has its lock, with a job at work.
+LOCKED = """
+import os, signal, subprocess, sys, threading
+from snakemake.scheduling.job_scheduler import JobScheduler
+from lookalike.jobs import lifeline
+scheduler = JobScheduler.__new__(JobScheduler)
+scheduler._lock, scheduler._open_jobs = threading.Lock(), threading.Semaphore(0)
+scheduler._user_kill = None
+signal.signal(signal.SIGTERM, scheduler.exit_gracefully)
+lifeline.forward_sigterm()
+job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+with scheduler._lock:
+    os.kill(os.getpid(), signal.SIGTERM)
+    before = scheduler._user_kill
+scheduler._open_jobs.acquire()
+print(before, scheduler._user_kill, job.wait())
+"""
+
+
+def test_a_signal_ends_jobs_also_while_the_scheduler_is_locked() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOCKED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split() == ["None", "graceful", str(-signal.SIGTERM)], done.stderr

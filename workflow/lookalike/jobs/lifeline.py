@@ -30,15 +30,20 @@ def forward_sigterm() -> None:
     """
     earlier = signal.getsignal(signal.SIGTERM)
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int) -> None:
         if callable(earlier):
-            earlier(number, frame)
+            earlier(number, None)
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 child.terminate()
 
+    def begin_to_end(number: int, frame: FrameType | None) -> None:
+        # Snakemake's own handler takes the scheduler's lock, for which it would wait forever where
+        # the signal comes while this thread has it: another thread waits until it is given back.
+        threading.Thread(target=end, args=(number,), daemon=True).start()
+
     with suppress(ValueError):  # in another thread
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, begin_to_end)
 
 
 def end_with_run() -> None:
