@@ -93,7 +93,6 @@ def write_results(results: Path, vectors: NDArray[np.float32]) -> None:
         metadata,
     )
     write_json(folder / "embeddings" / "gallery.json", {"model_digest": digest})
-    write_json(folder / "metrics.json", {"settings": {"exclude": "same_file"}})
     rows = pa.table({"run": [RUN], "state": ["trained"]})
     write_parquet(results / "comparison.parquet", rows)
 
