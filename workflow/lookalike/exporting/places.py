@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lookalike.errors import LookalikeError
 from lookalike.searching.chosen_run import SearchedRun
+from lookalike.storage.files import nearest_there
 from lookalike.text import shown_path
 
 PIXEL_FILE, IMAGE_FILE = "model.onnx", "model_of_images.onnx"
@@ -35,9 +36,7 @@ def require_export_folder(out: Path, results: Path, run: SearchedRun) -> None:
         LookalikeError: they cannot; why, and the remedy.
     """
     try:
-        there = out.absolute()
-        while not os.path.lexists(there):
-            there = there.parent
+        there = nearest_there(out)
         if not there.is_dir():
             raise LookalikeError(
                 f"{shown_path(there)}: is not a folder; name another folder by --out"

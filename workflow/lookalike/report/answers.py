@@ -38,11 +38,6 @@ class WrongAnswer:
     answer: Hit
 
 
-def answers_in(per_query: pd.DataFrame) -> Answers:
-    """The answers in columns of per_query.parquet, see `ANSWER_COLUMNS`."""
-    return Answers.of({name: per_query[name] for name in ANSWER_COLUMNS[2:]})
-
-
 def answer_figures(answers: Answers, threshold: float | None, style: int) -> list[Figure]:
     """Precision over coverage, and FNIR over FPIR, each with the chosen threshold as a point.
 
@@ -111,7 +106,7 @@ def wrong_answers(
         count: how many to return at most.
 
     """
-    answers = answers_in(per_query)
+    answers = Answers.of(per_query)
     wrong = ~answers.right & answers.accepted(-np.inf if threshold is None else threshold)
     listed = per_query[wrong].assign(score=answers.score[wrong])
     listed = listed.sort_values(["score", "query_id"], ascending=[False, True]).head(count)

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lookalike.retrieval.arrays import Values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FALSE_POSITIVE_RATES = (0.1, 0.01)
 """Rates of false-positive identification at which metrics.json states the FNIR."""
@@ -43,7 +46,7 @@ class Answers:
     findable: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, columns: Mapping[str, ArrayLike]) -> Answers:
+    def of(cls, columns: Mapping[str, ArrayLike] | pd.DataFrame) -> Answers:
         """Take the answers from columns of per_query.parquet, or a data frame of it.
 
         Args:

@@ -176,14 +176,14 @@ def _cross_fitted(answers: Answers, labels: Sequence[str], promise: Promise) -> 
     if len(set(labels)) == 1:
         return found | {"reason": "all queries are of one class: no other one can confirm it"}
     second = halves(labels)
-    accepted = np.zeros(len(answers), np.bool_)
+    accepted, of_halves = np.zeros(len(answers), np.bool_), []
     for half in (~second, second):
         own = promise.threshold(answers.of_rows(half), -(-promise.fewest // 2))
         if own is None:
             why = "in one half of the classes there is no threshold that holds the promise"
-            return found | {"halves": [], "reason": why}
+            return found | {"reason": why}
         accepted[~half] = promise.accepted(answers, own)[~half]
-        found["halves"].append(
+        of_halves.append(
             {
                 "score": own,
                 "n_classes": len(
@@ -196,8 +196,8 @@ def _cross_fitted(answers: Answers, labels: Sequence[str], promise: Promise) -> 
     outcome = _outcome(*trials, labels, promise.kind, more_variance=_OF_CHOICE)
     if outcome is None:
         why = "with one half's threshold, none of the other half's queries is answered"
-        return found | {"halves": [], "reason": why}
-    return found | _given(answers, promise, threshold, outcome)
+        return found | {"reason": why}
+    return found | {"halves": of_halves} | _given(answers, promise, threshold, outcome)
 
 
 def confirm_threshold(

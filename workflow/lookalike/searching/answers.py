@@ -212,8 +212,7 @@ class SearchedGallery:
         if not files:
             none = np.empty((0, min(k, len(self._items.ids))))
             places, scores = none.astype(np.int64), none.astype(np.float32)
-            rule = replace(self.rule, exclude="none")
-            return _answers(as_texts([]), places, scores, self.names, rule)
+            return _answers(as_texts([]), places, scores, self.names, self.rule)
         queries, _ = open_table(vectors, "the images", ())
         require_one_width(queries, self._items)
         asked, searched = self._keys(files, sha256s)

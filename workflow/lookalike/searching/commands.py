@@ -29,6 +29,7 @@ from lookalike.searching.new_images import ImageEmbedder, LeftOut, NewImages
 from lookalike.searching.output import write_as_csv, write_as_json, write_as_table
 from lookalike.searching.page import MOST_PICTURES, write_page
 from lookalike.searching.verdicts import verdicts
+from lookalike.storage.files import nearest_there
 from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def embed_folder(
     left_out = LeftOut(on_bad)
     ids: list[str] = []
     sha256s: list[str] = []
-    place = _existing(out)
+    place = nearest_there(out.absolute().parent)
     require_room(place, 2 * 4 * width * len(files), f"{len(files):,} embeddings", None)
     # How many rows there will be is known at the end, and they may be more than memory holds.
     with _naming_the_disk(out), tempfile.TemporaryFile(dir=place) as rows:
@@ -225,7 +226,7 @@ def require_output(
                 f"{shown_path(output)}: is a folder; {option} takes the file to write"
             )
         here = os.path.realpath(output)
-        place = _existing(output)
+        place = nearest_there(output.absolute().parent)
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
             raise LookalikeError(f"{shown_path(output)}: cannot be written in {shown_path(place)}")
         if output.exists() and any(os.path.realpath(path) == here for path in inputs):
@@ -248,11 +249,3 @@ def _naming_the_disk(output: Path) -> Iterator[None]:
         raise LookalikeError(
             f"{shown_path(output)}: cannot be written: {error.strerror}"
         ) from error
-
-
-def _existing(output: Path) -> Path:
-    """The folder that a file goes to, or the first above it that is there."""
-    place = output.absolute().parent
-    while not os.path.lexists(place):
-        place = place.parent
-    return place

@@ -18,7 +18,7 @@ from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.tables import two_tables
-from lookalike.storage.files import all_whole, json_text, save_parquet, save_text
+from lookalike.storage.files import all_whole, json_text, nearest_there, save_parquet, save_text
 from lookalike.text import shown_path
 
 log = logging.getLogger(__name__)
@@ -101,9 +101,7 @@ def require_outputs(out: Path, inputs: Sequence[Path]) -> None:
             raise LookalikeError(
                 f"{shown_path(out)}: is a file; --out takes a folder, which is made if need be"
             )
-        place = out.absolute()
-        while not os.path.lexists(place):
-            place = place.parent
+        place = nearest_there(out)
         if not place.is_dir():
             raise LookalikeError(
                 f"{shown_path(out)}: cannot be made: {shown_path(place)} is not a folder"

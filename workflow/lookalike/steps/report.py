@@ -14,7 +14,6 @@ from lookalike.data.layout import SPLITS
 from lookalike.report.answers import (
     ANSWER_COLUMNS,
     answer_figures,
-    answers_in,
     false_match_rates,
     left_out_of_pairs,
     roc_figure,
@@ -40,6 +39,7 @@ from lookalike.report.results import ComparisonRows, Results, flat, read_results
 from lookalike.report.runs import BASELINE, MAIN, OTHERS, SHOWN, Run
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
+from lookalike.retrieval.identification import Answers
 from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
@@ -160,7 +160,7 @@ def write_report(
                 if len(recipes_of(results)[recipe]) > 1
             },
             headline_figures=headline_figures(results, rows, headline),
-            answer_figures=answer_figures(answers_in(answered), threshold, best.place),
+            answer_figures=answer_figures(Answers.of(answered), threshold, best.place),
             roc_figure=roc_figure(summary["verification"], best.place),
             left_out_of_pairs=left_out_of_pairs(
                 {run.name: run.main.summary["verification"] for run in results}

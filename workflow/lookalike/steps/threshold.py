@@ -48,7 +48,7 @@ def write_threshold(
     """
     summary = read_json(metrics, {"n_gallery": int, "score": str})
     table = read_frame(per_query, CHOICE_COLUMNS)
-    answers = Answers.of({name: table[name] for name in CHOICE_COLUMNS if name != "label"})
+    answers = Answers.of(table)
     labels = table["label"].tolist()
     promise = Promise.from_setting(setting)
     of_held_out: dict[str, int] = {}
@@ -56,7 +56,7 @@ def write_threshold(
         found = choose_threshold(answers, labels, promise)
     else:
         drawn = read_frame(held_out, ("image_id", *CHOICE_COLUMNS))
-        carried = Answers.of({name: drawn[name] for name in CHOICE_COLUMNS[1:]})
+        carried = Answers.of(drawn)
         n_images = drawn["image_id"].nunique()
         found = confirm_threshold(answers, labels, promise, carried, n_images)
         of_held_out = {

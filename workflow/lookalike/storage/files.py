@@ -157,6 +157,14 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json_text(value))
 
 
+def nearest_there(path: Path) -> Path:
+    """The path itself, or the first folder above it that is there: where making it begins."""
+    place = path.absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    return place
+
+
 def json_text(value: Any) -> str:
     """Indented JSON; NaN and infinity raise ValueError, since JSON has neither."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
