@@ -120,8 +120,16 @@ RECIPES_AND_SEEDS = [
     (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
 ]
 RUNS = [run_name(recipe, seed) for recipe, seed in RECIPES_AND_SEEDS]
-# A model is a run in one of its states: the trained network, or before its first step.
-MODEL_FOLDERS = [model_name(run, state) for run in RUNS for state in SHOWN]
+# The states in which each run is scored: the trained network, before its first step.
+STATES_OF = {run: SHOWN for run in RUNS}
+# As the steps are told of them: recipe, seed and names of states.
+RUNS_IN_STATES = [
+    (*of_run, [state.name for state in STATES_OF[run]])
+    for of_run, run in zip(RECIPES_AND_SEEDS, RUNS)
+]
+# A model is a run in one of its states.
+MODEL_FOLDERS = [model_name(run, state) for run in RUNS for state in STATES_OF[run]]
+OTHER_FOLDERS = sorted({*MODEL_FOLDERS} - {*RUNS})
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
@@ -148,8 +156,8 @@ def files_of(state):
 
 
 def models_in(state):
-    """Every run in one state."""
-    return [model_name(run, state) for run in RUNS]
+    """Every run that is scored in one state, in it."""
+    return [model_name(run, state) for run in RUNS if state in STATES_OF[run]]
 
 
 def recipe_of(run):

@@ -103,9 +103,7 @@ rule compare:
     input:
         # Of the folder of each run, then of those of its other states.
         metrics=expand("<results>/{run}/metrics.json", run=RUNS),
-        of_states=expand(
-            "<results>/{model}/metrics.json", model=sorted({*MODEL_FOLDERS} - {*RUNS})
-        ),
+        of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
     output:
@@ -124,7 +122,7 @@ rule compare:
         mem_mb=1000,
         runtime=10,
     params:
-        runs=RECIPES_AND_SEEDS,
+        runs=RUNS_IN_STATES,
         code=code_of("compare"),
     message:
         "compare: the runs side by side"

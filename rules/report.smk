@@ -38,7 +38,9 @@ rule report:
         train_manifest=manifest_of("train"),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        metrics=expand("<results>/{model}/metrics.json", model=MODEL_FOLDERS),
+        # Of the folder of each run, then of those of its other states.
+        metrics=expand("<results>/{run}/metrics.json", run=RUNS),
+        of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),
         per_query=expand("<results>/{model}/per_query.parquet", model=MODEL_FOLDERS),
         rankings=expand("<results>/{model}/rankings.parquet", model=MODEL_FOLDERS),
         threshold=expand("<results>/{run}/threshold.json", run=RUNS),
@@ -59,7 +61,7 @@ rule report:
         mem_mb=2000,
         runtime=20,
     params:
-        runs=RECIPES_AND_SEEDS,
+        runs=RUNS_IN_STATES,
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
         folders={split: str(DATA.folder(split)) for split in SPLITS},

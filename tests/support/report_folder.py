@@ -13,6 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from lookalike.data.layout import SPLITS
+from lookalike.report.runs import Run
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
@@ -43,7 +44,8 @@ class Made:
 
     def write(self, runs: list[tuple[str, int, float]] = RUNS, **other: Any) -> str:
         folders = [
-            (recipe, seed, self.root / "results" / f"{recipe}.{seed}") for recipe, seed, _ in runs
+            Run(recipe, seed, self.root / "results" / f"{recipe}.{seed}")
+            for recipe, seed, _ in runs
         ]
         comparison = self.root / "results" / "comparison.parquet"
         write_comparison(folders, comparison.with_suffix(".csv"), comparison)

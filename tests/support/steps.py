@@ -24,6 +24,7 @@ from lookalike.embedding import filling
 from lookalike.embedding.filling import EmbedSettings
 from lookalike.images import pixel_store as pixels
 from lookalike.jobs.step import step as logged
+from lookalike.report.runs import Run
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.embed import embed_shard, embed_split
@@ -129,8 +130,8 @@ def metrics(inputs: Path, place: Path) -> None:
     )
 
 
-def runs(inputs: Path) -> list[tuple[str, int, Path]]:
-    return [(name, seed, inputs / f"scored/results/{name}.{seed}") for name, seed, _ in RUNS]
+def runs(inputs: Path) -> list[Run]:
+    return [Run(name, seed, inputs / f"scored/results/{name}.{seed}") for name, seed, _ in RUNS]
 
 
 def compare(inputs: Path, place: Path) -> None:

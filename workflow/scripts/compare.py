@@ -3,14 +3,13 @@ from pathlib import Path
 from lookalike.jobs.step import log, step
 
 with step(snakemake.log[0], snakemake.output):
+    from lookalike.report.runs import Run
     from lookalike.steps.compare import headline_table, write_comparison
 
     table = write_comparison(
         [
-            (recipe, seed, Path(metrics).parent)
-            for (recipe, seed), metrics in zip(
-                snakemake.params.runs, snakemake.input.metrics, strict=True
-            )
+            Run.of(*run, Path(metrics).parent)
+            for run, metrics in zip(snakemake.params.runs, snakemake.input.metrics, strict=True)
         ],
         Path(snakemake.output.csv),
         Path(snakemake.output.parquet),

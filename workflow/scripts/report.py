@@ -4,6 +4,7 @@ from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
     from lookalike.data.layout import SPLITS
+    from lookalike.report.runs import Run
     from lookalike.steps.report import write_report
 
     write_report(
@@ -12,10 +13,8 @@ with step(snakemake.log[0], snakemake.output):
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),
         runs=[
-            (recipe, seed, Path(history).parent)
-            for (recipe, seed), history in zip(
-                snakemake.params.runs, snakemake.input.history, strict=True
-            )
+            Run.of(*run, Path(metrics).parent)
+            for run, metrics in zip(snakemake.params.runs, snakemake.input.metrics, strict=True)
         ],
         folders={split: Path(folder) for split, folder in snakemake.params.folders.items()},
         manifests={split: Path(snakemake.input[f"{split}_manifest"]) for split in SPLITS},

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.report.numbers import number, signed
-from lookalike.report.runs import run_name
+from lookalike.report.runs import MAIN, Run, run_name
 from lookalike.steps.compare import compare, headline_table, write_comparison
 
 KEYS = ["mAP@1", "mAP@10", "mAP@50", "mean_rank", "mAP", "mAP@10/R"]
@@ -36,19 +36,19 @@ def write_metrics(folder: Path, rng: np.random.Generator, keys: list[str] = KEYS
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> tuple[list[tuple[str, int, Path]], list[dict[str, Any]]]:
+def written(tmp_path: Path) -> tuple[list[Run], list[dict[str, Any]]]:
     """Three runs, and their metrics.json in the order of the table's rows."""
     rng = np.random.default_rng(7)
     runs, contents = [], []
     for recipe, seed in RUNS:
         folder = tmp_path / run_name(recipe, seed)
         contents += [write_metrics(folder, rng), write_metrics(folder / "untrained", rng)]
-        runs.append((recipe, seed, folder))
+        runs.append(Run(recipe, seed, folder))
     return runs, contents
 
 
 def test_each_run_is_followed_by_its_untrained_twin_with_the_values_of_its_metrics(
-    written: tuple[list[tuple[str, int, Path]], list[dict[str, Any]]],
+    written: tuple[list[Run], list[dict[str, Any]]],
 ) -> None:
     runs, contents = written
     rows = compare(runs).to_pylist()
@@ -65,7 +65,7 @@ def test_each_run_is_followed_by_its_untrained_twin_with_the_values_of_its_metri
 
 
 def test_columns_stand_in_the_stated_order(
-    written: tuple[list[tuple[str, int, Path]], list[dict[str, Any]]],
+    written: tuple[list[Run], list[dict[str, Any]]],
 ) -> None:
     ends = [f"{key}_{end}" for key in KEYS for end in ("low", "high")]
     chances = [f"{key}_chance" for key in KEYS]
@@ -78,7 +78,7 @@ def test_columns_stand_in_the_stated_order(
 
 
 def test_csv_reads_back_as_the_parquet_table_and_both_repeat_byte_for_byte(
-    written: tuple[list[tuple[str, int, Path]], list[dict[str, Any]]], tmp_path: Path
+    written: tuple[list[Run], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     csv, parquet = tmp_path / "out" / "comparison.csv", tmp_path / "out" / "comparison.parquet"
     table = write_comparison(written[0], csv, parquet)
@@ -96,13 +96,15 @@ def test_a_metric_or_an_interval_that_is_missing_is_null(tmp_path: Path) -> None
         content = write_metrics(tmp_path / name / "untrained", rng, keys)
         content["ci95"] = {}
         (tmp_path / name / "untrained" / "metrics.json").write_text(json.dumps(content))
-    table = compare([("a", 0, tmp_path / "a"), ("b", 0, tmp_path / "b")])
+    table = compare([Run("a", 0, tmp_path / "a"), Run("b", 0, tmp_path / "b")])
     assert [value is None for value in table["mAP@5"].to_pylist()] == [False, False, True, True]
     lows = table["mAP@1_low"].to_pylist()
     assert [low is None for low in lows] == [False, True, False, True]
     assert "–" in headline_table(table)
     csv = tmp_path / "comparison.csv"
-    write_comparison([("a", 0, tmp_path / "a"), ("b", 0, tmp_path / "b")], csv, tmp_path / "c.pq")
+    write_comparison(
+        [Run("a", 0, tmp_path / "a"), Run("b", 0, tmp_path / "b")], csv, tmp_path / "c.pq"
+    )
     assert pd.read_csv(csv)["mAP@5"].isna().tolist() == [False, False, True, True]
 
 
@@ -111,7 +113,9 @@ def test_no_csv_cell_of_text_begins_like_a_formula(recipe: str, tmp_path: Path) 
     write_metrics(tmp_path / "run", np.random.default_rng(0))
     write_metrics(tmp_path / "run" / "untrained", np.random.default_rng(1))
     csv = tmp_path / "comparison.csv"
-    table = write_comparison([(recipe, 0, tmp_path / "run")], csv, tmp_path / "comparison.parquet")
+    table = write_comparison(
+        [Run(recipe, 0, tmp_path / "run")], csv, tmp_path / "comparison.parquet"
+    )
     assert table["recipe"].to_pylist() == [recipe, recipe]
     read = pd.read_csv(csv)
     assert read["recipe"].tolist() == [f"'{recipe}"] * 2
@@ -119,7 +123,7 @@ def test_no_csv_cell_of_text_begins_like_a_formula(recipe: str, tmp_path: Path) 
 
 
 def test_headline_table_is_aligned_and_shows_chance_untrained_trained(
-    written: tuple[list[tuple[str, int, Path]], list[dict[str, Any]]],
+    written: tuple[list[Run], list[dict[str, Any]]],
 ) -> None:
     runs, contents = written
     lines = headline_table(compare(runs)).splitlines()
@@ -137,6 +141,20 @@ def test_headline_table_is_aligned_and_shows_chance_untrained_trained(
         shown = f"{content['metrics']['mAP@10']:.3f} [{low:.3f}, {high:.3f}]"
         assert trained[start:].startswith(shown)
     assert all(line[start - 1] == " " for line in lines)
+
+
+def test_a_run_has_rows_for_the_states_that_it_is_scored_in_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_metrics(tmp_path / "a", rng)
+    write_metrics(tmp_path / "a" / "untrained", rng)
+    write_metrics(tmp_path / "b", rng)
+    table = compare([Run("a", 0, tmp_path / "a"), Run("b", 0, tmp_path / "b", (MAIN,))])
+    named = zip(table["run"].to_pylist(), table["state"].to_pylist(), strict=True)
+    assert list(named) == [("a.0", "trained"), ("a.0", "untrained"), ("b.0", "trained")]
+    assert [line.split()[:2] for line in headline_table(table).splitlines()[-2:]] == [
+        ["b.0", "chance"],
+        ["b.0", "trained"],
+    ]
 
 
 def test_a_run_of_no_rows_is_an_empty_table_with_its_four_columns() -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from lookalike.errors import LookalikeError
 from lookalike.report.numbers import number
 from lookalike.report.results import ComparisonRows, Results, StateResults
-from lookalike.report.runs import MAIN, SHOWN, STATES, State, model_name
+from lookalike.report.runs import MAIN, STATES, State, model_name
 from lookalike.retrieval.metrics import less_is_better
 from lookalike.retrieval.statistics import FEWEST_UNITS, Difference, paired_differences
 
@@ -52,7 +52,8 @@ def require_scored_alike(
     runs: Sequence[Results], rows: ComparisonRows, keys: Sequence[str]
 ) -> None:
     """Raise LookalikeError where a run was scored, in some state, without one of `keys`."""
-    for run, state, key in product(runs, SHOWN, keys):
+    scored = [(run, state) for run in runs for state in run.shown]
+    for (run, state), key in product(scored, keys):
         if rows[run.name, state.name].get(key) is None:
             raise LookalikeError(
                 f"{model_name(run.name, state)} was scored by other settings (`metrics`): it has "
@@ -102,7 +103,7 @@ def differences(
     compared: dict[str, dict[str, Judged]] = {}
     of_leaders: dict[str, tuple[str, pd.DataFrame]] = {}
     for recipe, group in recipes_of(runs).items():
-        means = {state.name: QueryMeans() for state in SHOWN}
+        means = {state.name: QueryMeans() for state in group[0].shown}
         for run in group:
             tables = {name: scored_queries(state, keys) for name, state in run.states.items()}
             compared |= _between_states(run.name, run, tables, keys, protocol)
@@ -131,15 +132,22 @@ def _between_states(
     `run`: what stands for `side`, or one of the runs that do.
     """
     return {
-        _name_of(side, run, state): judge(tables[state.name], tables[state.against], keys, protocol)
-        for state in SHOWN
-        if state.against is not None and (run.is_trained or state.name != MAIN.name)
+        _name_of(side, run, state): judge(
+            tables[state.name], tables[_against(state).name], keys, protocol
+        )
+        for state in run.shown
+        if state.against in run.states and (run.is_trained or state.name != MAIN.name)
     }
 
 
 def _name_of(side: str, run: Results, state: State) -> str:
+    return f"{side}: {run.called(state)} − {run.called(_against(state))}"
+
+
+def _against(state: State) -> State:
+    """The state that another one is measured against."""
     (against,) = (other for other in STATES if other.name == state.against)
-    return f"{side}: {run.called(state)} − {run.called(against)}"
+    return against
 
 
 class QueryMeans:

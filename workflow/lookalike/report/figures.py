@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from lookalike.report.numbers import number
-from lookalike.report.results import ComparisonRows, Results
-from lookalike.report.runs import MAIN, SHOWN
+from lookalike.report.results import ComparisonRows, Results, states_of
+from lookalike.report.runs import MAIN, State
 from lookalike.report.svg import Curve, Measured, Versus, curves, versus
 from lookalike.retrieval.metrics import in_ranks, less_is_better
 
@@ -48,7 +49,8 @@ class Figure:
 def headline_figures(
     runs: Sequence[Results], rows: ComparisonRows, keys: Sequence[str]
 ) -> list[Figure]:
-    """A chart for each metric in `keys`: every run in every state and by chance."""
+    """A chart for each metric in `keys`: every run in its states and by chance."""
+    states = states_of(runs)
     return [
         Figure(
             key.replace("_", " "),
@@ -56,7 +58,7 @@ def headline_figures(
             versus(
                 f"versus{place}",
                 _versus_in_words(key, runs, rows),
-                [_versus(run, rows, key) for run in runs],
+                [_versus(run, states, rows, key) for run in runs],
                 share=not in_ranks(key),
             ),
         )
@@ -76,19 +78,23 @@ def training_figures(runs: Sequence[Results]) -> list[Figure]:
     return figures
 
 
-def _versus(run: Results, rows: ComparisonRows, key: str) -> Versus:
+def _versus(run: Results, states: Sequence[State], rows: ComparisonRows, key: str) -> Versus:
     measured = [
-        Measured(*(rows[run.name, state.name][name] for name in (key, f"{key}_low", f"{key}_high")))
-        for state in SHOWN
+        _measured(rows[run.name, state.name], key) if state.name in run.states else None
+        for state in states
     ]
     chance = rows[run.name, MAIN.name][f"{key}_chance"]
     return Versus(run.name, run.place, measured, chance)
 
 
+def _measured(row: Mapping[str, Any], key: str) -> Measured:
+    return Measured(*(row[name] for name in (key, f"{key}_low", f"{key}_high")))
+
+
 def _versus_in_words(key: str, runs: Sequence[Results], rows: ComparisonRows) -> str:
     sentences = []
     for run in runs:
-        values = [(run.called(state), rows[run.name, state.name][key]) for state in SHOWN]
+        values = [(run.called(state), rows[run.name, state.name][key]) for state in run.shown]
         values.append(("chance", rows[run.name, MAIN.name][f"{key}_chance"]))
         in_words = ", ".join(f"{name} {number(key, value)}" for name, value in values)
         sentences.append(f"{run.name}: {in_words}.")

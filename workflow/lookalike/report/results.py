@@ -88,6 +88,16 @@ class Results:
         return self.states[MAIN.name]
 
     @property
+    def shown(self) -> list[State]:
+        """The states that it was scored in, as tables show them: the main one first."""
+        return [state for state in SHOWN if state.name in self.states]
+
+    @property
+    def others(self) -> list[State]:
+        """The same without the main one."""
+        return [state for state in self.shown if state is not MAIN]
+
+    @property
     def is_pretrained(self) -> bool:
         """Whether its network's backbone had learned something before this training."""
         return is_pretrained(self.model["settings"].get("model", {}))
@@ -165,7 +175,7 @@ THRESHOLD_KEYS: dict[str, type | tuple[type, ...]] = {
 
 def read_results(run: Run, place: int) -> Results:
     """Read the files of `run`, all but its long tables."""
-    recipe, seed, folder = run
+    folder = run.folder
     history = read_frame(folder / "history.parquet")
     for column in SHARES:
         if column not in history:
@@ -174,14 +184,20 @@ def read_results(run: Run, place: int) -> Results:
                 f"earlier version wrote it; delete the folder {shown_path(folder)} and run again"
             )
     return Results(
-        recipe,
-        seed,
+        run.recipe,
+        run.seed,
         place,
-        {state.name: _read_state(folder / state.folder) for state in SHOWN},
+        {state.name: _read_state(folder / state.folder) for state in run.states},
         read_json(folder / "model.json", {"settings": dict, "image": dict}),
         history,
         read_json(folder / THRESHOLD, THRESHOLD_KEYS),
     )
+
+
+def states_of(runs: Sequence[Results]) -> list[State]:
+    """The states in which any of `runs` was scored, as tables show them."""
+    there = {name for run in runs for name in run.states}
+    return [state for state in SHOWN if state.name in there]
 
 
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:

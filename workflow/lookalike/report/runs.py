@@ -1,13 +1,15 @@
 """Runs by name, and the states in which each is scored.
 
-A state is declared once, in `STATES`; rules, comparison and report go through them all. Imports
-nothing heavy: every job parses the rules again.
+A state is declared once, in `STATES`; rules, comparison and report go through those that a run is
+scored in. Imports nothing heavy: every job parses the rules again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
 """What of metrics.json a comparison needs."""
@@ -21,9 +23,6 @@ EMBEDDINGS = ("embeddings/query.parquet", "embeddings/gallery.parquet")
 
 RUN_PATTERN = r"[A-Za-z0-9_-]+\.\d+"
 """What the name of a run looks like, as a regular expression."""
-
-Run = tuple[str, int, Path]
-"""A run: its recipe, its seed and its results folder."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,21 @@ SHOWN = tuple(sorted(STATES, key=lambda state: state.folder != ""))
 MAIN, *OTHERS = SHOWN
 (BASELINE,) = (state for state in STATES if state.name == MAIN.against)
 """What a run must surpass for its training to have helped."""
+
+
+class Run(NamedTuple):
+    """A run: its recipe, its seed, its results folder and the states in which it is scored."""
+
+    recipe: str
+    seed: int
+    folder: Path
+    states: tuple[State, ...] = SHOWN
+    """In the order of `SHOWN`."""
+
+    @classmethod
+    def of(cls, recipe: str, seed: int, states: Collection[str], folder: Path) -> Self:
+        """The run whose `states` have these names."""
+        return cls(recipe, seed, folder, tuple(state for state in SHOWN if state.name in states))
 
 
 def run_name(recipe: str, seed: int) -> str:

@@ -76,11 +76,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Versus:
-    """A run's values of one metric, in one state after the other, beside chance."""
+    """A run's values of one metric, in one state after the other (None in one that it has not),
+    beside chance."""
 
     name: str
     style: int
-    measured: Sequence[Measured]
+    measured: Sequence[Measured | None]
     chance: float
 
 
@@ -172,7 +173,8 @@ def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) ->
             axes.plot([row.chance] * 2, [place - 0.28, place + 0.28], color=_INK, linewidth=2)
             for state in reversed(range(states)):
                 offset = 0.56 * ((state + 0.5) / states - 0.5)
-                _measured(axes, row.measured[state], place + offset, colour, state)
+                if measured := row.measured[state]:
+                    _measured(axes, measured, place + offset, colour, state)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.5, -0.5)

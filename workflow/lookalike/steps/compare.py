@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lookalike.report.numbers import number
-from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, STATES, Run, run_name
+from lookalike.report.runs import MAIN, METRICS_KEYS, STATES, Run, run_name
 from lookalike.retrieval.metrics import is_headline
 from lookalike.storage.files import read_json, whole, write_parquet
 
@@ -29,11 +29,16 @@ def compare(runs: Sequence[Run]) -> pa.Table:
     """
     scored = [
         (
-            {"run": run_name(recipe, seed), "recipe": recipe, "seed": seed, "state": state.name},
-            read_json(folder / state.folder / "metrics.json", METRICS_KEYS),
+            {
+                "run": run_name(run.recipe, run.seed),
+                "recipe": run.recipe,
+                "seed": run.seed,
+                "state": state.name,
+            },
+            read_json(run.folder / state.folder / "metrics.json", METRICS_KEYS),
         )
-        for recipe, seed, folder in runs
-        for state in SHOWN
+        for run in runs
+        for state in run.states
     ]
     keys = list(dict.fromkeys(key for _, metrics in scored for key in metrics["metrics"]))
     rows = [identity | _values(metrics, keys) for identity, metrics in scored]
@@ -77,6 +82,8 @@ def headline_table(table: pa.Table) -> str:
         chances = (by_state[MAIN.name][f"{key}_chance"] for key in keys)
         lines.append([name, "chance", *map(number, keys, chances)])
         for state in STATES:
+            if state.name not in by_state:
+                continue
             row = by_state[state.name]
             lines.append([name, state.name, *(_with_interval(key, row) for key in keys)])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

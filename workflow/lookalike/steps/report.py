@@ -35,8 +35,8 @@ from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
 from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.numbers import number, signed
-from lookalike.report.results import ComparisonRows, Results, flat, read_results
-from lookalike.report.runs import BASELINE, MAIN, OTHERS, SHOWN, Run
+from lookalike.report.results import ComparisonRows, Results, flat, read_results, states_of
+from lookalike.report.runs import BASELINE, MAIN, Run
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.retrieval.identification import Answers
@@ -129,7 +129,7 @@ def write_report(
         per_query,
         {
             state.name: best.states[state.name].per_query(["label", "scored", key])
-            for state in OTHERS
+            for state in best.others
         },
         rankings,
         gallery.labels,
@@ -147,6 +147,7 @@ def write_report(
             headline=headline,
             best=best,
             runs=results,
+            states=states_of(results),
             rows=rows,
             warnings=_warnings(results, compared, key, data, no_interval)
             + _unreadable(thumbnails.unreadable),
@@ -214,9 +215,7 @@ def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         ),
     }
     environment.globals |= {
-        "states": SHOWN,
         "main": MAIN,
-        "others": OTHERS,
         "mark_name": mark_name,
         "colour_number": colour_number,
         "dash_of": dash_of,
@@ -246,6 +245,8 @@ def _warnings(
         if not run.is_trained:
             continue  # nothing could have been gained
         warnings += _untaught(run)
+        if BASELINE.name not in run.states:
+            continue
         gain = compared[gain_of(run)][key]
         if gain.verdict is None and gain.difference.value <= 0:
             warnings.append(
