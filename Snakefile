@@ -41,6 +41,14 @@ onstart:
     begin()
 
 
+onsuccess:
+    CONSOLE.say_outcome()
+
+
+onerror:
+    CONSOLE.say_failures()
+
+
 # Snakemake makes a missing file again only where something asks for it: so this asks for all.
 rule all:
     default_target: True
@@ -59,3 +67,5 @@ rule all:
             )
             for state in STATES
         ],
+    message:
+        "all: everything is there"

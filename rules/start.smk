@@ -1,4 +1,5 @@
 # A run's beginning: damaged results, folders that cannot be written, other runs, what kills left.
+import logging
 import sys
 import time
 from functools import cache, partial
@@ -7,10 +8,12 @@ from pathlib import Path
 from lookalike.data.places import PLACES_FILE, other_images
 from lookalike.jobs import preflight
 from lookalike.jobs import lifeline
+from lookalike.jobs.console import TERMINAL, Console
 from lookalike.storage.cache import KINDS, is_done
 from lookalike.jobs.devices import gpu_count
 from lookalike.errors import LookalikeError
 from lookalike.jobs.seals import broken, sealed
+from lookalike.report.outcome import outcome_in_words
 from lookalike.storage.files import remove_half_written
 from snakemake.io import IOFile
 from snakemake.logging import logger
@@ -60,6 +63,28 @@ def written_in(results):
 def metadata_of(path):
     """What Snakemake has noted of how a file was made, in the folder it was started in."""
     return workflow.persistence.metadata(IOFile(str(path)))
+
+
+def outcome():
+    """What came of this run, in a line; empty where it was not asked for the report."""
+    made = {job.rule.name: job for job in workflow.dag.jobs}
+    if "report" not in made or "compare" not in made:
+        return ""
+    return outcome_in_words(
+        Path(made["report"].output[0]), Path(made["compare"].output.csv)
+    )
+
+
+# What Snakemake says on the terminal, in fewer words; another logger of the user's does as it likes.
+CONSOLE = Console(
+    next(
+        (handler for handler in logger.handlers if handler.name == TERMINAL),
+        logging.NullHandler(),
+    ),
+    outcome,
+)
+if workflow.is_main_process:
+    CONSOLE.terminal.addFilter(CONSOLE)
 
 
 # Looking for damage opens what is there, so a name that cannot be a folder is refused before.

@@ -81,7 +81,7 @@ class Life:
             patch.setenv(MARK, str(folder))
             # Each Snakemake that is killed leaves its copy of the rules there.
             patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
-            self.process = start(folder, own_group=True)
+            self.process = start(folder, "--quiet", "host", own_group=True)
         self.reader = Thread(target=self._read, daemon=True)
         self.reader.start()
 

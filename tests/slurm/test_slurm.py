@@ -314,7 +314,7 @@ def test_what_ends_a_job_costs_little(slurm: Cluster, data: Path, tmp_path: Path
     cache.mkdir()
     (cache / "pixels").touch()
     with submit(slurm, folder) as running:
-        wait_for(folder / "snakemake.log", "Error in rule pixels", folder)
+        wait_for(folder / "snakemake.log", "failed: pixels", folder)
         (cache / "pixels").unlink()
 
         log = folder / "results/logs/default.0/train.log"

@@ -138,7 +138,7 @@ def test_any_batch_system_gives_the_same_bytes(
     obstacle.touch()
     with here.start(warm_python()) as running:
         while running.poll() is None:
-            if obstacle.is_file() and "Error in rule pixels" in here.output():
+            if obstacle.is_file() and "failed: pixels" in here.output():
                 obstacle.unlink()
             try:
                 running.wait(0.1)

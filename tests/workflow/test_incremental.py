@@ -77,6 +77,7 @@ def test_touched_images(project: Project) -> None:
         path.touch()
     run = project.run()
     assert run.jobs == {"manifest": 1}
+    assert "all else was up to date" in run.output and "steps (" not in run.output
     assert "scanned 46 files: 46 read and hashed, 0 decoded, 0 known" in run.output
     assert project.run().jobs == {}
 

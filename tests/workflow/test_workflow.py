@@ -57,6 +57,12 @@ def test_one_command_makes_everything(done: tuple[Path, Run]) -> None:
         "compare": 1,
         "report": 1,
     }
+    last = run.output.splitlines()[-1]
+    assert re.fullmatch(
+        r"report: results/report.html; default.0: the first image is right for \d+ of 100 queries "
+        r"\(untrained [\d.]+, chance [\d.]+\)",
+        last,
+    )
     for name in [*REPEATABLE, f"{RUN}/history.parquet", "results/report.html"]:
         assert (folder / name).stat().st_size > 0, name
 
@@ -113,10 +119,11 @@ def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
 
 
 def test_a_second_run_does_nothing(done: tuple[Path, Run]) -> None:
-    folder, _ = done
+    folder, first = done
     again = snakemake(folder)
     assert again.status == 0
     assert "Nothing to be done" in again.output
+    assert again.output.splitlines()[-1] == first.output.splitlines()[-1]
     assert again.jobs == {}
 
 
@@ -315,6 +322,12 @@ def test_bad_images_stop_the_run_where_asked(data: Path, tmp_path: Path) -> None
     assert "Traceback" not in run.output
     assert not (tmp_path / RUN).exists()
     assert run.jobs == {}
+    # No frames of Snakemake's after it.
+    failed, *message, log = run.output.splitlines()[-5:]
+    assert failed == "failed: manifest"
+    assert message[0].startswith("error: data.on_bad_image is fail")
+    assert message[-1].startswith("    0000_000.png: ")
+    assert log == "(all that it said: results/logs/manifest.log)"
 
 
 def test_the_workflow_catalogs_entry_plans_the_same_jobs(data: Path, tmp_path: Path) -> None:

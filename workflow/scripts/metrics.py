@@ -16,4 +16,5 @@ with step(snakemake.log[0], snakemake.output):
         MetricsSettings(**snakemake.params.metrics),
         query_folder=Path(snakemake.params.query_folder),
         gallery_folder=Path(snakemake.params.gallery_folder),
+        name=snakemake.wildcards.model,
     )

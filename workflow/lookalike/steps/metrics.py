@@ -39,6 +39,7 @@ def evaluate_files(
     query_folder: Path | None = None,
     gallery_folder: Path | None = None,
     device: torch.device | str = "cpu",
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate two embeddings tables; write metrics.json, per_query.parquet, rankings.parquet.
 
@@ -55,6 +56,7 @@ def evaluate_files(
         query_folder: where the query images lie, for `exclude="same_file"`.
         gallery_folder: where the gallery images lie, for `exclude="same_file"`.
         device: where scores are made and counted, see `lookalike.retrieval.ranking.rank`.
+        name: what the log calls what is evaluated.
 
     Returns:
         The content of metrics.json.
@@ -83,7 +85,7 @@ def evaluate_files(
         save_parquet(per_query, result.per_query)
         save_parquet(rankings, result.rankings)
         save_text(metrics, json_text(summary))
-    log.info("%s", summary_text(summary))
+    log.info("%s%s", "" if name is None else f"{name}: ", summary_text(summary))
     return summary
 
 
