@@ -13,6 +13,7 @@ import pytest
 
 from lookalike import search
 from lookalike.cli import main
+from lookalike.embedding.tables import read_metadata, write_embeddings
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
@@ -202,7 +203,11 @@ def test_embed_writes_the_table_of_the_workflow_but_for_labels(
     folder = kept.data / "gallery"
     assert main(["embed", str(kept.results), str(folder), "--out", str(out)]) == 0
     ours, theirs = pq.read_table(out), pq.read_table(kept.run / "embeddings/gallery.parquet")
-    assert ours.schema.equals(theirs.schema, check_metadata=True)
+    assert ours.schema.equals(theirs.schema)
+    assert read_metadata(out) == {
+        **read_metadata(kept.run / "embeddings/gallery.parquet"),
+        "folder": str(folder),
+    }
     assert ours["label"].null_count == len(ours)
     for column in ("image_id", "sha256", "embedding"):
         assert ours[column].equals(theirs[column]), column
@@ -212,6 +217,44 @@ def test_embed_writes_the_table_of_the_workflow_but_for_labels(
     assert np.array_equal(found.indices, search(gallery, gallery, 3).indices)
     with pytest.raises(LookalikeError, match="column 'label' has empty values"):
         evaluate_files(out, out, tmp_path / "scores", MetricsSettings(bootstrap=0))
+
+
+def test_what_embed_wrote_is_searched_as_a_gallery(
+    kept: Searched, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = kept.copy(tmp_path / "project")
+    threshold(made.run, 0.5)
+    table, page = tmp_path / "all.parquet", tmp_path / "page.html"
+    assert main(["embed", str(made.results), str(made.data / "gallery"), "--out", str(table)]) == 0
+    asked = ["search", str(made.results), str(made.data / "query_images"), "--k", "5"]
+    capfd.readouterr()
+    assert main([*asked, "--json"]) == 0
+    of_gallery = json.loads(capfd.readouterr().out)
+    assert main([*asked, "--json", "--among", str(table)]) == 0
+    out, err = capfd.readouterr()
+    # The same images, so the same answers; nobody has said a label.
+    assert json.loads(out) == [{**row, "label": ""} for row in of_gallery]
+    assert "what the threshold promises: nothing here: it was chosen for the 26 images" in err
+    assert "is in the gallery as 0010_000.png, left out" in err  # its own file, by a link
+    assert main([*asked, "--html", str(page), "--among", str(table)]) == 0
+    assert page.read_text().count("data:image") > 12
+    # The folder of its images is known from the table, and nothing is written in it.
+    inside = made.data / "gallery" / "page.html"
+    assert stopped(*asked, "--html", inside, "--among", table) == 1
+    assert "lies among the gallery images" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["none", "another model's"])
+def test_another_table_is_of_the_runs_model(
+    kind: str, kept: Searched, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.parquet"
+    if kind != "none":
+        write_embeddings(table, ["a"], ["b"], ["c"], np.ones((1, 4)), {"model_digest": "another"})
+    status = stopped("search", kept.results, kept.queries[0], "--among", table)
+    assert status == 1
+    err = capfd.readouterr().err
+    assert f"error: {table}: " in err and "lookalike embed" in err
 
 
 def test_embed_leaves_no_part_of_a_table(

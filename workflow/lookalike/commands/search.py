@@ -49,7 +49,13 @@ def add_search(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--gallery-folder",
         type=path_of,
         metavar="DIR",
-        help="where the gallery's images lie, should they have moved since the run",
+        help="where the images that are searched lie, should they have moved since",
+    )
+    parser.add_argument(
+        "--among",
+        type=path_of,
+        metavar="TABLE",
+        help="search a table that lookalike embed made by this run, in place of its gallery",
     )
     add_reading(parser)
 
@@ -77,6 +83,7 @@ def _run(options: argparse.Namespace) -> None:
         device=options.device,
         on_bad=options.on_bad,
         gallery_folder=options.gallery_folder,
+        among=options.among,
     )
     if options.gallery_itself:
         search_gallery_itself(options.results, settings)

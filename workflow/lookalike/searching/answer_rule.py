@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,13 @@ from lookalike.models.settings import ModelSettings
 from lookalike.report.runs import THRESHOLD
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS, gallery_digest
-from lookalike.searching.chosen_run import AGAIN, SearchedRun, is_there, read_made
+from lookalike.searching.chosen_run import (
+    AGAIN,
+    SearchedRun,
+    is_there,
+    read_gallery_names,
+    read_made,
+)
 from lookalike.text import shown, shown_path
 
 USUAL_EXCLUDE = "same_file"
@@ -47,17 +53,32 @@ class AnswerRule:
 def answer_rule(run: SearchedRun, names: Mapping[str, Texts]) -> AnswerRule:
     """The rule of a run: that of its metrics, and its threshold.
 
+    Of another table than its gallery only an image's own file is left out, and the threshold, which
+    was chosen for the gallery, promises nothing.
+
     Where labels say nothing (`data.labelled: false`) there are no metrics. Nor need there be where
     a run was handed on alone. Then it is the usual rule.
 
     Args:
         run: the run.
-        names: the columns of its gallery, see `read_gallery_names`.
+        names: the columns of what is searched, see `read_gallery_names`.
 
     Raises:
         LookalikeError: a file is missing or damaged, or of another model or gallery; the message
             names it and what to do.
     """
+    if run.table is not None:
+        own = replace(run, table=None)
+        of_gallery = read_gallery_names(own, own.results)
+        rule = answer_rule(own, of_gallery)
+        if rule.threshold is None:
+            return replace(rule, exclude=USUAL_EXCLUDE)
+        promise = (
+            f"nothing here: it was chosen for the {len(of_gallery['image_id']):,} images of the "
+            f"run's gallery, and these are {len(names['image_id']):,} others. The more images, the "
+            "more wrong ones reach it"
+        )
+        return AnswerRule(USUAL_EXCLUDE, rule.threshold, promise)
     labelled = _labelled(run.results)
     if labelled is False:
         # What is left of a time with labels is nothing that a run would bring up to date.

@@ -1,10 +1,10 @@
-"""A run of a results folder, as what is searched: its model and its gallery."""
+"""A run of a results folder, as what is searched: its model, and its gallery or another table."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
 from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
-from lookalike.retrieval.relevance import Texts
+from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import read_table, reading
@@ -35,12 +35,14 @@ class SearchedRun:
         folder: that folder.
         model: the content of model.json.
         places: the folders of the query and gallery images; without one of which it is not known.
+        table: what is searched in place of its gallery: embeddings that `lookalike embed` made.
     """
 
     name: str
     folder: Path
     model: dict[str, Any]
     places: Mapping[str, Path]
+    table: Path | None = None
 
     @property
     def results(self) -> Path:
@@ -54,19 +56,29 @@ class SearchedRun:
 
     @property
     def gallery(self) -> Path:
-        """The table of the gallery's embeddings."""
+        """The table of the embeddings that are searched."""
+        return self.own_gallery if self.table is None else self.table
+
+    @property
+    def own_gallery(self) -> Path:
+        """The table of the run's gallery, by which it was measured."""
         return self.folder / "embeddings" / "gallery.parquet"
 
 
 def open_run(
-    results: Path, name: str | None = None, *, gallery_folder: Path | None = None
+    results: Path,
+    name: str | None = None,
+    *,
+    gallery_folder: Path | None = None,
+    among: Path | None = None,
 ) -> SearchedRun:
     """Open a run, and see that its gallery was made by its model and is that of the manifest.
 
     Args:
         results: the folder that the setting `results` names.
         name: of the run; None takes the first of the comparison, or the only one there is.
-        gallery_folder: where the gallery's images lie, should they have moved since.
+        gallery_folder: where the images that are searched lie, should they have moved since.
+        among: a table of `lookalike embed` to search in place of the run's gallery.
 
     Raises:
         LookalikeError: there is no such run, or a file is missing, stale, damaged or foreign; the
@@ -81,18 +93,45 @@ def open_run(
             + (did_you_mean(name, known) if known else "; there are no trained runs in it")
         )
     folder = results / name
-    run = SearchedRun(name, folder, _model(folder / "model.json"), _places(results, gallery_folder))
+    places = _places(results, gallery_folder if among is None else None)
+    run = SearchedRun(name, folder, _model(folder / "model.json"), places, among)
     _require(run.weights)
     _require_of_model(run)
-    return run
+    return run if among is None else _with_table(run, among, gallery_folder)
+
+
+def _with_table(run: SearchedRun, table: Path, folder: Path | None) -> SearchedRun:
+    """The run with the folder of the images that the table is of, after a look at its model."""
+    if not is_there(table):
+        raise LookalikeError(
+            f"{shown_path(table)}: there is no such file; --among takes a table that lookalike "
+            "embed made by this run"
+        )
+    told = read_metadata(table)
+    if told.get("model_digest") != run.model["digest"]:
+        raise LookalikeError(
+            f"{shown_path(table)}: is not of the model of {run.name}, so its embeddings mean "
+            f"nothing to it. Make it anew: lookalike embed {shown_path(run.results)} FOLDER --run "
+            f"{run.name} --out {shown_path(table)}"
+        )
+    places = {split: place for split, place in run.places.items() if split != "gallery"}
+    if folder is None and isinstance(told.get("folder"), str):
+        folder = Path(told["folder"])
+    return replace(run, places=places if folder is None else {**places, "gallery": folder})
 
 
 def read_gallery_names(run: SearchedRun, results: Path) -> dict[str, Texts]:
     """The columns `image_id`, `label` and `sha256` of the gallery, as the manifest has them.
 
+    Of another table that is searched, as they are; a label that nobody has said is empty.
+
     Raises:
         LookalikeError: the table is damaged, or the gallery is another one by now.
     """
+    if run.table is not None:
+        named = read_names(run.table, [name for name in GALLERY_COLUMNS if name != "label"])
+        labels = as_texts(read_table(run.table, ["label"])["label"]).fill_null("")
+        return {**named, "label": labels}
     names = read_names(run.gallery, GALLERY_COLUMNS)
     manifest = results / "manifest" / "gallery.parquet"
     # Whoever hands on a run alone hands on no manifest.
@@ -190,12 +229,12 @@ def _places(results: Path, gallery_folder: Path | None) -> dict[str, Path]:
 
 def _require_of_model(run: SearchedRun) -> None:
     """See that the gallery was embedded by the run's model."""
-    _require(run.gallery)
+    _require(run.own_gallery)
     digest = run.model["digest"]
-    summary = run.gallery.with_suffix(".json")
+    summary = run.own_gallery.with_suffix(".json")
     told = read_made(summary, {"model_digest": str})["model_digest"]
-    of_table = read_metadata(run.gallery)
-    for path, other in ((summary, told), (run.gallery, of_table.get("model_digest"))):
+    of_table = read_metadata(run.own_gallery)
+    for path, other in ((summary, told), (run.own_gallery, of_table.get("model_digest"))):
         if other != digest:
             raise LookalikeError(
                 f"{shown_path(path)}: is stale: it is of "
@@ -208,8 +247,8 @@ def _require_of_model(run: SearchedRun) -> None:
     if of_table.get("score") != score:
         raise LookalikeError(
             f"{shown_path(run.folder / 'model.json')}: its network is compared by {score}, and "
-            f"{shown_path(run.gallery)} says {shown(str(of_table.get('score')))}: one of them is "
-            f"damaged. Delete the folder. {AGAIN}"
+            f"{shown_path(run.own_gallery)} says {shown(str(of_table.get('score')))}: one of them "
+            f"is damaged. Delete the folder. {AGAIN}"
         )
 
 

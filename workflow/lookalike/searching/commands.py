@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
@@ -54,6 +54,7 @@ class SearchSettings:
         device: where images are embedded; ranking is the CPU's, as that of the metrics.
         on_bad: `skip` or `fail`, see `lookalike.searching.new_images.LeftOut`.
         gallery_folder: where the gallery's images lie, should they have moved.
+        among: a table of `lookalike embed` to search in place of the run's gallery.
     """
 
     run: str | None = None
@@ -63,6 +64,11 @@ class SearchSettings:
     device: str = "auto"
     on_bad: str = "skip"
     gallery_folder: Path | None = None
+    among: Path | None = None
+
+    def open_run(self, results: Path) -> SearchedRun:
+        """What is searched; raises LookalikeError, see `open_run`."""
+        return open_run(results, self.run, gallery_folder=self.gallery_folder, among=self.among)
 
 
 def search_images(results: Path, sources: Iterable[str], settings: SearchSettings) -> None:
@@ -77,7 +83,7 @@ def search_images(results: Path, sources: Iterable[str], settings: SearchSetting
         LookalikeError: something cannot be used; where it is some of the images, after the others
             have been answered.
     """
-    run = open_run(results, settings.run, gallery_folder=settings.gallery_folder)
+    run = settings.open_run(results)
     files = named_images(sources, sys.stdin.buffer)
     require_output(settings.page, "--html", run, [file.path for file in files])
     gallery = SearchedGallery(run)
@@ -106,7 +112,7 @@ def search_gallery_itself(results: Path, settings: SearchSettings) -> None:
     Raises:
         LookalikeError: something cannot be used.
     """
-    run = open_run(results, settings.run, gallery_folder=settings.gallery_folder)
+    run = settings.open_run(results)
     require_output(settings.page, "--html", run, [])
     gallery = SearchedGallery(run)
     answers = gallery.of_itself(settings.k)
@@ -167,6 +173,9 @@ def embed_folder(
             "score": ModelSettings.from_dict(chosen.model["model"]).score,
             "version": __version__,
         }
+        # For a search among these, which shows them. Not every path is text.
+        with suppress(UnicodeEncodeError):
+            metadata["folder"] = os.fspath(folder.absolute()).encode().decode()
         labels = cast(Sequence[str], [None] * len(ids))
         write_embeddings(out, ids, labels, sha256s, vectors, metadata)
     log.info("%s: the embeddings of %d images by %s", shown_path(out), len(ids), chosen.name)
