@@ -82,6 +82,7 @@ CONSOLE = Console(
         logging.NullHandler(),
     ),
     outcome,
+    heard=workflow.local_exec,
 )
 if workflow.is_main_process:
     CONSOLE.terminal.addFilter(CONSOLE)

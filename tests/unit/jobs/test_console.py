@@ -27,13 +27,13 @@ KILLED = (
 class Run:
     """A logger as Snakemake's, and what it wrote."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, heard: bool = False) -> None:
         self.stream = io.StringIO()
         handler = ColorizingTextHandler(nocolor=True, stream=self.stream)
         handler.setFormatter(DefaultFormatter())
         self.logger = logging.Logger(name, logging.INFO)
         self.logger.addHandler(handler)
-        self.console = Console(handler, lambda: "report: there")
+        self.console = Console(handler, lambda: "report: there", heard)
         handler.addFilter(self.console)
 
     def log(self, text: str | None, event: LogEvent | None = None, **told: Any) -> None:
@@ -109,6 +109,20 @@ def test_a_failure_ends_in_its_message(run: Run, tmp_path: Path) -> None:
         f"(all that it said: {log})",
     ]
     assert "RuleException" not in run.stream.getvalue()
+
+
+def test_what_a_job_has_just_said_itself_is_not_said_again(tmp_path: Path) -> None:
+    log = tmp_path / "manifest.log"
+    log.write_text("12:00:01 error: mend a.jpg\n")
+    alone, beside = Run("alone", heard=True), Run("beside", heard=True)
+    for run, others in ((alone, []), (beside, [7])):
+        for jobid in [5, *others]:
+            run.begin(jobid)
+        run.fail(5, "manifest", [str(log)])
+        run.console.say_failures()
+    assert alone.lines[-1] == f"failed: manifest ({log})"
+    assert "error: mend a.jpg" not in alone.lines
+    assert beside.lines[-2] == "error: mend a.jpg"
 
 
 def test_a_job_that_said_nothing_of_its_end_shows_its_last_lines_and_the_signal(

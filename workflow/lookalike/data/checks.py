@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.data.findings import Report, named
 from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.data.likely_faults import fault_of_keys, fault_of_labels
 from lookalike.data.spellings import FIRST, nearly_equal_labels
+from lookalike.data.walking import files_below
 from lookalike.errors import LookalikeError
 from lookalike.text import quoted, shown
 
@@ -154,6 +156,7 @@ def require_enough(
                 + " A key is the file's path inside that folder."
                 * (not counts["entries"] or "missing_file" in counts["reasons"])
                 + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
+                + _likely(data, tables, split)
                 + _left_out(tables, report, [split])
             )
     if trains:
@@ -170,6 +173,17 @@ def require_enough(
             + f" They differ in their spelling only: {'; '.join(alike[:5])}." * bool(alike)
             + _besides(_left_out(tables, report, ["query", "gallery"]))
         )
+
+
+def _likely(data: DataSettings, tables: Mapping[str, pa.Table], split: str) -> str:
+    """What is likely wrong with a split of which no image can be used, in sentences."""
+    rows = tables[split].select(["image_id", "status", "detail"]).to_pylist()
+    missing = [row["image_id"] for row in rows if row["status"] == "missing_file"]
+    faults = [
+        fault_of_keys(missing, files_below(data.folder(split))) if missing else "",
+        fault_of_labels([row["detail"] for row in rows if row["status"] == "unusable_label"]),
+    ]
+    return "".join(f" {fault}" for fault in faults if fault)
 
 
 def _require_classes(data: DataSettings, tables: Mapping[str, pa.Table], report: Report) -> None:

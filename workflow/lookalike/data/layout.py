@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
+from lookalike.data.likely_faults import fault_of_root
 from lookalike.errors import LookalikeError
 from lookalike.text import shown
 
@@ -98,9 +99,11 @@ def require_data(data: DataSettings) -> None:
             + ("\nBesides, these are missing:\n" + "\n".join(missing) if missing else "")
         )
     if missing:
+        fault = fault_of_root(data.root, map(data.folder_name, SPLITS))
         raise LookalikeError(
             "no data to work on; these are missing:\n"
             + "\n".join(missing)
+            + (f"\n{fault}" if fault else "")
             + "\nSet data.root (and, where names differ, the other paths under data) in a settings "
             "file and name it: snakemake --configfile mine.yaml\n"
             "To see it work first, on images that come with it: make demo"

@@ -52,12 +52,17 @@ class Console(logging.Filter):
     Args:
         terminal: the handler that is filtered.
         outcome: what to say of the results in a line, once they are there.
+        heard: whether jobs write on this terminal themselves, as they do on one machine.
     """
 
-    def __init__(self, terminal: logging.Handler, outcome: Callable[[], str]) -> None:
+    def __init__(
+        self, terminal: logging.Handler, outcome: Callable[[], str], heard: bool = False
+    ) -> None:
         super().__init__()
-        self.terminal, self.outcome = terminal, outcome
+        self.terminal, self.outcome, self.heard = terminal, outcome, heard
         self.failed: dict[int, FailedJob] = {}
+        self._running: set[int] = set()
+        self._is_said = False
         self._count: logging.LogRecord | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -78,15 +83,18 @@ class Console(logging.Filter):
         if event == "job_finished":
             # Another attempt did what an earlier one could not.
             self.failed.pop(record.__dict__["job_id"], None)
+            self._running.discard(record.__dict__["job_id"])
         if text.startswith(_ENDINGS) or _FRAMES.match(text):
             return False
         if text.startswith(_NOTHING):
             self._say(text)
             self._say(self.outcome())
             return False
-        if event == "job_info" and self._count is not None:
-            self.terminal.emit(self._count)
-            self._count = None
+        if event == "job_info":
+            self._running.add(record.__dict__["jobid"])
+            if self._count is not None:
+                self.terminal.emit(self._count)
+                self._count = None
         return True
 
     def _note(self, told: Mapping[str, Any]) -> None:
@@ -96,6 +104,9 @@ class Console(logging.Filter):
         if told["jobid"] in self.failed:
             return
         self.failed[told["jobid"]] = job
+        # Its own words are the last thing that is seen, with nothing at work that could add to it.
+        self._is_said = self.heard and self._running == {told["jobid"]}
+        self._running.discard(told["jobid"])
         self._say(f"failed: {job.rule} ({', '.join(job.logs) or 'no log'})", logging.ERROR)
 
     def say_outcome(self) -> None:
@@ -111,6 +122,8 @@ class Console(logging.Filter):
 
     def say_failures(self) -> None:
         """Write what went wrong, with the message of each job that failed, as the last lines."""
+        if self._is_said:
+            return
         for job in self.failed.values():
             self._say(_told(job), logging.ERROR)
 
