@@ -319,6 +319,13 @@ def closed_set(wildcards):
     return DataFacts.from_report(data_facts()).closed_set
 
 
+def of_training_classes(wildcards):
+    """Param function: whether any query is of a class that is trained on, where it decides."""
+    if config["metrics"]["bootstrap_unit"] != "auto":
+        return None
+    return data_facts()["queries_of_training_classes"] > 0
+
+
 def decisive_of_run(wildcards):
     """Param function: what of a run's recipe decides the weights, with these data.
 

@@ -20,6 +20,7 @@ rule metrics:
         runtime=need(minutes, "metrics", work_of_scoring),
     params:
         metrics=lookup(dpath="metrics", within=config),
+        of_training_classes=of_training_classes,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("metrics"),

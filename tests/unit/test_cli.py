@@ -63,7 +63,7 @@ def test_defaults_are_the_documented_ones(tmp_path: Path, tables: tuple[str, str
         "no_relevant": "skip",
         "exclude": "none",
         "bootstrap": 1000,
-        "bootstrap_unit": "query",
+        "bootstrap_unit": "auto",
         "seed": 0,
     }
 

@@ -14,6 +14,7 @@ with step(snakemake.log[0], snakemake.output):
         Path(snakemake.input.gallery),
         Path(snakemake.output.metrics).parent,
         MetricsSettings(**snakemake.params.metrics),
+        of_training_classes=snakemake.params.of_training_classes,
         query_folder=Path(snakemake.params.query_folder),
         gallery_folder=Path(snakemake.params.gallery_folder),
         name=snakemake.wildcards.model,

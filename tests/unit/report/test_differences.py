@@ -47,7 +47,8 @@ def state(
         frame = frame.sample(frac=1, random_state=shuffle)
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(folder / "per_query.parquet")
-    return StateResults({"settings": dict(protocol)}, folder)
+    units = {"unit": protocol["bootstrap_unit"]}
+    return StateResults({"settings": dict(protocol), "units": units}, folder)
 
 
 def judged(one: StateResults, other: StateResults, key: str) -> Judged:

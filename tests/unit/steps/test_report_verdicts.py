@@ -342,7 +342,7 @@ def peak():
 
 folder, protocol = Path(sys.argv[1]), {"bootstrap": 0, "bootstrap_unit": "query", "seed": 0}
 keys = ["mAP@10", "mean_rank"]
-state = StateResults({"settings": protocol}, folder)
+state = StateResults({"settings": protocol, "units": {"unit": "query"}}, folder)
 states = {"trained": state, "untrained": state}
 for count in (2, 20):
     # Each of two recipes has half of the seeds; all read the same file, each for itself.

@@ -52,9 +52,10 @@ def add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument(
         "--bootstrap-unit",
-        choices=["query", "class"],
-        default="query",
-        help="what is resampled: single queries, or classes with all their queries (%(default)s)",
+        choices=["auto", "query", "class"],
+        default="auto",
+        help="what is resampled: single queries, or classes with all their queries; auto takes "
+        "classes where they have several queries (%(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (%(default)s)")
     parser.add_argument(

@@ -98,7 +98,7 @@ def differences(
     Raises:
         LookalikeError: two runs have no scored query in common.
     """
-    protocol = runs[0].main.summary["settings"]
+    protocol = runs[0].main.protocol
     leading = leading_recipes(runs, rows, key)
     compared: dict[str, dict[str, Judged]] = {}
     of_leaders: dict[str, tuple[str, pd.DataFrame]] = {}
@@ -194,7 +194,7 @@ def judge(
         queries: as from `scored_queries`.
         reference: likewise.
         keys: the metrics.
-        protocol: the settings in metrics.json. The bootstrap draws what that of a single run's
+        protocol: see `StateResults.protocol`. The bootstrap draws what that of a single run's
             intervals drew, queries or whole classes; without that there is none here either.
 
     Raises:
@@ -235,7 +235,7 @@ def why_no_interval(protocol: Mapping[str, Any], n_queries: int, n_classes: int)
     """Why there is neither interval nor verdict, in words; None where there are.
 
     Args:
-        protocol: the settings in metrics.json.
+        protocol: see `StateResults.protocol`.
         n_queries: queries that are scored.
         n_classes: their classes.
     """

@@ -44,6 +44,11 @@ class StateResults:
     summary: dict[str, Any]
     folder: Path
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The settings of its metrics, with the unit of intervals that was taken."""
+        return {**self.summary["settings"], "bootstrap_unit": self.summary["units"]["unit"]}
+
     def per_query(self, columns: Sequence[str]) -> pd.DataFrame:
         """Read these columns of per_query.parquet."""
         return read_frame(self.folder / "per_query.parquet", columns)
@@ -212,5 +217,5 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _read_state(folder: Path) -> StateResults:
-    keys = METRICS_KEYS | dict.fromkeys(("ties", "settings", "verification"), dict)
+    keys = METRICS_KEYS | dict.fromkeys(("ties", "settings", "units", "verification"), dict)
     return StateResults(read_json(folder / "metrics.json", keys), folder)

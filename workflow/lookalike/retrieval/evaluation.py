@@ -32,6 +32,7 @@ from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.statistics import FEWEST_UNITS, bootstrap_intervals
 from lookalike.retrieval.streams import Items
 from lookalike.retrieval.tables import TableSource, two_tables
+from lookalike.retrieval.units import AUTO, Units, units_of
 from lookalike.retrieval.verification import verification_summary
 from lookalike.text import quoted, shown
 
@@ -53,7 +54,7 @@ def evaluate(
     no_relevant: str = "skip",
     exclude: str = "none",
     bootstrap: int = 1000,
-    bootstrap_unit: str = "query",
+    bootstrap_unit: str = AUTO,
     seed: int = 0,
     score: str | None = None,
     device: torch.device | str = "cpu",
@@ -71,7 +72,7 @@ def evaluate(
         no_relevant: `skip`, `zero` or `error`, see `MetricsSettings`.
         exclude: `none`, `same_id`, or `same_content` by a column `sha256`.
         bootstrap: resamples for the intervals, see `MetricsSettings`.
-        bootstrap_unit: `query` or `class`.
+        bootstrap_unit: `query`, `class`, or `auto`: class where classes have several queries.
         seed: seed of the resampling.
         score: "cosine" or "euclidean"; None takes what both tables state in their metadata, else
             cosine where all embeddings have length 1.
@@ -103,6 +104,7 @@ def evaluate_items(
     *,
     score: str,
     settings: MetricsSettings,
+    of_training_classes: bool | None = None,
     on_progress: Callable[[int], object] = lambda scores: None,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
@@ -113,6 +115,8 @@ def evaluate_items(
         gallery: the N items that are searched.
         score: "cosine" or "euclidean".
         settings: how rankings are turned into numbers.
+        of_training_classes: whether any query is of a class that is trained on; None where that
+            is not known.
         on_progress: called now and then with how many more of the Q x N scores have been counted.
         device: where scores are made and counted.
 
@@ -123,7 +127,7 @@ def evaluate_items(
     """
     if score not in SCORES:
         raise LookalikeError(f"score: '{score}' is not one of {', '.join(SCORES)}")
-    results = _Results(queries, gallery, settings)
+    results = _Results(queries, gallery, settings, of_training_classes)
     depth = results.places.shape[1]
     pairs = PairCounts(score)
     for ranked in rank(
@@ -148,10 +152,13 @@ def evaluate_items(
 
 def summary_text(summary: dict[str, Any]) -> str:
     """Return the headline of metrics.json as a small table to read: value, chance, interval."""
+    units, asked = summary["units"], summary["settings"]["bootstrap_unit"]
+    drawn = "classes" if units["unit"] == "class" else "queries"
+    over = f" over {units['n']:,} {drawn}" if summary["ci95"] else ""
     lines = [
         f"{summary['n_queries']} queries scored, {summary['n_skipped_queries']} skipped; "
         f"{summary['n_gallery']} gallery images; score {summary['score']}",
-        f"{'':<12}{'value':>10}{'chance':>10}   95 % interval",
+        f"{'':<12}{'value':>10}{'chance':>10}   95 % interval{over}",
     ]
     for key in [*headline_keys(summary["settings"]["k"]), "mAP", "MRR"]:
         interval = summary["ci95"].get(key)
@@ -159,8 +166,9 @@ def summary_text(summary: dict[str, Any]) -> str:
         shown = " to ".join(_shown(key, bound) for bound in interval) if interval else "-"
         lines.append(f"{key:<12}{value:>10}{by_chance:>10}   {shown}")
     if not summary["ci95"] and summary["settings"]["bootstrap"]:
-        units = "classes" if summary["settings"]["bootstrap_unit"] == "class" else "queries"
-        lines.append(f"no intervals: fewer than {FEWEST_UNITS} {units}")
+        why = f" ({units['why']}; bootstrap_unit: query draws queries)"
+        taken = asked == AUTO and units["unit"] == "class"
+        lines.append(f"no intervals: fewer than {FEWEST_UNITS} {drawn}{why if taken else ''}")
     ties = summary["ties"]
     if ties["share"] > 0:
         bounds = [
@@ -176,6 +184,7 @@ class _Results:
     """What is kept of the rankings: a row a query, in the order of the query table.
 
     Attributes:
+        of_training_classes: as in `evaluate_items`.
         n_relevant, n_gallery, first_rank: int64 [Q]; R, G and r_1 (0 where R is 0).
         scored: bool [Q], whether the query counts.
         metrics: the metric of every key, and its cut-off.
@@ -185,8 +194,15 @@ class _Results:
         places: int32 [Q, depth], -1 beyond the gallery's end; scores float32, relevant bool.
     """
 
-    def __init__(self, queries: Items, gallery: Items, settings: MetricsSettings) -> None:
+    def __init__(
+        self,
+        queries: Items,
+        gallery: Items,
+        settings: MetricsSettings,
+        of_training_classes: bool | None,
+    ) -> None:
         self.queries, self.gallery, self.settings = queries, gallery, settings
+        self.of_training_classes = of_training_classes
         n, depth = len(queries.ids), min(max(settings.k), len(gallery.ids))
         headline = headline_keys(settings.k)
         self.n_relevant, self.n_gallery, self.first_rank = np.zeros((3, n), np.int64)
@@ -275,12 +291,17 @@ def _summary(results: _Results, score: str) -> dict[str, Any]:
 
     undecided = np.any([optimistic[key] != pessimistic[key] for key in optimistic], axis=0)
     n_scored = int(scored.sum())
+    labels = as_texts(results.queries.labels).take(np.flatnonzero(scored))
+    units = units_of(
+        settings.bootstrap_unit, n_scored, len(labels.unique()), results.of_training_classes
+    )
     by_chance = chance(results.n_gallery[scored], results.n_relevant[scored], settings.k)
     return {
         "metrics": over_queries(values),
         "chance": by_chance.values,
         **({"chance_error": by_chance.errors} if by_chance.errors else {}),
-        "ci95": _intervals(results, values),
+        "ci95": _intervals(results, values, units),
+        "units": units.to_dict(),
         "n_queries": n_scored,
         "n_gallery": len(results.gallery.ids),
         "n_skipped_queries": len(scored) - n_scored,
@@ -303,7 +324,9 @@ def _over_queries(metric: Metric, column: NDArray[np.float64]) -> float:
     return math.fsum(column) / len(column)
 
 
-def _intervals(results: _Results, values: dict[str, NDArray[np.float64]]) -> dict[str, list[float]]:
+def _intervals(
+    results: _Results, values: dict[str, NDArray[np.float64]], units: Units
+) -> dict[str, list[float]]:
     """Bootstrap over the scored queries, sorted by id: their order in the table cannot matter."""
     settings = results.settings
     if settings.bootstrap == 0:
@@ -316,7 +339,7 @@ def _intervals(results: _Results, values: dict[str, NDArray[np.float64]]) -> dic
         {key: column[order] for key, column in values.items()},
         resamples=settings.bootstrap,
         seed=settings.seed,
-        units=labels.take(order).to_pylist() if settings.bootstrap_unit == "class" else None,
+        units=labels.take(order).to_pylist() if units.unit == "class" else None,
         medians=results.medians,
     )
     return {key: list(interval) for key, interval in intervals.items()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookalike.errors import LookalikeError
+from lookalike.retrieval.units import AUTO, UNITS
 
 _FEWEST_RESAMPLES, _MOST_RESAMPLES = 1000, 1_000_000
 # What every reader of JSON, and numpy, takes for the same whole number.
@@ -23,7 +24,8 @@ class MetricsSettings:
         exclude: which gallery items a query leaves out: `none`, `same_file`, `same_content` or
             `same_id`.
         bootstrap: resamples for the intervals, 1,000 to 1,000,000; 0 for no intervals.
-        bootstrap_unit: what is resampled, `query` or `class`.
+        bootstrap_unit: what is resampled, `query` or `class`, or `auto`: as fits the data, see
+            `lookalike.retrieval.units`.
         seed: seed of the resampling.
 
     Raises:
@@ -35,7 +37,7 @@ class MetricsSettings:
     no_relevant: str = "skip"
     exclude: str = "none"
     bootstrap: int = 1000
-    bootstrap_unit: str = "query"
+    bootstrap_unit: str = AUTO
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class MetricsSettings:
         for name, value, allowed in (
             ("no_relevant", self.no_relevant, ("skip", "zero", "error")),
             ("exclude", self.exclude, ("none", "same_file", "same_content", "same_id")),
-            ("bootstrap_unit", self.bootstrap_unit, ("query", "class")),
+            ("bootstrap_unit", self.bootstrap_unit, (AUTO, *UNITS)),
         ):
             if value not in allowed:
                 raise LookalikeError(f"{name}: '{value}' is not one of {', '.join(allowed)}")

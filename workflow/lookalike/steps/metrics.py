@@ -35,6 +35,7 @@ def evaluate_files(
     out: Path,
     settings: MetricsSettings,
     *,
+    of_training_classes: bool | None = None,
     score: str | None = None,
     query_folder: Path | None = None,
     gallery_folder: Path | None = None,
@@ -51,6 +52,8 @@ def evaluate_files(
         out: folder to write to.
         settings: how rankings are turned into numbers; `exclude="same_content"` needs a `sha256`
             column in both tables.
+        of_training_classes: whether any query is of a class that is trained on; None where that
+            is not known.
         score: "cosine" or "euclidean"; None takes what both tables state in their metadata, else
             cosine where all embeddings have length 1.
         query_folder: where the query images lie, for `exclude="same_file"`.
@@ -77,6 +80,7 @@ def evaluate_files(
             items,
             score=score,
             settings=settings,
+            of_training_classes=of_training_classes,
             on_progress=progress.update,
             device=device,
         )

@@ -117,7 +117,7 @@ def write_report(
     per_query = best.main.per_query([*_QUERY_COLUMNS, key])
     n_classes = per_query.loc[per_query["scored"], "label"].nunique()
     summary = best.main.summary
-    no_interval = why_no_interval(summary["settings"], summary["n_queries"], n_classes)
+    no_interval = why_no_interval(best.main.protocol, summary["n_queries"], n_classes)
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
     hard_examples, other_examples = (
