@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from lookalike.data.attributes import require_columns_named
 from lookalike.data.checks import require_pairs, require_scorable, require_trainable
 from lookalike.provenance import code_digest, module_digest, software
 from lookalike.config import (
@@ -23,6 +24,12 @@ from lookalike.data.layout import (
     fingerprint,
     require_apart,
     require_data,
+)
+from lookalike.data.protocol import (
+    attributes_named,
+    columns_digest,
+    require_findable,
+    attributes_scored_by,
 )
 from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
@@ -115,6 +122,16 @@ LABEL_FILES = {
     "train_labels": DATA.train_labels_path,
     "test_labels": DATA.test_labels_path,
 }
+# What settings name of data.attributes, by the setting; and what of it decides rankings.
+with errors_without_traceback():
+    ATTRIBUTES_NAMED = attributes_named(config)
+SCORED_BY = attributes_scored_by(config["metrics"])
+# By split, what the table says of its images; none where there is no table.
+ATTRIBUTE_TABLES = {
+    f"{split}_attributes": f"<results>/manifest/attributes_{split}.parquet"
+    for split in SPLITS
+    if DATA.attributes
+}
 # A run is a recipe trained from a seed.
 RECIPES_AND_SEEDS = [
     (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
@@ -192,12 +209,17 @@ def label_files(wildcards):
     if DATA.root != Path(DEMO):
         with errors_without_traceback():
             require_data(DATA)
+            if workflow.is_main_process and ATTRIBUTES_NAMED:
+                require_columns_named(DATA.attributes_path, ATTRIBUTES_NAMED)
     if workflow.is_main_process and RESULTS_ARE_HERE:
         force_damaged()
+    files = dict(LABEL_FILES)
+    if DATA.attributes:
+        files["attributes"] = DATA.attributes_path
     # The user's files stay where they are when the workflow is imported under a prefix.
     return {
         name: local(str(path))
-        for name, path in LABEL_FILES.items()
+        for name, path in files.items()
         if not is_ahead_of_clock(path)
     }
 
@@ -303,7 +325,59 @@ def scorable_manifest(wildcards):
     if workflow.is_main_process:
         with errors_without_traceback():
             require_scorable(data_facts(), config["metrics"])
+            if SCORED_BY:
+                manifests, tables = made_of_tests("{}"), made_of_tests("{}_attributes")
+                require_findable_once(
+                    *manifests, *tables, *map(digest_of_file, (*manifests, *tables))
+                )
     return file
+
+
+def made_of_tests(name):
+    """Of query and gallery, a file that the manifest's step made, by its pattern."""
+    made = checkpoints.manifest.get().output
+    return [local_copy(made[name.format(split)]) for split in ("query", "gallery")]
+
+
+@cache
+def require_findable_once(*files_and_digests):
+    """See, once for each content, that there is something to find where attributes decide it."""
+    of = ("query", "gallery")
+    require_findable(
+        dict(zip(of, files_and_digests)),
+        dict(zip(of, files_and_digests[2:])),
+        config["metrics"],
+    )
+
+
+def attributes_of(split, columns):
+    """Input function: what data.attributes says of a split's images; nothing without columns."""
+
+    def attributes(wildcards):
+        if not columns:
+            return []
+        file = checkpoints.manifest.get().output[f"{split}_attributes"]
+        local_copy(file)
+        return file
+
+    return attributes
+
+
+def attributes_scored(wildcards):
+    """Param function: a digest of the attributes that decide rankings.
+
+    It decides alone: the tables, which change with every column, are ancient inputs there.
+    """
+    if not SCORED_BY:
+        return None
+    tables = made_of_tests("{}_attributes")
+    return digest_of_attributes(*tables, *map(digest_of_file, tables))
+
+
+@cache
+def digest_of_attributes(query, gallery, *digests):
+    """Of the tables of query and gallery, in the columns that decide rankings."""
+    return [columns_digest(table, SCORED_BY) for table in (query, gallery)]
 
 
 def training_images(wildcards):

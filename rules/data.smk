@@ -2,6 +2,7 @@ checkpoint manifest:
     input:
         unpack(label_files),
     output:
+        **ATTRIBUTE_TABLES,
         train="<results>/manifest/train.parquet",
         query="<results>/manifest/query.parquet",
         gallery="<results>/manifest/gallery.parquet",

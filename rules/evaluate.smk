@@ -5,6 +5,9 @@ rule metrics:
         # A touched but equal manifest is looked at again, and nothing here runs.
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
+        # The param `attributes` sees whether a column that is used here changed.
+        query_attributes=ancient(attributes_of("query", SCORED_BY)),
+        gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
     output:
         metrics="<results>/{model}/metrics.json",
         per_query="<results>/{model}/per_query.parquet",
@@ -21,6 +24,7 @@ rule metrics:
     params:
         metrics=lookup(dpath="metrics", within=config),
         of_training_classes=of_training_classes,
+        attributes=attributes_scored,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("metrics"),

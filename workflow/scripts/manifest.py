@@ -3,7 +3,7 @@ from pathlib import Path
 from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.data.layout import DataSettings
+    from lookalike.data.layout import SPLITS, DataSettings
     from lookalike.steps.manifest import write_manifest
 
     write_manifest(
@@ -14,4 +14,9 @@ with step(snakemake.log[0], snakemake.output):
         threads=snakemake.threads,
         trains=snakemake.params.trains,
         places=Path(snakemake.output.places),
+        attributes={
+            split: Path(snakemake.output[f"{split}_attributes"])
+            for split in SPLITS
+            if snakemake.params.data["attributes"]
+        },
     )

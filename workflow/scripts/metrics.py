@@ -13,9 +13,14 @@ with step(snakemake.log[0], snakemake.output):
         Path(snakemake.input.query),
         Path(snakemake.input.gallery),
         Path(snakemake.output.metrics).parent,
-        MetricsSettings(**snakemake.params.metrics),
+        MetricsSettings.of_config(snakemake.params.metrics),
         of_training_classes=snakemake.params.of_training_classes,
         query_folder=Path(snakemake.params.query_folder),
         gallery_folder=Path(snakemake.params.gallery_folder),
+        attributes=(
+            (Path(snakemake.input.query_attributes), Path(snakemake.input.gallery_attributes))
+            if snakemake.input.query_attributes
+            else None
+        ),
         name=snakemake.wildcards.model,
     )

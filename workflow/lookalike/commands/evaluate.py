@@ -38,6 +38,22 @@ def add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParser
         help="gallery items a query leaves out: of its image_id, or its sha256 (%(default)s)",
     )
     parser.add_argument(
+        "--exclude-same",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave out, besides, gallery items of the query's label that have its value in this "
+        "column of both tables, such as its camera; given several times: in all of them",
+    )
+    parser.add_argument(
+        "--within",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="rank each query among the gallery items that have its value in this column of both "
+        "tables; given several times: in all of them",
+    )
+    parser.add_argument(
         "--no-relevant",
         choices=["skip", "zero", "error"],
         default="skip",
@@ -81,6 +97,8 @@ def _run(options: argparse.Namespace) -> None:
         bootstrap=options.bootstrap,
         bootstrap_unit=options.bootstrap_unit,
         seed=options.seed,
+        same=options.exclude_same,
+        within=options.within,
     )
     evaluate_files(
         options.query,

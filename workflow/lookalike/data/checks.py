@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.data.findings import Report, named
 from lookalike.data.layout import SPLITS, DataSettings
 from lookalike.data.likely_faults import fault_of_keys, fault_of_labels
+from lookalike.data.protocol import exclusion
 from lookalike.data.spellings import FIRST, nearly_equal_labels
 from lookalike.data.walking import files_below
 from lookalike.errors import LookalikeError
@@ -82,7 +83,7 @@ def require_scorable(report: Report, metrics: Mapping[str, Any]) -> None:
     Raises:
         LookalikeError: no query has anything to find, or one has not and `no_relevant` is `error`.
     """
-    exclude = metrics["exclude"]
+    exclude, _ = exclusion(metrics)
     lost, queries = report["nothing_to_find"][exclude], report["splits"]["query"]["ok"]
     lacking = f"an image of its class to find in the gallery{_LEAVES_OUT[exclude]}: {named(lost)}"
     if lost["count"] == queries:

@@ -31,7 +31,8 @@ class DataSettings:
     all images at each start; without, only the label files are. near_duplicates: bits of a
     perceptual hash in which images of two splits may differ and still count as the same picture;
     False leaves out the search for such pairs. labelled: whether labels say what is alike; without,
-    there is nothing to train on and nothing to score.
+    there is nothing to train on and nothing to score. attributes: a table of what else is known of
+    images, see `lookalike.data.attributes`; empty for none.
     """
 
     root: Path
@@ -44,6 +45,7 @@ class DataSettings:
     watch_images: bool = True
     near_duplicates: int | Literal[False] = 4
     labelled: bool = True
+    attributes: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataSettings:
@@ -59,6 +61,11 @@ class DataSettings:
     def test_labels_path(self) -> Path:
         """The JSON file that labels the query and gallery images."""
         return self.root / self.test_labels
+
+    @property
+    def attributes_path(self) -> Path | None:
+        """The table of attributes; None where there is none."""
+        return self.root / Path(self.attributes).expanduser() if self.attributes else None
 
     def folder(self, split: str) -> Path:
         """The image folder of `train`, `query` or `gallery`."""
@@ -82,6 +89,8 @@ def require_data(data: DataSettings) -> None:
         "training labels": (data.train_labels_path, False),
         "query and gallery labels": (data.test_labels_path, False),
     }
+    if data.attributes_path is not None:
+        wanted["table of attributes (data.attributes)"] = (data.attributes_path, False)
     missing, closed = [], []
     for what, (path, is_folder) in wanted.items():
         try:
@@ -192,10 +201,10 @@ def fingerprint(
     """16 hexadecimal digits over names, sizes and times of the layout's files, and what they are.
 
     Reads no file: it answers whether anything may have changed, the manifest's scan says what has.
-    Where the images are not watched, it covers the label files alone. What a file is: where a link
-    leads in the end, so that a link that becomes a copy is seen whatever part of a path it is, and
-    the time of its last change of any kind, so that files that trade names are. Places are told
-    from the root: data that moves as a whole stays what it is.
+    Where the images are not watched, it covers the label files and the table of attributes alone.
+    What a file is: where a link leads in the end, so that a link that becomes a copy is seen
+    whatever part of a path it is, and the time of its last change of any kind, so that files that
+    trade names are. Places are told from the root: data that moves as a whole stays what it is.
 
     Args:
         data: the layout.
@@ -205,7 +214,7 @@ def fingerprint(
     """
     content = hashlib.sha256()
     place_of = _Places(data.root)
-    for path in (data.train_labels_path, data.test_labels_path):
+    for path in filter(None, (data.train_labels_path, data.test_labels_path, data.attributes_path)):
         if path.exists():
             content.update(os.fsencode(f"{path.name}\0{place_of.folder(str(path))}\n"))
             content.update(_times(path.stat()))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lookalike.data.labels import storable
 from lookalike.data.spellings import first_few
+from lookalike.data.table_files import TABLE_READERS
 from lookalike.errors import LookalikeError
 from lookalike.importing.names import natural
 from lookalike.importing.sources import Collection, Role, Side, SourceImage
@@ -96,29 +96,17 @@ class _Row:
     group: str | None
 
 
-class _Table(NamedTuple):
-    """A table as it was read.
-
-    names: of all columns. values: of a column, by its name. place_of: of a row, counted from 0,
-    where a person finds it in the file.
-    """
-
-    names: Sequence[str]
-    values: Callable[[str], list[Any]]
-    place_of: Callable[[int], str]
-
-
 def _read(
     table: Path, columns: Columns
 ) -> tuple[dict[str, list[Any]], Sequence[str], Callable[[int], str]]:
     """The columns that are there, by what they mean; the names of all; and where a row is."""
     ending = table.suffix.casefold()
-    if ending not in _READERS:
+    if ending not in TABLE_READERS:
         raise LookalikeError(
             f"{shown_path(table)}: is neither a folder nor a table: a table's name ends in "
-            f"{', '.join(_READERS)}. An archive must be unpacked first"
+            f"{', '.join(TABLE_READERS)}. An archive must be unpacked first"
         )
-    names, values, place_of = _READERS[ending](table)
+    names, values, place_of = TABLE_READERS[ending](table)
     chosen: dict[str, str] = {}
     for meaning, usual in vars(_USUAL).items():
         wanted = getattr(columns, meaning)
@@ -137,63 +125,6 @@ def _read(
                 f"{', '.join(map(quoted, names))}; --{meaning} names the one that is meant"
             )
     return {meaning: values(name) for meaning, name in chosen.items()}, names, place_of
-
-
-def _parquet(table: Path) -> _Table:
-    from lookalike.storage.parquet import columns_of, opened, read_columns
-
-    file = opened(table)
-    return _Table(
-        columns_of(table, file).names,
-        lambda name: read_columns(table, file, [name])[name].to_pylist(),
-        lambda place: f"row {place + 1:,}",
-    )
-
-
-def _csv(table: Path) -> _Table:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            delimiter = max(",;\t", key=first.count)
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter, strict=True)
-            names = next(reader, [])
-            rows, lines, line = [], [], reader.line_num + 1
-            for row in reader:
-                # Where it begins: a value in quotes may go over lines, and blank ones are no rows.
-                begins, line = line, reader.line_num + 1
-                if not row:
-                    continue
-                if len(row) != len(names):
-                    raise LookalikeError(
-                        f"{shown_path(table)}: line {begins:,} has {len(row)} values, and "
-                        f"the first line names {len(names)} columns; a value that holds "
-                        f"{quoted(delimiter)} must stand in double quotes"
-                    )
-                rows.append(row)
-                lines.append(begins)
-    except OSError as error:
-        raise LookalikeError(f"{shown_path(table)}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise LookalikeError(
-            f"{shown_path(table)}: is not UTF-8 text (byte {error.start + 1:,}); save it as UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise LookalikeError(
-            f"{shown_path(table)}: is no CSV: line {reader.line_num:,}: {error}; save it as CSV "
-            "with commas, or as parquet"
-        ) from None
-    return _Table(
-        names,
-        lambda name: [row[names.index(name)] for row in rows],
-        lambda place: f"line {lines[place]:,}",
-    )
-
-
-_READERS = {
-    **dict.fromkeys((".csv", ".tsv", ".txt"), _csv),
-    **dict.fromkeys((".parquet", ".pq"), _parquet),
-}
 
 
 def _rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ def evaluate(
     seed: int = 0,
     score: str | None = None,
     device: torch.device | str = "cpu",
+    same: Sequence[str] = (),
+    within: Sequence[str] = (),
 ) -> Evaluation:
     """Rank the gallery for every query, and measure how well items of its label come first.
 
@@ -77,6 +79,9 @@ def evaluate(
         score: "cosine" or "euclidean"; None takes what both tables state in their metadata, else
             cosine where all embeddings have length 1.
         device: where scores are made and counted: "cpu", "cuda", "mps" or "auto".
+        same: columns of both tables: a query also leaves out the items of its label that have its
+            values in all of these, such as its camera.
+        within: columns of both tables: a query is ranked among the items of its values alone.
 
     Raises:
         LookalikeError: a table or setting cannot be used; the message says which and why.
@@ -89,9 +94,11 @@ def evaluate(
         bootstrap=bootstrap,
         bootstrap_unit=bootstrap_unit,
         seed=seed,
+        same=same,
+        within=within,
     )
     where = choose_device(device) if isinstance(device, str) else device
-    sides = two_tables(queries, gallery, exclude)
+    sides = two_tables(queries, gallery, exclude, same=same, within=within)
     found = evaluate_items(
         *sides, score=choose_score(*sides, score), settings=settings, device=where
     )
@@ -273,7 +280,7 @@ class _Results:
         if not self.scored.any():
             raise LookalikeError(
                 f"none of the {n} queries can be scored: for none does the gallery hold an item of "
-                f"its label (exclude: {self.settings.exclude}). Do query and gallery write their "
+                f"its label ({self.settings.protocol}). Do query and gallery write their "
                 "labels in the same way?"
             )
 
@@ -312,7 +319,7 @@ def _summary(results: _Results, score: str) -> dict[str, Any]:
             "pessimistic": over_queries(pessimistic),
         },
         "score": score,
-        "settings": asdict(settings),
+        "settings": settings.to_dict(),
         "identification": identification_summary(results.answers),
     }
 

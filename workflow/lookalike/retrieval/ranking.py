@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -33,11 +34,12 @@ from lookalike.retrieval.counting import (
     place,
     take,
 )
+from lookalike.retrieval.gallery_parts import GalleryPart
 from lookalike.retrieval.pair_counts import PairCounts
 from lookalike.retrieval.ranks import Ranks
 from lookalike.retrieval.relevance import Relevance
 from lookalike.retrieval.scores import SCORES, Scorer, prepared
-from lookalike.retrieval.streams import Block, Gallery, Items, groups, whole_tiles
+from lookalike.retrieval.streams import Block, Gallery, Items, groups
 from lookalike.retrieval.strips import (
     add_counts,
     joined,
@@ -149,18 +151,30 @@ def rank(
         raise ValueError(f"score must be one of {SCORES}, not {score!r}")
     depth = min(depth, len(gallery.ids))
     relevance = Relevance(queries, gallery)
+
+    @cache
+    def part_of(number: int) -> GalleryPart:
+        # Of all tiles one: together, the parts are as large as the gallery.
+        positions = relevance.part(number)
+        return GalleryPart(
+            relevance.tie if positions is None else relevance.tie[positions], positions
+        )
+
     with _workers() as pool:
         device = accelerator.device if accelerator else torch.device("cpu")
         stream = Gallery(gallery, score, pool, device)
         for numbers, vectors in groups(queries, relevance, depth, score):
-            order = np.argsort(relevance.label_of_query[numbers], kind="stable")
             height = _LOW_TILE if len(queries.ids) <= _FEW_QUERIES else _HIGH_TILE
             if accelerator:
                 height = accelerator.height
             make = accelerator.scorer if accelerator else Scorer.of
             tiles = [
-                _Tile(numbers[rows], make(prepared(vectors[rows], score), height, score))
-                for rows in np.split(order, range(height, len(order), height))
+                _Tile(
+                    numbers[rows],
+                    make(prepared(vectors[rows], score), height, score),
+                    part_of(int(relevance.part_of_query[numbers[rows[0]]])),
+                )
+                for rows in _tiles_of(numbers, relevance, height)
             ]
             yield from _rank_group(
                 tiles, stream, relevance, depth, pool, on_progress, accelerator, pairs
@@ -169,10 +183,19 @@ def rank(
 
 @dataclass(frozen=True)
 class _Tile:
-    """Queries whose scores are made by one product."""
+    """Queries whose scores are made by one product, and the part of the gallery they all have."""
 
     queries: Int64s
     scorer: TileScorer
+    part: GalleryPart
+
+
+def _tiles_of(queries: Int64s, relevance: Relevance, height: int) -> Iterator[Int64s]:
+    """Cut a group of queries into tiles, of one part and of like labels: positions in the group."""
+    parts = relevance.part_of_query[queries]
+    order = np.lexsort((relevance.label_of_query[queries], parts))
+    for of_part in np.split(order, np.flatnonzero(np.diff(parts[order])) + 1):
+        yield from np.split(of_part, range(height, len(of_part), height))
 
 
 def _rank_group(
@@ -220,22 +243,19 @@ class _Search:
         starts, items = relevance.of_label(tile.queries)
         self.relevant = self.apart = _marks(starts, items)
         starts, left_out = relevance.left_out(tile.queries)
-        self.n_gallery = relevance.n_gallery - np.diff(starts)
+        self.n_gallery = relevance.n_in_part(tile.queries) - np.diff(starts)
         if len(left_out):
             self.relevant, self.apart = _without(self.relevant, _marks(starts, left_out))
-        self.wanted, columns = distinct_positions(self.relevant.item, relevance.n_gallery)
+        self.wanted, columns = distinct_positions(self.relevant.item, len(tile.part.ties))
         self.relevant = _marks(self.relevant.start, columns)
         self.score = np.empty(len(columns), np.float32)
 
     def see(self, block: Block, strip: int, strips: int) -> None:
         """Take the scores of one of several parts of the relevant items among a block's."""
-        begin, end = np.searchsorted(self.wanted, [block.first, block.first + block.n]).tolist()
+        begin, end = self.tile.part.among(self.wanted, block)
         first, last = strip_of(end - begin, strip, strips)
         begin, end = begin + first, begin + last
-        device = block.vectors.device
-        rows = torch.from_numpy(self.wanted[begin:end] - block.first).to(device)
-        vectors = torch.zeros(whole_tiles(end - begin), block.vectors.shape[1], device=device)
-        torch.index_select(block.vectors, 0, rows, out=vectors[: end - begin])
+        vectors = self.tile.part.rows(block, self.wanted[begin:end])
         for start, scores in self.tile.scorer.tiles(vectors, end - begin):
             width = min(scores.shape[1], end - begin - start)
             here = scores if isinstance(scores, np.ndarray) else scores.contiguous().cpu().numpy()
@@ -255,8 +275,9 @@ class _Count:
         pairs: PairCounts | None,
     ) -> None:
         self.tile, self.n_gallery = search.tile, search.n_gallery
-        self.marks, self.tie = search.apart, relevance.tie
-        self.levels, self.level_item = _levels(search, relevance.tie)
+        self.marks, self.part = search.apart, search.tile.part
+        self.n_ties = len(relevance.tie)
+        self.levels, self.level_item = _levels(search, self.part.ties, self.n_ties)
         self.counts = [self.levels, *(to_count_anew(self.levels) for _ in range(1, strips))]
         self.depth = depth
         # One at the least: the best other item.
@@ -275,14 +296,14 @@ class _Count:
             pairs.add_relevant(search.score)
         self.there: Counts | None = None
         if accelerator:
-            self.there = accelerator.counts(self.marks, self.levels, len(self.tie), kept)
+            self.there = accelerator.counts(self.marks, self.levels, self.n_ties, kept)
 
     def see(self, block: Block, strip: int, strips: int) -> None:
         """Count the scores of one of several strips of a block."""
-        begin, end = strip_of(block.n, strip, strips)
-        for start, scores in self.tile.scorer.tiles(block.vectors[begin:], end - begin):
-            first = block.first + begin + start
-            ties = self.tie[first : min(first + scores.shape[1], block.first + end)]
+        begin, n, vectors = self.part.strip(block, strip, strips)
+        for start, scores in self.tile.scorer.tiles(vectors, n):
+            first = begin + start
+            ties = self.part.ties[first : min(first + scores.shape[1], begin + n)]
             if self.there:
                 self.there.count(scores, first, ties)
             else:
@@ -297,7 +318,7 @@ class _Count:
             self.there.fill(self.levels, self.best[0])
         for more in self.counts[1:]:
             add_counts(self.levels, more)
-        best = self.best[0] if len(self.best) == 1 else joined(self.best, len(self.tie))
+        best = self.best[0] if len(self.best) == 1 else joined(self.best, self.n_ties)
         n, depth = len(best.score), self.depth
         starts = self.levels.start - np.arange(n + 1)
         three = np.empty((3, starts[-1]), np.int32)
@@ -314,7 +335,7 @@ class _Count:
             ranks=found,
             optimistic=optimistic,
             pessimistic=pessimistic,
-            places=places,
+            places=self.part.in_gallery(places),
             scores=scores,
             relevant=relevant,
             best_relevant=np.where(np.diff(starts) > 0, highest, np.float32(np.nan)),
@@ -323,12 +344,12 @@ class _Count:
         )
 
 
-def _levels(search: _Search, tie: Int32s) -> tuple[Levels, Int32s]:
-    """What to count against, and the gallery position of each level's item."""
+def _levels(search: _Search, tie: Int32s, n_ties: int) -> tuple[Levels, Int32s]:
+    """What to count against, and which item each level is of."""
     begin = search.relevant.start
     sizes = np.diff(begin)
     item = search.wanted[search.relevant.item]
-    keys = ordered(search.score + np.float32(0), tie[item], len(tie))  # + 0: -0 becomes 0
+    keys = ordered(search.score + np.float32(0), tie[item], n_ties)  # + 0: -0 becomes 0
     order = np.empty(len(keys), np.int64)
     for first, last in zip(begin[:-1].tolist(), begin[1:].tolist(), strict=True):
         order[first:last] = np.argsort(keys[first:last]) + first

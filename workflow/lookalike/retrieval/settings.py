@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
+from lookalike.data.protocol import exclusion
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.units import AUTO, UNITS
 
@@ -23,6 +25,10 @@ class MetricsSettings:
             `zero` gives it 0 (and G + 1 for ranks), `error` stops.
         exclude: which gallery items a query leaves out: `none`, `same_file`, `same_content` or
             `same_id`.
+        same: names of attributes: a query also leaves out the gallery items of its label whose
+            values in all of these are its own, as re-identification does by the camera.
+        within: names of attributes: a query is ranked among the gallery items whose values in all
+            of these are its own.
         bootstrap: resamples for the intervals, 1,000 to 1,000,000; 0 for no intervals.
         bootstrap_unit: what is resampled, `query` or `class`, or `auto`: as fits the data, see
             `lookalike.retrieval.units`.
@@ -39,9 +45,36 @@ class MetricsSettings:
     bootstrap: int = 1000
     bootstrap_unit: str = AUTO
     seed: int = 0
+    same: Sequence[str] = ()
+    within: Sequence[str] = ()
+
+    @classmethod
+    def of_config(cls, values: Mapping[str, Any]) -> MetricsSettings:
+        """Settings from config.yaml's `metrics` mapping."""
+        exclude, same = exclusion(values)
+        return cls(**{**values, "exclude": exclude, "same": same})
+
+    @property
+    def protocol(self) -> str:
+        """Which gallery items a query is scored on, for a message."""
+        parts = [f"exclude: {self.exclude}"]
+        parts += [f"and same {', '.join(self.same)}"] * bool(self.same)
+        parts += [f"within: {', '.join(self.within)}"] * bool(self.within)
+        return "; ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As metrics.json has them: without attributes where there are none."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in values.items()
+            if value or key not in ("same", "within")
+        }
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", sorted(set(self.k)))
+        object.__setattr__(self, "same", tuple(self.same))
+        object.__setattr__(self, "within", tuple(self.within))
         if not self.k or self.k[0] < 1 or self.k[-1] > _LARGEST:
             raise LookalikeError(
                 f"k: {self.k} must be a list of whole numbers from 1 to {_LARGEST}"

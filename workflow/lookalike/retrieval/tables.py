@@ -26,6 +26,7 @@ from lookalike.embedding.tables import (
 from lookalike.errors import LookalikeError
 from lookalike.retrieval.relevance import Texts, as_texts, repeated
 from lookalike.retrieval.streams import Items
+from lookalike.storage.parquet import read_table
 from lookalike.text import quoted, shown_path, visible
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ Embeddings that are read from a file, or lie in a memory map, are never in memor
 """
 
 Folders: TypeAlias = "tuple[Path | None, Path | None]"
+
+AttributeFiles: TypeAlias = "tuple[Path, Path]"
+"""Tables of attributes of the queries and of the gallery, see `lookalike.data.attributes`."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,10 @@ def two_tables(
     gallery: TableSource,
     exclude: str = "none",
     folders: Folders = (None, None),
+    *,
+    same: Sequence[str] = (),
+    within: Sequence[str] = (),
+    attributes: AttributeFiles | None = None,
 ) -> tuple[EmbeddingTable, EmbeddingTable]:
     """Open the queries and the gallery of an evaluation.
 
@@ -73,18 +81,38 @@ def two_tables(
         gallery: likewise.
         exclude: see `lookalike.retrieval.settings.MetricsSettings`.
         folders: where the images lie, for `exclude="same_file"`.
+        same, within: names of attributes, see `MetricsSettings`.
+        attributes: tables that have them; None where they are columns of the two themselves.
 
     Raises:
         LookalikeError: a table cannot be used, or the two are not of one model.
 
     """
     columns = ["image_id", "label", *(["sha256"] if exclude == "same_content" else [])]
-    asked, searched = (
-        _evaluated(source, name, columns, exclude, folder)
-        for source, name, folder in zip(
-            (queries, gallery), ("the queries", "the gallery"), folders, strict=True
+    named = list(dict.fromkeys([*same, *within]))
+    sides = []
+    for source, name, folder, known in zip(
+        (queries, gallery),
+        ("the queries", "the gallery"),
+        folders,
+        attributes or (None, None),
+        strict=True,
+    ):
+        own = [] if known else named
+        table, names = open_table(source, name, [*columns, *own])
+        require_rows(table, "evaluate")
+        if known:
+            names |= _attributes_of(known, table.ids, named)
+        sides.append(
+            replace(
+                table,
+                labels=names["label"],
+                keys=_exclusion_keys(names, exclude, folder),
+                same=[names[column] for column in same],
+                within=[names[column] for column in within],
+            )
         )
-    )
+    asked, searched = sides
     require_one_width(asked, searched)
     if exclude == "none":
         _warn_of_itself(asked, searched)
@@ -93,12 +121,11 @@ def two_tables(
     return asked, searched
 
 
-def _evaluated(
-    source: TableSource, name: str, columns: Sequence[str], exclude: str, folder: Path | None
-) -> EmbeddingTable:
-    table, names = open_table(source, name, columns)
-    require_rows(table, "evaluate")
-    return replace(table, labels=names["label"], keys=_exclusion_keys(names, exclude, folder))
+def _attributes_of(path: Path, ids: Texts, columns: Sequence[str]) -> dict[str, pa.StringArray]:
+    """Some attributes of images, null where an image has none, in the order of `ids`."""
+    table = read_table(path, ["image_id", *columns])
+    rows = pc.index_in(as_texts(ids), as_texts(table["image_id"]))
+    return {column: as_texts(table[column]).take(rows) for column in columns}
 
 
 def open_table(

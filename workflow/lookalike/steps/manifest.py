@@ -15,6 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from lookalike.data.attributes import (
+    about_attributes,
+    attribute_table,
+    read_attributes,
+    with_attributes,
+)
 from lookalike.data.checks import require_enough, require_no_bad_image
 from lookalike.data.findings import Report, summary
 from lookalike.data.labels import LabelEntry, read_labels, storable
@@ -50,17 +56,25 @@ def write_manifest(
     threads: int,
     trains: bool = True,
     places: Path | None = None,
+    attributes: Mapping[str, Path] | None = None,
 ) -> None:
     """The step: scan the data, print the summary, write a parquet per split and the data report.
 
-    outputs: a path for each of `train`, `query`, `gallery`. places: where to note in which folders
-    the images lie (see `lookalike.data.places`), if anywhere. trains: whether there is anything to
-    train, for which there must be classes. Raises LookalikeError, after the
+    outputs: a path for each of `train`, `query`, `gallery`. attributes: likewise, for what
+    `data.attributes` says of a split's images, where there is such a table. places: where to note
+    in which folders the images lie (see `lookalike.data.places`), if anywhere. trains: whether
+    there is anything to train, for which there must be classes. Raises LookalikeError, after the
     summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
     bad images.
     """
     apart = [report.parent, *filter(None, [cache])]
+    # Before the images, which take longer.
+    known = read_attributes(data.attributes_path) if data.attributes_path else None
     tables, facts = build_manifest(data, cache=cache, threads=threads, apart=apart)
+    entries = {split: tables[split]["image_id"].to_pylist() for split in SPLITS}
+    if known is not None:
+        with_images = {split: usable(tables[split])["image_id"].to_pylist() for split in SPLITS}
+        with_attributes(facts, about_attributes(known, entries, with_images))
     try:
         require_no_bad_image(data, tables, facts)
         require_enough(data, tables, facts, trains=trains)
@@ -70,6 +84,9 @@ def write_manifest(
     log.info("%s", summary(facts))
     for split in SPLITS:
         files.write_parquet(outputs[split], tables[split])
+        if known is not None and attributes:
+            table = attribute_table(known, split, entries[split])
+            files.write_parquet(attributes[split], table)
     if places is not None:
         write_places(places, data)
     files.write_json(report, facts)

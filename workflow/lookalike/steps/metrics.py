@@ -17,7 +17,7 @@ from lookalike.retrieval.evaluation import evaluate_items, summary_text
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.retrieval.tables import two_tables
+from lookalike.retrieval.tables import AttributeFiles, two_tables
 from lookalike.storage.files import all_whole, json_text, nearest_there, save_parquet, save_text
 from lookalike.text import shown_path
 
@@ -41,6 +41,7 @@ def evaluate_files(
     gallery_folder: Path | None = None,
     device: torch.device | str = "cpu",
     name: str | None = None,
+    attributes: AttributeFiles | None = None,
 ) -> dict[str, Any]:
     """Evaluate two embeddings tables; write metrics.json, per_query.parquet, rankings.parquet.
 
@@ -60,6 +61,8 @@ def evaluate_files(
         gallery_folder: where the gallery images lie, for `exclude="same_file"`.
         device: where scores are made and counted, see `lookalike.retrieval.ranking.rank`.
         name: what the log calls what is evaluated.
+        attributes: tables of the queries and of the gallery with what `settings.same` and
+            `settings.within` name; None where these are columns of the embeddings tables.
 
     Returns:
         The content of metrics.json.
@@ -70,7 +73,15 @@ def evaluate_files(
     """
     require_outputs(out, (query, gallery))
     folders = (query_folder, gallery_folder)
-    queries, items = two_tables(query, gallery, settings.exclude, folders)
+    queries, items = two_tables(
+        query,
+        gallery,
+        settings.exclude,
+        folders,
+        same=settings.same,
+        within=settings.within,
+        attributes=attributes,
+    )
     score = choose_score(queries, items, score)
     places = len(queries.ids) * min(max(settings.k), len(items.ids))
     require_room(out, _PLACE_BYTES * places, "the tables of scores", None)
