@@ -37,7 +37,7 @@ _MARKET: Mapping[str, tuple[Side, Role | None]] = {
     "query": ("test", "query"),
     "bounding_box_test": ("test", "gallery"),
 }
-_MARKET_NAME = re.compile(r"(-1|\d{4})_c\d+")
+_MARKET_NAME = re.compile(r"(-1|\d{4})_c(\d+)")
 _JUNK = "-1"
 
 # Endings of image files, those among them that are not read here: their files are named then.
@@ -180,7 +180,7 @@ def _market(root: Path, images: Sequence[str]) -> Collection:
             junk.append(image)
         else:
             side, role = _MARKET[split]
-            found.append(SourceImage(image, identity[1], side, role))
+            found.append(SourceImage(image, identity[1], side, role, camera=identity[2]))
     notes = []
     if loose:
         notes.append(_aside("in none of its three folders, or not named as they are,", loose))
@@ -190,8 +190,9 @@ def _market(root: Path, images: Sequence[str]) -> Collection:
             f"{first_few(map(shown, junk))}."
         )
     notes.append(
-        "Market-1501's own evaluation leaves out gallery images of a query's person by the same "
-        "camera. Here they count, so scores are higher than those that are published."
+        "attributes.csv says which camera took each image. A new mine.yaml leaves out gallery "
+        "images of a query's person by the same camera (metrics.exclude: {same: [camera]}), as "
+        "Market-1501's own evaluation does."
     )
     if any(image.label == "0000" for image in found):
         notes.append("Identity 0000 is no person: its images stay in the gallery as distractors.")

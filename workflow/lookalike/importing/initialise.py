@@ -17,6 +17,7 @@ from lookalike.data.spellings import first_few
 from lookalike.errors import LookalikeError
 from lookalike.importing import summary
 from lookalike.importing.by_hand import changed_labels, entries_by_hand
+from lookalike.importing.cameras import CAMERA, attributes_text
 from lookalike.importing.folders import read_folder
 from lookalike.importing.listing import Columns, read_listing
 from lookalike.importing.options import DEFAULTS, InitOptions, merged_options
@@ -24,6 +25,7 @@ from lookalike.importing.planning import Plan, make_plan
 from lookalike.importing.sources import Collection, SourceImage
 from lookalike.importing.splitting import SplitSettings
 from lookalike.importing.writing import (
+    ATTRIBUTES,
     FOLDERS,
     LABEL_FILES,
     MADE,
@@ -117,7 +119,8 @@ def init(
     plan, going = _with_what_left(dest, found.root, plan, options, before)
     placed = plan.placed
     changed = changed_labels(dest, before, placed)
-    others = _write(dest, found.root, plan, going, options, searches, before, by_hand)
+    attributes = None if searches else attributes_text(dest, images, placed, going)
+    others = _write(dest, found.root, plan, going, options, searches, before, by_hand, attributes)
     unusable = [(i.key, scanned[i.key].status) for i in images if scanned[i.key].status != "ok"]
     drawn = not found.has_splits and before is None
     return "\n".join(
@@ -301,6 +304,7 @@ def _write(
     searches: bool,
     before: Origins | None,
     by_hand: Mapping[str, Mapping[str, str]],
+    attributes: str | None,
 ) -> list[Placed]:
     """Write all; returns those in whose place something of a person's lies, which stays."""
     recorded: Options = {
@@ -316,26 +320,34 @@ def _write(
     if before is None:
         with new_folder(dest) as folder:
             bring_images(folder, root, plan.placed, way)
-            write_records(folder, plan.placed, origins(plan.placed), _settings(dest, searches))
+            new = _settings(dest, searches, attributes is not None)
+            write_records(folder, plan.placed, origins(plan.placed), new, attributes=attributes)
         return []
     left = {image.key for image in plan.gone}
     there = [image for image in plan.placed if image.key not in left]
     others = bring_images(dest, root, there, way, before)
     # What a person has written into the settings stays.
-    settings = None if (dest / SETTINGS).exists() else _settings(dest, searches)
+    is_set = (dest / SETTINGS).exists()
+    settings = None if is_set else _settings(dest, searches, attributes is not None)
     # A file that lies where a new image would is another one, and not of its class.
     placed = [
         image
         for image in plan.placed
         if image not in others or image.name in before.keys.get(FOLDERS[image.split], {})
     ]
-    write_records(dest, placed, origins(placed), settings, by_hand)
+    write_records(dest, placed, origins(placed), settings, by_hand, attributes)
     remove_links(dest, going)
     return others
 
 
-def _settings(dest: Path, searches: bool) -> dict[str, Any]:
-    """What mine.yaml says."""
+def _settings(dest: Path, searches: bool, cameras: bool) -> dict[str, Any]:
+    """What mine.yaml says; with cameras, a query does not find what its own has taken."""
+    if cameras:
+        return {
+            "data": {"root": str(dest), "attributes": ATTRIBUTES},
+            "runs": ["strong"],
+            "metrics": {"exclude": {"same": [CAMERA]}},
+        }
     if not searches:
         return {"data": {"root": str(dest)}, "runs": ["strong"]}
     network = {"name": "efficientnet_lite", "head": "none"}

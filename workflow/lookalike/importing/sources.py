@@ -20,6 +20,7 @@ class SourceImage(NamedTuple):
         side: the split that the source says it is of; None where it does not say.
         role: what it is among the test images, if the source says so.
         group: a name shared with images that must not be parted from it.
+        camera: what took it, if the source says so.
     """
 
     key: str
@@ -27,6 +28,7 @@ class SourceImage(NamedTuple):
     side: Side | None = None
     role: Role | None = None
     group: str | None = None
+    camera: str | None = None
 
 
 @dataclass(frozen=True)

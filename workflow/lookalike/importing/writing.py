@@ -26,6 +26,9 @@ FOLDERS = {"train": "train", "query": "query_images", "gallery": "gallery"}
 SETTINGS = "mine.yaml"
 """The settings that run the workflow on a data folder."""
 
+ATTRIBUTES = "attributes.csv"
+"""What a source says of images beside their class: a table, see `lookalike.data.attributes`."""
+
 LABEL_FILES = {
     "train": "train_image_info.json",
     "query": "test_image_info.json",
@@ -33,7 +36,7 @@ LABEL_FILES = {
 }
 """The label file of each split."""
 
-MADE = frozenset({*FOLDERS.values(), *LABEL_FILES.values(), SETTINGS, ORIGINS})
+MADE = frozenset({*FOLDERS.values(), *LABEL_FILES.values(), SETTINGS, ATTRIBUTES, ORIGINS})
 """All that is made in a data folder."""
 
 _HEAD = """\
@@ -264,6 +267,7 @@ def write_records(
     origins: Origins,
     settings: Mapping[str, Any] | None,
     others: Mapping[str, Mapping[str, str]] | None = None,
+    attributes: str | None = None,
 ) -> None:
     """Write label files, settings and where each image came from; all are written or none is.
 
@@ -273,6 +277,7 @@ def write_records(
         origins: as they are noted.
         settings: those to be written; None leaves the file as it is.
         others: by label file, names and labels of what init did not bring.
+        attributes: what the table of attributes holds; None for no such table.
     """
     labels: dict[str, dict[str, str]] = {
         file: dict((others or {}).get(file, {})) for file in LABEL_FILES.values()
@@ -284,6 +289,8 @@ def write_records(
         texts[SETTINGS] = _HEAD + yaml.safe_dump(
             dict(settings), sort_keys=False, allow_unicode=True, default_flow_style=None
         )
+    if attributes is not None:
+        texts[ATTRIBUTES] = attributes
     texts[ORIGINS] = origins.to_text()
     with all_whole([folder / name for name in texts]) as besides:
         for beside, text in zip(besides, texts.values(), strict=True):
