@@ -5,6 +5,7 @@ SECTIONS = [
     "setup",
     "training",
     "answers",
+    "slices",
     "classes",
     "queries",
     "data",
@@ -37,6 +38,7 @@ rule report:
         data_report="<results>/data_report.json",
         train_manifest=manifest_of("train"),
         query_manifest=manifest_of("query"),
+        attributes=attributes_of("query", config["report"]["slices"]),
         gallery_manifest=manifest_of("gallery"),
         # Of the folder of each run, then of those of its other states.
         metrics=expand("<results>/{run}/metrics.json", run=RUNS),

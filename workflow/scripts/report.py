@@ -19,5 +19,6 @@ with step(snakemake.log[0], snakemake.output):
         folders={split: Path(folder) for split, folder in snakemake.params.folders.items()},
         manifests={split: Path(snakemake.input[f"{split}_manifest"]) for split in SPLITS},
         k=snakemake.params.k,
+        attributes=Path(snakemake.input.attributes) if snakemake.input.attributes else None,
         **snakemake.params.report,
     )

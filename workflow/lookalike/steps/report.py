@@ -37,6 +37,7 @@ from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.numbers import number, signed
 from lookalike.report.results import ComparisonRows, Results, flat, read_results, states_of
 from lookalike.report.runs import BASELINE, MAIN, Run
+from lookalike.report.slices import MOST_RUNS, Slice, slices_of
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.retrieval.identification import Answers
@@ -80,6 +81,8 @@ def write_report(
     title: str,
     note: str = "",
     k: Sequence[int],
+    slices: Sequence[str] = (),
+    attributes: Path | None = None,
 ) -> None:
     """Write the page `output` from the files of all `runs`.
 
@@ -96,6 +99,8 @@ def write_report(
         note: plain text shown at the end, the images' licence for example; its addresses
             become links.
         k: cut-offs of the metrics; 10, or else the middle one, ranks runs, classes and queries.
+        slices: columns of `attributes` by whose values the queries are told apart.
+        attributes: what is known of the queries; None where there are no slices.
 
     An image that can no longer be read is shown as a blank and counted in a warning.
     """
@@ -154,6 +159,8 @@ def write_report(
             no_interval=no_interval,
             without_width=_without_width(rows, headline),
             differences=compared,
+            slices=_slices(results, best, attributes, slices, headline),
+            most_runs=MOST_RUNS,
             recipes_in_words=recipes_in_words(results, rows, key, no_interval is None),
             seeds={
                 recipe: spreads
@@ -182,6 +189,20 @@ def write_report(
             thumbnails=thumbnails.made,
         ),
     )
+
+
+def _slices(
+    runs: Sequence[Results],
+    best: Results,
+    attributes: Path | None,
+    columns: Sequence[str],
+    headline: Sequence[str],
+) -> Mapping[str, Sequence[Slice]]:
+    """Slices of the run that is shown first and of the others; none where none are asked for."""
+    if attributes is None:
+        return {}
+    shown_first = [best, *(run for run in runs if run.name != best.name)]
+    return slices_of(shown_first, attributes, columns, headline, best.main.summary["settings"])
 
 
 def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
