@@ -421,7 +421,7 @@ def first_places(
 
 
 @summed_in_parts
-def lengths(vectors: Float32s) -> NDArray[np.float64]:
+def lengths(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     """Euclidean length of each row of [n, d], float64 [n]; no float32 vector overflows."""
     out = np.empty(len(vectors))
     for row in range(len(vectors)):
@@ -433,7 +433,7 @@ def lengths(vectors: Float32s) -> NDArray[np.float64]:
 
 
 @compiled
-def divide(vectors: Float32s, by: NDArray[np.float64], out: Float32s) -> None:
+def divide(vectors: NDArray[np.floating], by: NDArray[np.float64], out: Float32s) -> None:
     """Divide each row of [n, d] by its number; where that is 0 the row becomes zero."""
     for row in range(len(vectors)):
         factor = 1 / by[row] if by[row] > 0 else 0.0

@@ -95,10 +95,10 @@ def prepared(vectors: Float32s, score: str) -> Float32s:
     return normalised(vectors) if score == "cosine" else vectors
 
 
-def normalised(vectors: Float32s) -> Float32s:
+def normalised(vectors: NDArray[np.floating]) -> Float32s:
     """Rows of length 1, float32 [n, d]; a zero row has no direction and stays zero (cosine 0)."""
-    contiguous = np.ascontiguousarray(vectors, np.float32)
-    out = np.empty_like(contiguous)
+    contiguous = np.ascontiguousarray(vectors)
+    out = np.empty(contiguous.shape, np.float32)
     divide(contiguous, lengths(contiguous), out)
     return out
 
