@@ -25,6 +25,7 @@ from lookalike.retrieval.pair_counts import PairCounts
 from lookalike.retrieval.ranking import Ranked, rank
 from lookalike.retrieval.rankings_table import rankings_table
 from lookalike.retrieval.relevance import as_texts
+from lookalike.retrieval.reranking import RERANKED_SCORE, Reranking, reranked
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.scores import SCORES
@@ -114,6 +115,7 @@ def evaluate_items(
     of_training_classes: bool | None = None,
     on_progress: Callable[[int], object] = lambda scores: None,
     device: torch.device | str = "cpu",
+    reranking: Reranking | None = None,
 ) -> Evaluation:
     """Evaluate embeddings in memory or as a stream, see `lookalike.retrieval.ranking.rank`.
 
@@ -126,6 +128,8 @@ def evaluate_items(
             is not known.
         on_progress: called now and then with how many more of the Q x N scores have been counted.
         device: where scores are made and counted.
+        reranking: how to re-rank each query's first items before anything is measured; None leaves
+            them. `verification` stays that of the scores of pairs.
 
     Raises:
         LookalikeError: no query can be scored, or `no_relevant` is "error" and one cannot; an
@@ -137,19 +141,23 @@ def evaluate_items(
     results = _Results(queries, gallery, settings, of_training_classes)
     depth = results.places.shape[1]
     pairs = PairCounts(score)
-    for ranked in rank(
+    rankings = rank(
         queries,
         gallery,
         score=score,
-        depth=depth,
+        depth=max(depth, reranking.first) if reranking else depth,
         on_progress=on_progress,
         accelerator=accelerator_of(torch.device(device)),
         pairs=pairs,
-    ):
+    )
+    if reranking:
+        rankings = reranked(rankings, queries, gallery, score, reranking)
+    for ranked in rankings:
         results.add(ranked)
     results.require_scored()
     return Evaluation(
-        summary=_summary(results, score) | {"verification": verification_summary(pairs)},
+        summary=_summary(results, RERANKED_SCORE if reranking else score)
+        | {"verification": verification_summary(pairs)},
         per_query=_per_query_table(results),
         rankings=rankings_table(
             queries.ids, gallery.ids, results.places, results.scores, results.relevant
@@ -241,8 +249,9 @@ class _Results:
             found = per_query_metrics(measured, ranked.n_gallery, self.settings.k, list(kept))
             for key, column in found.items():
                 kept[key][at] = column
-        self.places[at], self.scores[at] = ranked.places, ranked.scores
-        self.relevant[at] = ranked.relevant
+        depth = self.places.shape[1]
+        self.places[at], self.scores[at] = ranked.places[:, :depth], ranked.scores[:, :depth]
+        self.relevant[at] = ranked.relevant[:, :depth]
 
     @property
     def answers(self) -> Answers:

@@ -14,6 +14,7 @@ from lookalike.errors import LookalikeError
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
 from lookalike.retrieval.evaluation import evaluate_items, summary_text
+from lookalike.retrieval.reranking import Reranking
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.settings import MetricsSettings
@@ -42,6 +43,7 @@ def evaluate_files(
     device: torch.device | str = "cpu",
     name: str | None = None,
     attributes: AttributeFiles | None = None,
+    reranking: Reranking | None = None,
 ) -> dict[str, Any]:
     """Evaluate two embeddings tables; write metrics.json, per_query.parquet, rankings.parquet.
 
@@ -63,6 +65,7 @@ def evaluate_files(
         name: what the log calls what is evaluated.
         attributes: tables of the queries and of the gallery with what `settings.same` and
             `settings.within` name; None where these are columns of the embeddings tables.
+        reranking: how to re-rank each query's first items; None leaves them.
 
     Returns:
         The content of metrics.json.
@@ -94,6 +97,7 @@ def evaluate_files(
             of_training_classes=of_training_classes,
             on_progress=progress.update,
             device=device,
+            reranking=reranking,
         )
     summary = result.summary | scored_tables(queries, items)
     with all_whole([out / name for name in OUTPUTS]) as (per_query, rankings, metrics):
