@@ -25,7 +25,8 @@ pathvars:
 wildcard_constraints:
     run=RUN_PATTERN,
     model=model_pattern(),
-    split="query|gallery",
+    projected="whitened|truncated",
+    split="query|gallery|train",
     image_digest="[0-9a-f]{16}",
 
 
@@ -34,6 +35,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/embed.smk"
 include: "rules/evaluate.smk"
+include: "rules/search.smk"
 include: "rules/report.smk"
 
 
@@ -67,5 +69,6 @@ rule all:
             )
             for state in STATES
         ],
+        HUBNESS_FILES,
     message:
         "all: everything is there"

@@ -36,14 +36,19 @@ from lookalike.errors import LookalikeError
 from lookalike.text import did_you_mean
 from lookalike.storage.files import read_json
 from lookalike.report.runs import (
+    EMBEDDINGS,
+    HUBNESS,
+    MODEL,
     RUN_PATTERN,
     SCORE_FILES,
-    SHOWN,
     STATES,
     THRESHOLD,
     model_name,
     model_pattern,
     run_name,
+    source_of,
+    state_in,
+    states_asked_for,
 )
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
@@ -137,8 +142,9 @@ RECIPES_AND_SEEDS = [
     (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
 ]
 RUNS = [run_name(recipe, seed) for recipe, seed in RECIPES_AND_SEEDS]
-# The states in which each run is scored: the trained network, before its first step.
-STATES_OF = {run: SHOWN for run in RUNS}
+# The states in which each run is scored: the trained network, before its first step, and what
+# `search` asks for.
+STATES_OF = {run: states_asked_for(config["search"]) for run in RUNS}
 # As the steps are told of them: recipe, seed and names of states.
 RUNS_IN_STATES = [
     (*of_run, [state.name for state in STATES_OF[run]])
@@ -147,6 +153,11 @@ RUNS_IN_STATES = [
 # A model is a run in one of its states.
 MODEL_FOLDERS = [model_name(run, state) for run in RUNS for state in STATES_OF[run]]
 OTHER_FOLDERS = sorted({*MODEL_FOLDERS} - {*RUNS})
+HUBNESS_FILES = [
+    f"<results>/{model}/{HUBNESS}"
+    for model in MODEL_FOLDERS
+    if config["search"]["hubness"]
+]
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
@@ -175,6 +186,27 @@ def files_of(state):
 def models_in(state):
     """Every run that is scored in one state, in it."""
     return [model_name(run, state) for run in RUNS if state in STATES_OF[run]]
+
+
+def table_of(split):
+    """Input function: the embeddings that a model is scored by; its own, or of what it is made of."""
+
+    def table(wildcards):
+        run, file = Path(wildcards.model).parts[0], f"embeddings/{split}.parquet"
+        model = source_of(run, state_in(wildcards.model), file)
+        return f"{config['results']}/{model}/{file}"
+
+    return table
+
+
+def asked_of_search(name):
+    """What the settings under `search` say of a state; an error where they ask for none."""
+    with errors_without_traceback():
+        if config["search"][name] is False:
+            raise LookalikeError(
+                f"search.{name} is false, so nothing says how to make it; set it to true"
+            )
+        return config["search"][name]
 
 
 def recipe_of(run):

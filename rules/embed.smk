@@ -15,6 +15,8 @@ rule embed_shard:
         "<results>/logs/{model}/embed_{split}.{scatteritem}.log",
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.{scatteritem}.tsv"
+    wildcard_constraints:
+        model=model_pattern(*MODEL),
     threads: cores()
     resources:
         gpu=gpus(),
@@ -49,6 +51,8 @@ rule embed:
         "<results>/logs/{model}/embed_{split}.log",
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.tsv"
+    wildcard_constraints:
+        model=model_pattern(*MODEL),
     threads: cores()
     resources:
         # Divided, the parts have done the work.

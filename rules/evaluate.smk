@@ -1,7 +1,7 @@
 rule metrics:
     input:
-        query="<results>/{model}/embeddings/query.parquet",
-        gallery="<results>/{model}/embeddings/gallery.parquet",
+        query=table_of("query"),
+        gallery=table_of("gallery"),
         # A touched but equal manifest is looked at again, and nothing here runs.
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
@@ -16,6 +16,9 @@ rule metrics:
         "<results>/logs/{model}/metrics.log",
     benchmark:
         "<results>/benchmarks/{model}/metrics.tsv"
+    # A state that orders anew what another one found has a rule of its own.
+    wildcard_constraints:
+        model=model_pattern(*EMBEDDINGS),
     # Half of them: two states of a run are scored side by side.
     threads: max(1, CORES // 2)
     resources:

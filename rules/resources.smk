@@ -6,6 +6,9 @@ from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes
 from lookalike.models.backbones.costs import needs_of_embedding, needs_of_training
 from lookalike.training.samplers.table import SAMPLERS
 
+# How long a pair of re-ranked images takes, in scores of the search: measured, with a margin.
+RERANKED_AS_SCORES = 20
+
 # Of a heavy job: all of this machine's. What another machine has is not known: profiles say it.
 CORES = (None if workflow.remote_exec else workflow.resource_settings.cores) or 8
 
@@ -122,6 +125,35 @@ def work_of_assembling(wildcards, input):
     """Work function: the table of a split, which is embedded for it or already in parts."""
     whole = config["embed"]["shards"] == 1
     return (work_of_embedding if whole else work_of_reading)(wildcards, input)
+
+
+def work_of_transforming(wildcards, input):
+    """Work function: one look at the embeddings of all queries and the gallery."""
+    return Work(
+        images_in(map(local_copy, (input.query_manifest, input.gallery_manifest)))
+    )
+
+
+def work_of_neighbours(wildcards, input):
+    """Work function: the scores of all queries, and of the gallery's own images, with the gallery."""
+    queries, gallery = (
+        images_in([local_copy(path)])
+        for path in (input.query_manifest, input.gallery_manifest)
+    )
+    return Work(queries + gallery, scores=(queries + gallery) * gallery)
+
+
+def work_of_reranking(wildcards, input):
+    """Work function: scoring, and for each query the distances of its first images to each other."""
+    work = work_of_scoring(wildcards, input)
+    first = config["search"]["reranked"]["first"]
+    queries = images_in([local_copy(input.query_manifest)])
+    # Several arrays of float64, in each thread.
+    return replace(
+        work,
+        scores=work.scores + queries * first**2 * RERANKED_AS_SCORES,
+        more_mb=CORES * 40 * first**2 / 1e6,
+    )
 
 
 def work_of_scoring(wildcards, input):

@@ -18,6 +18,7 @@ from jsonschema.protocols import Validator
 
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.images import image_of_backbone
+from lookalike.retrieval.search_settings import search_misfits
 from lookalike.text import did_you_mean, shown
 from lookalike.training.combinations import misfits
 
@@ -148,6 +149,15 @@ def _with_length(layer: Mapping[str, Any]) -> Settings:
     return {**layer, "recipes": timed}
 
 
+def _spelt_out(layer: Mapping[str, Any]) -> Settings:
+    """A layer of settings in which what `search` asks for by `true` is a mapping of defaults."""
+    search = layer.get("search")
+    if not isinstance(search, Mapping):
+        return dict(layer)
+    asked = {key: {} if value is True else value for key, value in search.items()}
+    return {**layer, "search": asked}
+
+
 def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
     """Merge `layers` (lowest first), fill in defaults, and check the result.
 
@@ -165,7 +175,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
                 below, above = settings.get(name), layer.get(name)
                 if isinstance(below, dict) and isinstance(above, Mapping):
                     settings[name] = _without_other(below, above, rule)
-            settings = merge(settings, _with_length(_with_new_names(layer)))
+            settings = merge(settings, _with_length(_with_new_names(_spelt_out(layer))))
         mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
     except RecursionError:
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
@@ -187,6 +197,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             for name, recipe in settings["recipes"].items()
             for misfit in misfits(recipe)
         ]
+    mistakes = mistakes or list(search_misfits(settings))
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     _bring_images(settings, schema)
@@ -330,6 +341,9 @@ def _fault(error: jsonschema.ValidationError) -> str:
         return f"{value!r} is text to YAML; write it with a point, such as 1.0e-3{_ON_THE_LINE}"
     if error.validator == "type" and schema["type"] == "boolean" and isinstance(value, str):
         return f"{value!r} is text; write true or false without quotes{_ON_THE_LINE}"
+    if error.validator == "type" and schema["type"] == ["boolean", "object"]:
+        known = ", ".join(schema["properties"]) or "none"
+        return f"{value!r} must be true, false or a mapping of its settings ({known})"
     if error.validator == "not":  # of what may be a number or false
         return f"{value!r} is neither a whole number nor false"
     return str(error.message)

@@ -52,6 +52,7 @@ NEEDS = {
     "train": Need(1100, 6.0, per_second=10, bytes_per_pixel=1320, cores_a_gpu=50),
     "embed": Need(700, 3.0, per_second=6, mb_per_thread=120, bytes_per_pixel=480),
     "metrics": Need(800, 2.0, per_second=500),
+    "transform": Need(600, 2.0, per_second=500),
 }
 # Two Snakemakes run beside a job's own process on a cluster.
 SNAKEMAKE_MB = 500.0

@@ -6,10 +6,10 @@ scored in. Imports nothing heavy: every job parses the rules again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 METRICS_KEYS = {"metrics": dict, "chance": dict, "ci95": dict}
 """What of metrics.json a comparison needs."""
@@ -20,6 +20,10 @@ THRESHOLD = "threshold.json"
 """What a run has in the state that it stands for: from which score on an answer is believed."""
 MODEL = ("model.safetensors", "model.json")
 EMBEDDINGS = ("embeddings/query.parquet", "embeddings/gallery.parquet")
+COST = "search.json"
+"""What a state without a model of its own notes of how its embeddings were made."""
+HUBNESS = "hubness.json"
+"""Where it is asked for, what a state has of how often each gallery image is found."""
 
 RUN_PATTERN = r"[A-Za-z0-9_-]+\.\d+"
 """What the name of a run looks like, as a regular expression."""
@@ -27,7 +31,7 @@ RUN_PATTERN = r"[A-Za-z0-9_-]+\.\d+"
 
 @dataclass(frozen=True)
 class State:
-    """A state in which every run is scored.
+    """A state in which runs are scored: every run, or each where the settings ask for it.
 
     Attributes:
         name: as the column `state` and the report call it; letters, digits and underscores.
@@ -35,9 +39,11 @@ class State:
         folder: where its files lie, inside the run's folder; empty for that folder itself.
         against: name of the state that it is measured against; None where there is none.
         files: what it has of its own, as paths inside its folder. A state that only orders anew
-            what another one found has neither a model nor embeddings.
+            what another one found has neither a model nor embeddings; what embeddings it lacks are
+            those of the state that it is measured against.
         of_pretrained: what the report calls it, and what its numbers are, in a run whose backbone
             had learned something before; None where that makes no difference.
+        on_demand: whether `search` in the settings must ask for it, by its name.
     """
 
     name: str
@@ -46,6 +52,13 @@ class State:
     against: str | None
     files: tuple[str, ...] = (*MODEL, *EMBEDDINGS, *SCORE_FILES)
     of_pretrained: tuple[str, str] | None = None
+    on_demand: bool = False
+
+
+def _searched(name: str, gives: str, files: tuple[str, ...]) -> State:
+    """A state that the search side makes of the trained one, where the settings ask for it."""
+    files = (*files, *SCORE_FILES)
+    return State(name, gives, folder=name, against="trained", files=files, on_demand=True)
 
 
 STATES = (
@@ -66,6 +79,15 @@ STATES = (
         against="untrained",
         files=(*MODEL, *EMBEDDINGS, *SCORE_FILES, THRESHOLD),
     ),
+    _searched("whitened", "what its embeddings give whitened", (*EMBEDDINGS, COST)),
+    _searched("truncated", "what their first principal dimensions give", (*EMBEDDINGS, COST)),
+    _searched("quantized", "what they give in a byte a number", (*EMBEDDINGS, COST)),
+    _searched("expanded", "what queries joined by what they find give", (EMBEDDINGS[0], COST)),
+    _searched("augmented", "what gallery images joined by alike ones give", (EMBEDDINGS[1], COST)),
+    _searched(
+        "scaled", "what distances scaled by each image's neighbours give", (*EMBEDDINGS, COST)
+    ),
+    _searched("reranked", "what re-ranking by shared neighbours gives", ()),
 )
 """All states, in the order in which they come to be.
 
@@ -75,6 +97,9 @@ The one whose folder is the run's own is what a run stands for: it ranks runs, c
 
 SHOWN = tuple(sorted(STATES, key=lambda state: state.folder != ""))
 """The states as tables show them: the run's own, then the others in the order of `STATES`."""
+
+ALWAYS = tuple(state for state in SHOWN if not state.on_demand)
+"""Those of every run."""
 
 MAIN, *OTHERS = SHOWN
 (BASELINE,) = (state for state in STATES if state.name == MAIN.against)
@@ -87,7 +112,7 @@ class Run(NamedTuple):
     recipe: str
     seed: int
     folder: Path
-    states: tuple[State, ...] = SHOWN
+    states: tuple[State, ...] = ALWAYS
     """In the order of `SHOWN`."""
 
     @classmethod
@@ -106,6 +131,33 @@ def model_name(run: str, state: State) -> str:
     return f"{run}/{state.folder}" if state.folder else run
 
 
-def model_pattern() -> str:
-    """What the name of a run in any state looks like, as a regular expression."""
-    return f"{RUN_PATTERN}({'|'.join(f'/{state.folder}' for state in OTHERS)})?"
+def model_pattern(*files: str) -> str:
+    """What the name of a run in any state looks like, as a regular expression.
+
+    files: only in a state that has one of these of its own, if any are given.
+    """
+    names = [state.folder for state in SHOWN if not files or {*files} & {*state.files}]
+    others = "|".join(f"/{name}" for name in names if name)
+    return f"{RUN_PATTERN}({others}){'?' if '' in names else ''}"
+
+
+def states_asked_for(search: Mapping[str, Any]) -> tuple[State, ...]:
+    """The states that a run is scored in, in the order of `SHOWN`.
+
+    search: the settings of that name; what is not false there is asked for.
+    """
+    return tuple(state for state in SHOWN if not state.on_demand or search[state.name] is not False)
+
+
+def state_in(model: str) -> State:
+    """The state that the name of a model ends in: `untrained` of default.0/untrained."""
+    folder = model.partition("/")[2]
+    (state,) = (state for state in SHOWN if state.folder == folder)
+    return state
+
+
+def source_of(run: str, state: State, file: str) -> str:
+    """Name of the model whose `file` a run has in a state: its own, or of what it is made of."""
+    while file not in state.files:
+        (state,) = (other for other in SHOWN if other.name == state.against)
+    return model_name(run, state)

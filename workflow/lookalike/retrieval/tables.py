@@ -73,8 +73,9 @@ def two_tables(
     same: Sequence[str] = (),
     within: Sequence[str] = (),
     attributes: AttributeFiles | None = None,
+    labelled: bool = True,
 ) -> tuple[EmbeddingTable, EmbeddingTable]:
-    """Open the queries and the gallery of an evaluation.
+    """Open the queries and the gallery of an evaluation, or of what looks at no label.
 
     Args:
         queries: a table with `image_id` and `label`; with `sha256` if `exclude` compares that.
@@ -83,12 +84,17 @@ def two_tables(
         folders: where the images lie, for `exclude="same_file"`.
         same, within: names of attributes, see `MetricsSettings`.
         attributes: tables that have them; None where they are columns of the two themselves.
+        labelled: whether labels are read.
 
     Raises:
         LookalikeError: a table cannot be used, or the two are not of one model.
 
     """
-    columns = ["image_id", "label", *(["sha256"] if exclude == "same_content" else [])]
+    columns = [
+        "image_id",
+        *(["label"] if labelled else []),
+        *(["sha256"] if exclude == "same_content" else []),
+    ]
     named = list(dict.fromkeys([*same, *within]))
     sides = []
     for source, name, folder, known in zip(
@@ -106,7 +112,7 @@ def two_tables(
         sides.append(
             replace(
                 table,
-                labels=names["label"],
+                labels=names.get("label", table.labels),
                 keys=_exclusion_keys(names, exclude, folder),
                 same=[names[column] for column in same],
                 within=[names[column] for column in within],

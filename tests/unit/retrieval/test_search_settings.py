@@ -1,0 +1,72 @@
+"""Settings of the search side that cannot work are refused before anything is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lookalike.config import resolve
+from lookalike.errors import LookalikeError
+from lookalike.report.runs import ALWAYS, SHOWN, states_asked_for
+from lookalike.storage.yaml_files import read_yaml
+from support.project import ROOT
+
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+STATES = [state.name for state in SHOWN if state.on_demand]
+
+
+def asked(**search: Any) -> dict[str, Any]:
+    return dict(resolve([{"search": search}], SCHEMA)["search"])
+
+
+def test_nothing_is_asked_for_by_default() -> None:
+    assert set(asked().values()) == {False}
+    assert states_asked_for(asked()) == ALWAYS
+    assert set(asked()) == {*STATES, "hubness"}
+
+
+@pytest.mark.parametrize("name", [*STATES, "hubness"])
+def test_true_takes_the_defaults_and_asks_for_one_state(name: str) -> None:
+    by_true, by_mapping = asked(**{name: True}), asked(**{name: {}})
+    assert by_true == by_mapping
+    rules = SCHEMA["properties"]["search"]["properties"][name]["properties"]
+    assert by_true[name] == {key: rule["default"] for key, rule in rules.items()}
+    names = {state.name for state in states_asked_for(by_true)} - {state.name for state in ALWAYS}
+    assert names == {name} - {"hubness"}
+
+
+def test_what_lies_above_takes_back_what_lies_below() -> None:
+    layers: list[dict[str, Any]] = [
+        {"search": {"expanded": {"k": 7}}},
+        {"search": {"expanded": True}},
+    ]
+    assert resolve(layers, SCHEMA)["search"]["expanded"] == {"k": 7, "alpha": 3.0}
+    assert resolve([*layers, {"search": {"expanded": False}}], SCHEMA)["search"] == asked()
+
+
+@pytest.mark.parametrize(
+    ("search", "more", "message"),
+    [
+        ({"whitened": {"dim": 129}}, {}, "whitened.dim: 129 is more than the 128 numbers"),
+        ({"truncated": {"dim": 200}}, {}, "truncated.dim: 200 is more than the 128 numbers"),
+        ({"expanded": True}, {"runs": ["original"]}, "expanded.alpha: .* set alpha: 0"),
+        ({"augmented": True}, {"runs": ["original"]}, "augmented.alpha: .* set alpha: 0"),
+        ({"hubness": True}, {"metrics": {"k": [1, 5]}}, "hubness.k: 10 is more than the 5 places"),
+        ({"reranked": True}, {"data": {"labelled": False}}, "reranked: with data.labelled: false"),
+        ({"expanded": 3}, {}, r"expanded: 3 must be true, false or a mapping .* \(k, alpha\)"),
+        ({"quantized": {"bits": 4}}, {}, "quantized: unknown key 'bits'"),
+        ({"reranked": {"first": 5000}}, {}, "reranked.first: 5000"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    search: dict[str, Any], more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LookalikeError, match=message):
+        resolve([{"search": search, **more}], SCHEMA)
+
+
+def test_what_a_headless_backbone_gives_is_not_known_before() -> None:
+    model = {"name": "efficientnet_lite", "head": "none"}
+    layer = {"recipes": {"default": {"model": model}}, "search": {"truncated": {"dim": 500}}}
+    assert resolve([layer], SCHEMA)["search"]["truncated"] == {"dim": 500}

@@ -1,0 +1,47 @@
+"""Settings under `search` that cannot work with the others. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def search_misfits(settings: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each mistake, with the path of the key in front.
+
+    settings: all of them, complete; what `search` does not ask for is false there.
+    """
+    search = settings["search"]
+    hubness, most = search["hubness"], max(settings["metrics"]["k"])
+    if hubness and hubness["k"] > most:
+        yield (
+            f"search.hubness.k: {hubness['k']} is more than the {most} places that are kept of "
+            f"each ranking; add {hubness['k']} to metrics.k"
+        )
+    if not settings["data"]["labelled"]:
+        for name in ("reranked", "hubness"):
+            if search[name] is not False:
+                yield (
+                    f"search.{name}: with data.labelled: false there are no rankings to make it "
+                    "of; set it to false"
+                )
+    for run in dict.fromkeys(settings["runs"]):
+        model = settings["recipes"][run]["model"]
+        for name in ("whitened", "truncated"):
+            dim = search[name] and search[name]["dim"]
+            if _is_known(model) and isinstance(dim, int) and dim > model["embedding_dim"]:
+                yield (
+                    f"search.{name}.dim: {dim} is more than the {model['embedding_dim']} numbers "
+                    f"of an embedding by {run}"
+                )
+        for name in ("expanded", "augmented"):
+            if search[name] and search[name]["alpha"] > 0 and not model["normalize"]:
+                yield (
+                    f"search.{name}.alpha: neighbours weigh by their cosine, and {run} has "
+                    "normalize: false, so its embeddings are compared by distance; set alpha: 0"
+                )
+
+
+def _is_known(model: Mapping[str, Any]) -> bool:
+    """Whether the settings say how long an embedding is; without a head, the backbone does."""
+    return model.get("head") != "none"

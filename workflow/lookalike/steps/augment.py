@@ -1,0 +1,66 @@
+"""Join each gallery image by those that are nearest to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lookalike.embedding.transformed import write_transformed
+from lookalike.jobs.progress import Progress
+from lookalike.retrieval.expansion import expanded
+from lookalike.retrieval.neighbours import EmbeddingRows, lenders, nearest, part_of
+from lookalike.retrieval.score_choice import choose_score
+from lookalike.retrieval.tables import Folders, two_tables
+from lookalike.storage.files import write_json
+
+log = logging.getLogger(__name__)
+
+
+def augment_gallery(
+    query: Path,
+    gallery: Path,
+    output: Path,
+    summary: Path,
+    settings: Mapping[str, Any],
+    exclude: str,
+    folders: Folders,
+) -> None:
+    """Write the gallery's embeddings after augmentation, see `lookalike.retrieval.expansion`.
+
+    An image that some query leaves out as being itself joins no other.
+
+    Args:
+        query: embeddings of the queries.
+        gallery: embeddings of the gallery.
+        output: the table to write.
+        summary: search.json: `dim`, `bytes_per_image`, how many neighbours were `joined` to an
+            image, in the mean, and from how many images these were taken (`lenders`).
+        settings: `k` and `alpha`.
+        exclude: as in the metrics.
+        folders: of the query and gallery images, for `exclude="same_file"`.
+
+    """
+    asked, searched = two_tables(query, gallery, exclude, folders, labelled=False)
+    score = choose_score(asked, searched, None)
+    free = lenders(asked, searched)
+    if not free.any():
+        log.warning(
+            "warning: every gallery image is a query, too: none may join another, so augmentation "
+            "changes nothing"
+        )
+    # Each leaves out itself, and what else is the same image.
+    of_gallery = folders[1], folders[1]
+    alike = "same_id" if exclude == "none" else exclude
+    items, _ = two_tables(gallery, gallery, alike, of_gallery, labelled=False)
+    source = part_of(items, free)
+    with Progress("neighbours", len(items.ids) * len(source.ids), "scores") as progress:
+        found = nearest(items, source, settings["k"], score, progress.update)
+    width = EmbeddingRows(items).width
+    vectors = expanded(items, EmbeddingRows(source), found, alpha=settings["alpha"], score=score)
+    write_transformed(gallery, output, vectors, width)
+    joined = float((found.places >= 0).sum(axis=1).mean())
+    facts = {"dim": width, "bytes_per_image": 4 * width, "joined": joined}
+    write_json(summary, facts | {"lenders": int(free.sum())})
+    log.info("%d gallery images, each joined by %.1f of %d", len(items.ids), joined, free.sum())

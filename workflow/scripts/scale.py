@@ -1,0 +1,19 @@
+from pathlib import Path
+
+from lookalike.jobs.step import step
+
+with step(snakemake.log[0], snakemake.output):
+    import torch
+
+    from lookalike.steps.scale import scale_distances
+
+    torch.set_num_threads(snakemake.threads)
+    scale_distances(
+        Path(snakemake.input.query),
+        Path(snakemake.input.gallery),
+        (Path(snakemake.output.query), Path(snakemake.output.gallery)),
+        Path(snakemake.output.summary),
+        snakemake.params.settings,
+        snakemake.params.exclude,
+        (Path(snakemake.params.query_folder), Path(snakemake.params.gallery_folder)),
+    )
