@@ -98,17 +98,19 @@ def test_where_every_image_is_a_query_augmentation_says_that_it_changes_nothing(
     assert (read_json(summary)["lenders"], read_json(summary)["joined"]) == (0, 0.0)
 
 
+@pytest.mark.parametrize("exclude", ["same_content", "none"])
 def test_each_is_none_of_its_own_neighbours_when_distances_are_scaled(
-    tables: dict[str, Path], tmp_path: Path
+    tables: dict[str, Path], tmp_path: Path, exclude: str
 ) -> None:
     outputs = tmp_path / "q.parquet", tmp_path / "g.parquet"
     summary = tmp_path / "search.json"
     scale_distances(
-        tables["query"], tables["both"], outputs, summary, {"k": 1}, "same_content", NO_FOLDERS
+        tables["query"], tables["both"], outputs, summary, {"k": 1}, exclude, NO_FOLDERS
     )
     queries, gallery = map(vectors, (tables["query"], tables["both"]))
     cosines = queries.astype(np.float64) @ gallery.T
-    cosines[np.arange(6), np.arange(25, 31)] = -2
+    if exclude == "same_content":
+        cosines[np.arange(6), np.arange(25, 31)] = -2
     of_query = np.sqrt((4 - (2 - 2 * cosines.max(axis=1))) / 2)
     np.testing.assert_allclose(vectors(outputs[0])[:, 4], of_query, atol=1e-6)
     own = gallery.astype(np.float64) @ gallery.T - 3 * np.eye(31)

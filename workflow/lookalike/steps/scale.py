@@ -53,9 +53,9 @@ def scale_distances(
     with Progress("neighbours", n_scores, "scores") as progress:
         of_queries, of_gallery = (
             mean_squared_distances(
-                nearest(side, items, settings["k"], score, progress.update), score
+                nearest(side, of_side, settings["k"], score, progress.update), score
             )
-            for side in (asked, items)
+            for side, of_side in ((asked, searched), (items, items))
         )
     bound = bound_of(of_queries, of_gallery, score)
     width = width_of(gallery) + 2
