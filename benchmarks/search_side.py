@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,9 @@ STEPS = {
     "whitened: fit": "steps.fit_projection.fit_projection(T, P, S, WHITENED, whiten=True)",
     "whitened: project": "steps.project.project(P, [Q, G], [OUT / 'q', OUT / 'g'])",
     "quantized": "steps.quantize.quantize([Q, G], [OUT / 'q', OUT / 'g'], S)",
-    "expanded": "steps.expand.expand_queries(Q, G, OUT / 'q', S, MIXED, 'none', NONE)",
-    "augmented": "steps.augment.augment_gallery(Q, G, OUT / 'g', S, MIXED, 'none', NONE)",
-    "scaled": "steps.scale.scale_distances(Q, G, (OUT / 'q', OUT / 'g'), S, {'k': 10}, 'none', NONE)",
+    "expanded": "steps.expand.expand_queries(Q, G, OUT / 'q', S, MIXED, ALL)",
+    "augmented": "steps.augment.augment_gallery(Q, G, OUT / 'g', S, MIXED, ALL)",
+    "scaled": "steps.scale.scale_distances(Q, G, (OUT / 'q', OUT / 'g'), S, {'k': 10}, ALL)",
     "reranked": "steps.rerank.rerank(Q, G, OUT, asdict(MetricsSettings()), RERANKED, NONE)",
 }
 # Memory in KiB as Linux counts it: what the imports hold, and the peak in the end.
@@ -39,10 +40,13 @@ import sys, time
 from dataclasses import asdict
 from pathlib import Path
 from lookalike import steps
+from lookalike.retrieval.candidates import Candidates
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.steps import augment, expand, fit_projection, metrics, project, quantize, rerank, scale
+from lookalike.steps import augment, expand, fit_projection, metrics
+from lookalike.steps import project, quantize, rerank, scale
 Q, G, T, P, S, OUT = map(Path, ("q.parquet", "g.parquet", "t.parquet", "p", "s", "out"))
 NONE, MIXED = (None, None), {"k": 3, "alpha": 3.0}
+ALL = Candidates("none", NONE)
 WHITENED = {"dim": "all", "shrink": 0.1}
 RERANKED = {"first": int(sys.argv[2]), "k1": 20, "k2": 6, "lambda": 0.3}
 def memory(key):
@@ -93,11 +97,8 @@ def main() -> None:
         (folder / "out").mkdir()
         for name in options.steps:
             command = [sys.executable, "-c", PROGRAM, STEPS[name], str(options.first)]
-            _, done = once(
-                lambda command=command: subprocess.run(
-                    command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder
-                )
-            )
+            run = partial(subprocess.run, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
+            _, done = once(partial(run, command))
             before, peak, seconds = map(float, done.stdout.split("done")[1].split())
             results += [
                 Figure(name, seconds, "s"),

@@ -28,6 +28,7 @@ from lookalike.data.layout import (
 from lookalike.data.protocol import (
     attributes_named,
     columns_digest,
+    exclusion,
     require_findable,
     attributes_scored_by,
 )
@@ -403,13 +404,22 @@ def attributes_scored(wildcards):
     if not SCORED_BY:
         return None
     tables = made_of_tests("{}_attributes")
-    return digest_of_attributes(*tables, *map(digest_of_file, tables))
+    return digest_of_attributes(*tables, tuple(SCORED_BY), *map(digest_of_file, tables))
+
+
+def attributes_within(wildcards):
+    """Param function: the same of those alone that decide which images may be neighbours."""
+    within = config["metrics"]["within"]
+    if not within:
+        return None
+    tables = made_of_tests("{}_attributes")
+    return digest_of_attributes(*tables, tuple(within), *map(digest_of_file, tables))
 
 
 @cache
-def digest_of_attributes(query, gallery, *digests):
-    """Of the tables of query and gallery, in the columns that decide rankings."""
-    return [columns_digest(table, SCORED_BY) for table in (query, gallery)]
+def digest_of_attributes(query, gallery, columns, *digests):
+    """Of the tables of query and gallery, in some columns."""
+    return [columns_digest(table, columns) for table in (query, gallery)]
 
 
 def training_images(wildcards):

@@ -1,6 +1,14 @@
 # What the search side adds to a trained network: each a state of the run, where `search` asks for it.
 # Every rule has the manifests among its inputs: read by nothing here, they make Snakemake look again
 # at the jobs once the manifests turn out to be what they were.
+# Of the metrics, what decides which images may be neighbours; the param `attributes` sees whether a
+# column that is used changed.
+CANDIDATES = {
+    "exclude": exclusion(config["metrics"])[0],
+    "within": config["metrics"]["within"],
+}
+
+
 rule fit_projection:
     input:
         training="<results>/{run}/embeddings/train.parquet",
@@ -84,6 +92,10 @@ rule expand:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
+        gallery_attributes=ancient(
+            attributes_of("gallery", config["metrics"]["within"])
+        ),
     output:
         query="<results>/{run}/expanded/embeddings/query.parquet",
         summary="<results>/{run}/expanded/search.json",
@@ -97,7 +109,8 @@ rule expand:
         runtime=need(minutes, "metrics", work_of_scoring),
     params:
         settings=lambda wildcards: asked_of_search("expanded"),
-        exclude=lookup(dpath="metrics/exclude", within=config),
+        metrics=CANDIDATES,
+        attributes=attributes_within,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("expand"),
@@ -114,6 +127,10 @@ rule augment:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
+        gallery_attributes=ancient(
+            attributes_of("gallery", config["metrics"]["within"])
+        ),
     output:
         gallery="<results>/{run}/augmented/embeddings/gallery.parquet",
         summary="<results>/{run}/augmented/search.json",
@@ -127,7 +144,8 @@ rule augment:
         runtime=need(minutes, "metrics", work_of_neighbours),
     params:
         settings=lambda wildcards: asked_of_search("augmented"),
-        exclude=lookup(dpath="metrics/exclude", within=config),
+        metrics=CANDIDATES,
+        attributes=attributes_within,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("augment"),
@@ -144,6 +162,10 @@ rule scale:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
+        gallery_attributes=ancient(
+            attributes_of("gallery", config["metrics"]["within"])
+        ),
     output:
         query="<results>/{run}/scaled/embeddings/query.parquet",
         gallery="<results>/{run}/scaled/embeddings/gallery.parquet",
@@ -158,7 +180,8 @@ rule scale:
         runtime=need(minutes, "metrics", work_of_neighbours),
     params:
         settings=lambda wildcards: asked_of_search("scaled"),
-        exclude=lookup(dpath="metrics/exclude", within=config),
+        metrics=CANDIDATES,
+        attributes=attributes_within,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("scale"),
@@ -175,6 +198,8 @@ rule rerank:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
+        query_attributes=ancient(attributes_of("query", SCORED_BY)),
+        gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
     output:
         metrics="<results>/{run}/reranked/metrics.json",
         per_query="<results>/{run}/reranked/per_query.parquet",
@@ -190,6 +215,8 @@ rule rerank:
     params:
         settings=lambda wildcards: asked_of_search("reranked"),
         metrics=lookup(dpath="metrics", within=config),
+        of_training_classes=of_training_classes,
+        attributes=attributes_scored,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
         code=code_of("rerank"),

@@ -6,6 +6,7 @@ with step(snakemake.log[0], snakemake.output):
     import torch
 
     from lookalike.retrieval.settings import MetricsSettings
+    from lookalike.retrieval.tables import attribute_files
     from lookalike.steps.metrics import evaluate_files
 
     torch.set_num_threads(snakemake.threads)
@@ -17,10 +18,8 @@ with step(snakemake.log[0], snakemake.output):
         of_training_classes=snakemake.params.of_training_classes,
         query_folder=Path(snakemake.params.query_folder),
         gallery_folder=Path(snakemake.params.gallery_folder),
-        attributes=(
-            (Path(snakemake.input.query_attributes), Path(snakemake.input.gallery_attributes))
-            if snakemake.input.query_attributes
-            else None
+        attributes=attribute_files(
+            snakemake.input.query_attributes, snakemake.input.gallery_attributes
         ),
         name=snakemake.wildcards.model,
     )

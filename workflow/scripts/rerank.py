@@ -5,6 +5,7 @@ from lookalike.jobs.step import step
 with step(snakemake.log[0], snakemake.output):
     import torch
 
+    from lookalike.retrieval.tables import attribute_files
     from lookalike.steps.rerank import rerank
 
     torch.set_num_threads(snakemake.threads)
@@ -15,4 +16,9 @@ with step(snakemake.log[0], snakemake.output):
         snakemake.params.metrics,
         snakemake.params.settings,
         (Path(snakemake.params.query_folder), Path(snakemake.params.gallery_folder)),
+        of_training_classes=snakemake.params.of_training_classes,
+        attributes=attribute_files(
+            snakemake.input.query_attributes, snakemake.input.gallery_attributes
+        ),
+        name=f"{snakemake.wildcards.run}/reranked",
     )

@@ -5,6 +5,8 @@ from lookalike.jobs.step import step
 with step(snakemake.log[0], snakemake.output):
     import torch
 
+    from lookalike.retrieval.candidates import Candidates
+    from lookalike.retrieval.tables import attribute_files
     from lookalike.steps.scale import scale_distances
 
     torch.set_num_threads(snakemake.threads)
@@ -14,6 +16,9 @@ with step(snakemake.log[0], snakemake.output):
         (Path(snakemake.output.query), Path(snakemake.output.gallery)),
         Path(snakemake.output.summary),
         snakemake.params.settings,
-        snakemake.params.exclude,
-        (Path(snakemake.params.query_folder), Path(snakemake.params.gallery_folder)),
+        Candidates.of_config(
+            snakemake.params.metrics,
+            (Path(snakemake.params.query_folder), Path(snakemake.params.gallery_folder)),
+            attribute_files(snakemake.input.query_attributes, snakemake.input.gallery_attributes),
+        ),
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from lookalike.embedding.tables import read_metadata, read_vectors, write_embeddings
+from lookalike.retrieval.candidates import Candidates
 from lookalike.retrieval.scores import normalised
 from lookalike.steps.augment import augment_gallery
 from lookalike.steps.expand import expand_queries
 from lookalike.steps.scale import scale_distances
-from lookalike.storage.files import read_json
+from lookalike.storage.files import read_json, write_parquet
 from support.ranked import normal
 
 BY = {"k": 3, "alpha": 2.0}
@@ -58,7 +61,7 @@ def test_a_query_is_not_joined_by_itself(tables: dict[str, Path], tmp_path: Path
         (tables["both"], "none"),
     ):
         output = tmp_path / f"{table.stem}_{exclude}"
-        expand_queries(one, table, output, summary, BY, exclude, NO_FOLDERS)
+        expand_queries(one, table, output, summary, BY, Candidates(exclude, NO_FOLDERS))
         made[table.stem, exclude] = vectors(output)
     np.testing.assert_allclose(made["both", "same_content"], made["without", "none"], atol=1e-6)
     assert not np.allclose(made["both", "none"], made["without", "none"], atol=1e-3)
@@ -75,8 +78,7 @@ def test_a_query_is_not_found_in_what_joins_others(tables: dict[str, Path], tmp_
             output,
             tmp_path / f"{name}.json",
             BY,
-            exclude,
-            NO_FOLDERS,
+            Candidates(exclude, NO_FOLDERS),
         )
         made[name, exclude] = vectors(output)[:25]
     expected = made["gallery", "none"]
@@ -90,9 +92,8 @@ def test_where_every_image_is_a_query_augmentation_says_that_it_changes_nothing(
     tables: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     output, summary = tmp_path / "out.parquet", tmp_path / "search.json"
-    augment_gallery(
-        tables["gallery"], tables["gallery"], output, summary, BY, "same_content", NO_FOLDERS
-    )
+    candidates = Candidates("same_content", NO_FOLDERS)
+    augment_gallery(tables["gallery"], tables["gallery"], output, summary, BY, candidates)
     np.testing.assert_allclose(vectors(output), vectors(tables["gallery"]), atol=1e-7)
     assert "augmentation changes nothing" in caplog.text
     assert (read_json(summary)["lenders"], read_json(summary)["joined"]) == (0, 0.0)
@@ -104,9 +105,8 @@ def test_each_is_none_of_its_own_neighbours_when_distances_are_scaled(
 ) -> None:
     outputs = tmp_path / "q.parquet", tmp_path / "g.parquet"
     summary = tmp_path / "search.json"
-    scale_distances(
-        tables["query"], tables["both"], outputs, summary, {"k": 1}, exclude, NO_FOLDERS
-    )
+    candidates = Candidates(exclude, NO_FOLDERS)
+    scale_distances(tables["query"], tables["both"], outputs, summary, {"k": 1}, candidates)
     queries, gallery = map(vectors, (tables["query"], tables["both"]))
     cosines = queries.astype(np.float64) @ gallery.T
     if exclude == "same_content":
@@ -121,3 +121,41 @@ def test_each_is_none_of_its_own_neighbours_when_distances_are_scaled(
     assert stated[0] == stated[1]
     assert stated[0]["score"] == "euclidean"
     assert stated[0]["model_digest"] != read_metadata(tables["query"])["model_digest"]
+
+
+def test_neighbours_are_of_the_images_own_category(tables: dict[str, Path], tmp_path: Path) -> None:
+    sizes, parts = {"query": 6, "gallery": 25}, {}
+    known, split = {}, {}
+    for name, n in sizes.items():
+        categories = ["odd" if at % 2 else "even" for at in range(n)]
+        known[name] = tmp_path / f"{name}_attributes.parquet"
+        ids = [f"{name}{at}" for at in range(n)]
+        write_parquet(known[name], pa.table({"image_id": ids, "category": categories}))
+        split[name] = np.arange(n) % 2 == 1
+        for odd in (False, True):
+            rows = vectors(tables[name])[split[name] == odd]
+            contents = [f"{name}{odd}{at}" for at in range(len(rows))]
+            parts[name, odd] = save(tmp_path / f"{name}{odd}.parquet", rows, contents)
+    files = (known["query"], known["gallery"])
+    both = Candidates("none", NO_FOLDERS, ["category"], files)
+    alone = Candidates("none", NO_FOLDERS)
+    summary = tmp_path / "search.json"
+
+    def make(step: str, of: Sequence[Path], made: Sequence[Path], among: Candidates) -> None:
+        if step == "expanded":
+            expand_queries(of[0], of[1], made[0], summary, BY, among)
+        elif step == "augmented":
+            augment_gallery(of[0], of[1], made[1], summary, BY, among)
+        else:
+            scale_distances(of[0], of[1], (made[0], made[1]), summary, {"k": 2}, among)
+
+    for step, made_of in (("expanded", [0]), ("augmented", [1]), ("scaled", [0, 1])):
+        together = (tmp_path / f"{step}_q", tmp_path / f"{step}_g")
+        make(step, (tables["query"], tables["gallery"]), together, both)
+        for odd in (False, True):
+            apart = (tmp_path / f"{step}_q{odd}", tmp_path / f"{step}_g{odd}")
+            make(step, (parts["query", odd], parts["gallery", odd]), apart, alone)
+            for side in made_of:
+                name = ("query", "gallery")[side]
+                rows = vectors(together[side])[split[name] == odd]
+                np.testing.assert_allclose(rows, vectors(apart[side]), atol=1e-6)

@@ -91,9 +91,17 @@ def part_of(items: Items, chosen: NDArray[np.bool_]) -> Items:
             start += len(block)
 
     mask = pa.array(chosen)
-    keys = None if items.keys is None else as_texts(items.keys).filter(mask)
-    ids, labels = (as_texts(names).filter(mask) for names in (items.ids, items.labels))
-    return Items(ids, labels, keys, vectors, items.name)
+    columns = [items.ids, items.labels, *items.same, *items.within]
+    ids, labels, *attributes = (as_texts(names).filter(mask) for names in columns)
+    return Items(
+        ids,
+        labels,
+        None if items.keys is None else as_texts(items.keys).filter(mask),
+        vectors,
+        items.name,
+        same=attributes[: len(items.same)],
+        within=attributes[len(items.same) :],
+    )
 
 
 class EmbeddingRows:

@@ -46,6 +46,13 @@ AttributeFiles: TypeAlias = "tuple[Path, Path]"
 """Tables of attributes of the queries and of the gallery, see `lookalike.data.attributes`."""
 
 
+def attribute_files(
+    queries: str | Sequence[str], gallery: str | Sequence[str]
+) -> AttributeFiles | None:
+    """Both tables by their paths; None where there are none, and a job's input is an empty list."""
+    return (Path(str(queries)), Path(str(gallery))) if queries and gallery else None
+
+
 @dataclass(frozen=True)
 class EmbeddingTable(Items):
     """Items that may have been read from a file.

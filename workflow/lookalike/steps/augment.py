@@ -9,10 +9,10 @@ from typing import Any
 
 from lookalike.embedding.transformed import write_transformed
 from lookalike.jobs.progress import Progress
+from lookalike.retrieval.candidates import Candidates
 from lookalike.retrieval.expansion import expanded
 from lookalike.retrieval.neighbours import EmbeddingRows, lenders, nearest, part_of
 from lookalike.retrieval.score_choice import choose_score
-from lookalike.retrieval.tables import Folders, two_tables
 from lookalike.storage.files import write_json
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,7 @@ def augment_gallery(
     output: Path,
     summary: Path,
     settings: Mapping[str, Any],
-    exclude: str,
-    folders: Folders,
+    candidates: Candidates,
 ) -> None:
     """Write the gallery's embeddings after augmentation, see `lookalike.retrieval.expansion`.
 
@@ -38,11 +37,10 @@ def augment_gallery(
         summary: search.json: `dim`, `bytes_per_image`, how many neighbours were `joined` to an
             image, in the mean, and from how many images these were taken (`lenders`).
         settings: `k` and `alpha`.
-        exclude: as in the metrics.
-        folders: of the query and gallery images, for `exclude="same_file"`.
+        candidates: which of the gallery may be a neighbour, as in the metrics.
 
     """
-    asked, searched = two_tables(query, gallery, exclude, folders, labelled=False)
+    asked, searched = candidates.tables(query, gallery)
     score = choose_score(asked, searched, None)
     free = lenders(asked, searched)
     if not free.any():
@@ -50,10 +48,7 @@ def augment_gallery(
             "warning: every gallery image is a query, too: none may join another, so augmentation "
             "changes nothing"
         )
-    # Each leaves out itself, and what else is the same image.
-    of_gallery = folders[1], folders[1]
-    alike = "same_id" if exclude == "none" else exclude
-    items, _ = two_tables(gallery, gallery, alike, of_gallery, labelled=False)
+    items = candidates.gallery_in_itself(gallery)
     source = part_of(items, free)
     with Progress("neighbours", len(items.ids) * len(source.ids), "scores") as progress:
         found = nearest(items, source, settings["k"], score, progress.update)

@@ -9,10 +9,10 @@ from typing import Any
 
 from lookalike.embedding.transformed import write_transformed
 from lookalike.jobs.progress import Progress
+from lookalike.retrieval.candidates import Candidates
 from lookalike.retrieval.expansion import expanded
 from lookalike.retrieval.neighbours import EmbeddingRows, nearest
 from lookalike.retrieval.score_choice import choose_score
-from lookalike.retrieval.tables import Folders, two_tables
 from lookalike.storage.files import write_json
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,7 @@ def expand_queries(
     output: Path,
     summary: Path,
     settings: Mapping[str, Any],
-    exclude: str,
-    folders: Folders,
+    candidates: Candidates,
 ) -> None:
     """Write the queries' embeddings after query expansion, see `lookalike.retrieval.expansion`.
 
@@ -36,11 +35,10 @@ def expand_queries(
         summary: search.json: `dim`, `bytes_per_image` and how many neighbours were `joined` to a
             query, in the mean.
         settings: `k` and `alpha`.
-        exclude: as in the metrics: what a query leaves out as being itself does not join it.
-        folders: of the query and gallery images, for `exclude="same_file"`.
+        candidates: which of the gallery may be a neighbour, as in the metrics.
 
     """
-    asked, searched = two_tables(query, gallery, exclude, folders, labelled=False)
+    asked, searched = candidates.tables(query, gallery)
     score = choose_score(asked, searched, None)
     with Progress("neighbours", len(asked.ids) * len(searched.ids), "scores") as progress:
         found = nearest(asked, searched, settings["k"], score, progress.update)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lookalike.retrieval.reranking import Reranking
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.retrieval.tables import Folders
+from lookalike.retrieval.tables import AttributeFiles, Folders
 from lookalike.steps.metrics import evaluate_files
 
 
@@ -19,6 +19,10 @@ def rerank(
     metrics: Mapping[str, Any],
     settings: Mapping[str, Any],
     folders: Folders,
+    *,
+    of_training_classes: bool | None = None,
+    attributes: AttributeFiles | None = None,
+    name: str | None = None,
 ) -> None:
     """Write metrics.json, per_query.parquet and rankings.parquet of the re-ranked gallery.
 
@@ -29,15 +33,21 @@ def rerank(
         metrics: the settings of that name.
         settings: `first`, `k1`, `k2` and `lambda`, see `lookalike.retrieval.reranking`.
         folders: of the query and gallery images.
+        of_training_classes: see `evaluate_files`, and what follows likewise.
+        attributes: of the queries and of the gallery.
+        name: what the log calls it.
 
     """
     evaluate_files(
         query,
         gallery,
         out,
-        MetricsSettings(**metrics),
+        MetricsSettings.of_config(metrics),
+        of_training_classes=of_training_classes,
         query_folder=folders[0],
         gallery_folder=folders[1],
+        attributes=attributes,
+        name=name,
         reranking=Reranking(
             settings["first"], settings["k1"], settings["k2"], float(settings["lambda"])
         ),

@@ -10,10 +10,10 @@ from typing import Any
 from lookalike.embedding.transformed import write_transformed
 from lookalike.jobs.progress import Progress
 from lookalike.retrieval.arrays import Float32s, Values
+from lookalike.retrieval.candidates import Candidates
 from lookalike.retrieval.local_scaling import bound_of, mean_squared_distances, scaled
 from lookalike.retrieval.neighbours import nearest
 from lookalike.retrieval.score_choice import choose_score
-from lookalike.retrieval.tables import Folders, two_tables
 from lookalike.steps.quantize import width_of
 from lookalike.storage.digests import digest_of_file
 from lookalike.storage.files import write_json
@@ -27,8 +27,7 @@ def scale_distances(
     outputs: tuple[Path, Path],
     summary: Path,
     settings: Mapping[str, Any],
-    exclude: str,
-    folders: Folders,
+    candidates: Candidates,
 ) -> None:
     """Write both tables after local scaling, see `lookalike.retrieval.local_scaling`.
 
@@ -38,17 +37,15 @@ def scale_distances(
         outputs: the tables to write, of the queries and of the gallery.
         summary: search.json: `dim` and `bytes_per_image`.
         settings: `k`.
-        exclude: as in the metrics: what a query leaves out is none of its neighbours.
-        folders: of the query and gallery images, for `exclude="same_file"`.
+        candidates: which of the gallery may be a neighbour, as in the metrics.
 
     Raises:
         LookalikeError: the gallery has one image alone.
 
     """
-    asked, searched = two_tables(query, gallery, exclude, folders, labelled=False)
+    asked, searched = candidates.tables(query, gallery)
     score = choose_score(asked, searched, None)
-    alike = "same_id" if exclude == "none" else exclude
-    items, _ = two_tables(gallery, gallery, alike, (folders[1], folders[1]), labelled=False)
+    items = candidates.gallery_in_itself(gallery)
     n_scores = (len(asked.ids) + len(items.ids)) * len(items.ids)
     with Progress("neighbours", n_scores, "scores") as progress:
         of_queries, of_gallery = (
