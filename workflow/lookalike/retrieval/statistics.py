@@ -162,7 +162,7 @@ def _draws(
 ) -> dict[Key, Values]:
     """Each metric in every resample, float64 [resamples]."""
     n_queries = len(next(iter(values.values())))
-    unit_of_query = np.arange(n_queries) if units is None else _numbered(units)
+    unit_of_query = np.arange(n_queries) if units is None else numbered(units)
     n_units = int(unit_of_query.max()) + 1
     means = [key for key in values if key not in medians]
     # A unit that is drawn brings the sums of its queries.
@@ -186,7 +186,7 @@ def _draws(
     return {key: np.concatenate(parts) for key, parts in draws.items()}
 
 
-def _numbered(units: Sequence[str]) -> NDArray[np.int64]:
+def numbered(units: Sequence[str]) -> NDArray[np.int64]:
     """A number for each unit's name, in the order of the names, int64 [Q]."""
     # Not an array of texts: there each name would take as much memory as the longest.
     numbers = {name: number for number, name in enumerate(sorted(set(units)))}
