@@ -290,6 +290,9 @@ def test_how_many_pixels_are_kept_is_no_setting_of_an_image() -> None:
         ({"threshold": {"false_positive": 0}}, ["threshold.false_positive", "0", "0.0001"]),
         ({"threshold": {"precision": "0.9"}}, ["threshold.precision", "'0.9'"]),
         ({"threshold": 0.9}, ["threshold", "0.9", "mapping"]),
+        ({"report": {"baseline": "defualt"}}, ["report.baseline", "did you mean 'default'"]),
+        # A recipe that is there, and not run.
+        ({"report": {"baseline": "original"}}, ["report.baseline: 'original' is not among the r"]),
         ({"metrics": {"bootstrap": 1}}, ["metrics.bootstrap", "1", "0, or 1000 or more"]),
         ({"metrics": {"bootstrap": -1}}, ["metrics.bootstrap", "-1", "0, or 1000 or more"]),
         ({"metrics": {"bootstrap": 10**30}}, ["metrics.bootstrap", "1000000"]),

@@ -57,6 +57,7 @@ TESTED_ELSEWHERE = {
     "report/results": ("unit/report/test_differences.py", "results are what differs"),
     "report/svg": ("unit/steps/test_report.py", "charts as the page shows them"),
     "report/thumbnails": ("unit/steps/test_report.py", "pictures as the page shows them"),
+    "report/verdicts_in_words": ("unit/report/test_verdicts.py", "what verdicts say"),
     "retrieval/arrays": ("unit/retrieval/test_ranking.py", "names of types alone"),
     "retrieval/counting": ("unit/retrieval/test_ranking.py", "ranks are counts"),
     "retrieval/evaluation": ("unit/steps/test_metrics.py", "the step writes what it returns"),

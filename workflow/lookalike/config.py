@@ -186,6 +186,8 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             if run not in settings["recipes"]
         ]
     if not mistakes:
+        mistakes = list(_mistaken_baseline(settings))
+    if not mistakes:
         mistakes = [
             f"{place}: {image['background']!r} is no colour; give a name such as white, or #rrggbb"
             for place, image in _images(settings)
@@ -214,6 +216,13 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             "in; name one inside of it, such as results"
         )
     return settings
+
+
+def _mistaken_baseline(settings: Settings) -> Iterator[str]:
+    """What is wrong with the recipe that the others are compared with, if anything is."""
+    baseline, runs = settings["report"]["baseline"], settings["runs"]
+    if baseline and baseline not in runs:
+        yield (f"report.baseline: {baseline!r} is not among the runs{did_you_mean(baseline, runs)}")
 
 
 def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:

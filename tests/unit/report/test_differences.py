@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,74 +16,22 @@ from numpy.typing import NDArray
 from lookalike.errors import LookalikeError
 from lookalike.report.differences import (
     Judged,
-    best_run,
     differences,
     judge,
     require_scored_alike,
-    scored_queries,
-    seed_spreads,
 )
-from lookalike.report.results import Results, StateResults
+from lookalike.report.recipe_scores import scored_queries
+from lookalike.report.results import StateResults
 from lookalike.retrieval.statistics import resampled_units
+from support.crossed_by_regression import mean_over_seeds
+from support.scored_runs import CLASS, QUERY, make_runs, state
 
-QUERY = {"bootstrap": 1000, "bootstrap_unit": "query", "seed": 0}
-CLASS = QUERY | {"bootstrap_unit": "class"}
 RESAMPLES = 200
-
-
-def state(
-    folder: Path,
-    columns: Mapping[str, Any],
-    protocol: Mapping[str, Any] = QUERY,
-    shuffle: int | None = None,
-) -> StateResults:
-    """A state of a run as its files tell it; `shuffle` seeds the order of its rows."""
-    frame = pd.DataFrame(columns)
-    if "query_id" not in frame:
-        frame.insert(0, "query_id", [f"q{number:03}" for number in range(len(frame))])
-    frame = pd.DataFrame({"label": "a", "scored": True}, index=frame.index).assign(**frame)
-    if shuffle is not None:
-        frame = frame.sample(frac=1, random_state=shuffle)
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.to_parquet(folder / "per_query.parquet")
-    units = {"unit": protocol["bootstrap_unit"]}
-    return StateResults({"settings": dict(protocol), "units": units}, folder)
 
 
 def judged(one: StateResults, other: StateResults, key: str) -> Judged:
     first, second = (scored_queries(scores, [key]) for scores in (one, other))
     return judge(first, second, [key], one.summary["settings"])[key]
-
-
-def make_runs(
-    folder: Path,
-    values: Mapping[tuple[str, int], tuple[Any, Any]],
-    labels: Sequence[str],
-    protocol: Mapping[str, Any] = QUERY,
-    key: str = "mAP@10",
-) -> tuple[list[Results], dict[tuple[str, str], dict[str, float]]]:
-    """Runs with these (trained, untrained) values of `key` a query; and rows of the comparison."""
-    runs: list[Results] = []
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for place, ((recipe, seed), both) in enumerate(values.items()):
-        states = {
-            name: state(
-                folder / f"{recipe}.{seed}" / name,
-                {"label": list(labels), key: np.asarray(column)},
-                protocol,
-                shuffle=2 * place + number,
-            )
-            for number, (name, column) in enumerate(
-                zip(("trained", "untrained"), both, strict=True)
-            )
-        }
-        run = Results(recipe, seed, place, states, {"settings": {}}, pd.DataFrame(), {})
-        runs.append(run)
-        rows |= {
-            (run.name, name): {key: float(np.mean(column))}
-            for name, column in zip(("trained", "untrained"), both, strict=True)
-        }
-    return runs, rows
 
 
 def test_a_verdict_follows_the_direction_of_the_metric(tmp_path: Path) -> None:
@@ -133,35 +80,6 @@ def test_drawing_classes_widens_the_interval_where_a_class_is_all_alike(tmp_path
     assert width(CLASS) > 3 * width(QUERY)
 
 
-def test_runs_are_ranked_by_what_they_are_after_training(tmp_path: Path) -> None:
-    after = {("a", 0): 0.2, ("a", 1): 0.6, ("b", 0): 0.9, ("c", 0): 0.1}
-    values = {run: ([value] * 12, [1 - value] * 12) for run, value in after.items()}
-    runs, rows = make_runs(tmp_path, values, ["x"] * 12)
-    assert best_run(runs, rows, "mAP@10").name == "b.0"
-    names = list(differences(runs, rows, "mAP@10", ["mAP@10"]))
-    assert names[-1] == "b.0 − a (mean of 2 seeds)"
-    spread = seed_spreads(runs, rows, ["mAP@10"])["a"]["mAP@10"]
-    assert (spread.mean, spread.low, spread.high) == pytest.approx((0.4, 0.2, 0.6))
-
-
-def test_the_best_seed_does_not_stand_for_its_recipe(tmp_path: Path) -> None:
-    """Recipe a has the best seed of all and the lower mean."""
-    rng = np.random.default_rng(0)
-    level = {("a", 0): 0.95, ("a", 1): 0.1, ("b", 0): 0.7, ("b", 1): 0.75}
-    values = {
-        run: (value + rng.normal(0, 0.01, 40), np.full(40, 0.3)) for run, value in level.items()
-    }
-    runs, rows = make_runs(tmp_path, values, ["x"] * 40)
-    assert best_run(runs, rows, "mAP@10").name == "a.0"
-    found = differences(runs, rows, "mAP@10", ["mAP@10"])
-    assert [name for name in found if " seeds) − " in name] == [
-        "b (mean of 2 seeds) − a (mean of 2 seeds)"
-    ]
-    between = found["b (mean of 2 seeds) − a (mean of 2 seeds)"]["mAP@10"]
-    assert between.verdict == "better"
-    assert between.difference.value == pytest.approx(0.2, abs=0.01)
-
-
 @st.composite
 def experiments(draw: st.DrawFn) -> tuple[dict[str, int], int, int, bool, int]:
     """How many seeds each recipe has, queries, classes, whether classes are drawn; a seed."""
@@ -200,38 +118,37 @@ def test_every_difference_is_that_of_loops_over_seeds_and_queries(
     }
     with TemporaryDirectory() as folder:
         protocol = (CLASS if by_class else QUERY) | {"bootstrap": RESAMPLES}
-        runs, rows = make_runs(Path(folder), values, labels, protocol)
-        found = differences(runs, rows, "mAP@10", ["mAP@10"])
-
-    def mean(recipe: str, trained: int, query: int) -> float:
-        seeds = [values[recipe, number][trained][query] for number in range(recipes[recipe])]
-        return float(sum(seeds) / len(seeds))
+        runs, _ = make_runs(Path(folder), values, labels, protocol)
+        found = differences(runs, ["mAP@10"])
 
     everything = range(n_queries)
-    sides = {r: f"{r} (mean of {n} seeds)" if n > 1 else f"{r}.0" for r, n in recipes.items()}
     expected = {
         f"{recipe}.{number}: trained − untrained": [
             float(values[recipe, number][0][q] - values[recipe, number][1][q]) for q in everything
         ]
         for recipe, number in values
     }
-    expected |= {
-        f"{sides[recipe]}: trained − untrained": [
-            mean(recipe, 0, q) - mean(recipe, 1, q) for q in everything
-        ]
-        for recipe in recipes
+    of_seeds = {
+        f"{recipe} (mean of {count} seeds): trained − untrained": np.array(
+            [values[recipe, number][0] - values[recipe, number][1] for number in range(count)]
+        )
+        for recipe, count in recipes.items()
+        if count > 1
     }
-    ranked = sorted(recipes, key=lambda r: -sum(mean(r, 0, q) for q in everything))
-    if len(ranked) > 1:
-        first, second = ranked[:2]
-        expected[f"{sides[first]} − {sides[second]}"] = [
-            mean(first, 0, q) - mean(second, 0, q) for q in everything
-        ]
-    assert set(found) == set(expected)
-    intervals = intervals_by_loop(list(expected.values()), labels if by_class else None)
-    for (what, changes), interval in zip(expected.items(), intervals, strict=True):
+    units = labels if by_class else [f"{number:03}" for number in everything]
+    assert set(found) == {*expected, *of_seeds}
+    expected_means = {what: sum(changes) / n_queries for what, changes in expected.items()}
+    expected_means |= {what: float(changes.mean()) for what, changes in of_seeds.items()}
+    looped = intervals_by_loop(list(expected.values()), labels if by_class else None)
+    intervals: dict[str, Any] = dict(zip(expected, looped, strict=True))
+    for what, changes in of_seeds.items():
+        enough = len(set(units)) >= 10
+        ends = mean_over_seeds(changes, units)[1:] if enough else None
+        intervals[what] = ends and (max(-1, ends[0]), min(1, ends[1]))
+    for what, value in expected_means.items():
         difference, verdict = found[what]["mAP@10"].difference, found[what]["mAP@10"].verdict
-        assert difference.value == pytest.approx(sum(changes) / n_queries)
+        interval = intervals[what]
+        assert difference.value == pytest.approx(value)
         if interval is None:
             assert (difference.low, difference.high, verdict) == (None, None, None)
         else:

@@ -20,7 +20,7 @@ from lookalike.storage.files import write_parquet
 from support.html_reader import Node, parse
 from support.report_folder import LABELS, Made, make_folder
 
-VERDICTS = ("better", "worse", "no difference shown")
+VERDICTS = ("better", "worse", "no difference shown", "not told apart")
 RUNS = [
     ("default", 0, 0.2),
     ("default", 1, 0.5),
@@ -52,52 +52,113 @@ def sentences(made: Made, *names: str) -> str:
 def test_one_network_tells_nothing_about_its_recipe(made: Made) -> None:
     said = sentences(made, "default.0")
     assert "default.0 is one trained network. One seed tells nothing about the recipe" in said
-    assert "best of" not in said
+    assert "shown first" not in said
     assert "mean of" not in said
+    assert "Recipes against" not in said
 
 
 def test_one_seed_each_compares_two_trained_networks_and_not_recipes(made: Made) -> None:
     said = sentences(made, "default.0", "other.0")
-    assert "default.0 − other.0" in said
-    assert "the difference is one between these two trained networks" in said
+    assert "other.0 − default.0" in said
+    assert "other.0 is worse than default.0: mAP@10 −0." in said
+    assert "a difference is one between these trained networks" in said
     assert "One seed tells nothing about the recipes default and other" in said
-    assert "seeds alone" not in said
-    assert "chosen by these very queries" not in said
+    assert "noise of the seeds" not in said
 
 
-def test_several_seeds_are_compared_by_their_means_with_what_the_interval_lacks(
+def test_several_seeds_are_compared_by_means_with_the_noise_of_seeds_in_the_interval(
     made: Made,
 ) -> None:
     said = sentences(made, "default.0", "default.1", "other.0", "other.1")
-    assert "default (mean of 2 seeds) − other (mean of 2 seeds)" in said
-    assert "compared by means over their seeds (2 and 2), query by query" in said
-    assert "the noise of the queries, not that of the seeds" in said
+    assert "other (mean of 2 seeds) − default (mean of 2 seeds)" in said
+    assert "stand by the mean over their seeds (2), query by query, never by the best" in said
+    assert "hold the noise of the seeds and of the queries together" in said
+    assert "Two seeds tell little of how much a seed matters" in said
     values = {
         name: json.loads((made.root / "results" / name / "metrics.json").read_text())["metrics"]
         for name in ("default.0", "default.1", "other.0", "other.1")
     }
     for recipe in ("default", "other"):
         both = sorted(values[f"{recipe}.{seed}"]["mAP@10"] for seed in (0, 1))
-        assert f"{recipe} {both[0]:.3f} to {both[1]:.3f}" in said
-    assert "trained networks. One seed" not in said
+        assert f"{both[0]:.3f} to {both[1]:.3f}" in said
+    assert "One seed tells" not in said
 
 
 def test_a_recipe_of_one_seed_beside_one_of_two_is_a_network(made: Made) -> None:
     said = sentences(made, "default.0", "default.1", "other.0")
-    assert "default stands by the mean of its 2 seeds, query by query, other by one trained" in said
-    assert "one seed tells nothing about a recipe" in said
+    assert "default stands by the mean over its seeds (2), query by query" in said
+    assert "other.0 is one trained network" in said
+    assert "One seed tells nothing about the recipe other" in said
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_headline_is_said_to_be_the_best_of_so_many_on_these_very_queries(
-    made: Made, count: int
+def test_every_recipe_stands_against_the_baseline_that_is_asked_for(made: Made) -> None:
+    numbers = section(parse(made.write(RUNS, baseline="third")), "numbers")
+    heading = next(node for node in numbers.all("h3") if node.attributes.get("id") == "recipes")
+    assert heading.text == "Recipes against third"
+    rows = numbers.all("table")[2].one("tbody").all("tr")
+    assert [row.one("th").text for row in rows] == [
+        "default (mean of 2 seeds) − third.0",
+        "other (mean of 2 seeds) − third.0",
+    ]
+    said = " ".join(numbers.text.split())
+    assert "of all 2 of a column together, one is wrong with a probability of 5 % at most" in said
+    assert "by mAP@10 on these queries, only describes them" in said
+    assert "default (mean of 2 seeds) is better than third.0: mAP@10 +0." in said
+    assert "after correction" in said
+    with pytest.raises(LookalikeError, match="no run of a recipe 'thrid'; did you mean 'third'"):
+        made.write(RUNS, baseline="thrid")
+
+
+def held_out(made: Made, scores: dict[str, float | None], **validation: Any) -> None:
+    """Give runs a score of held-out images in their last epoch, and recipes what holds them out."""
+    for run, score in scores.items():
+        history = made.table("history.parquet", run)
+        history["validation_mAP@10"] = [0.99, *[None] * (len(history) - 2), score]
+        write_parquet(
+            made.root / "results" / run / "history.parquet",
+            pa.Table.from_pandas(history, preserve_index=False),
+        )
+        described(made, run, validation={"of": "auto", "classes": 0.1, "seed": 0} | validation)
+
+
+def test_what_training_held_out_chooses_the_run_that_is_shown_first_and_never_the_test_split(
+    tmp_path: Path,
 ) -> None:
-    said = sentences(made, *(f"{recipe}.{seed}" for recipe, seed, _ in RUNS[:count]))
-    assert f"The best of {count} runs by mAP@10 on these very queries: default.0" in said
-    assert "its numbers are too good, and no interval here makes up for that" in said
-    # Before the numbers that it is about.
-    assert said.index("too good") < said.index("untrained")
-    assert ("Of 3 recipes the two with the highest mAP@10" in said) == (count == 5)
+    made = make_folder(tmp_path, dict.fromkeys(LABELS, 4), dict.fromkeys(LABELS, 4), RUNS[:4])
+    # By the test split default is the best by far; by single seeds, too.
+    held_out(made, {"default.0": 0.9, "default.1": 0.1, "other.0": 0.5, "other.1": 0.6})
+    said = " ".join(section(parse(made.write(RUNS[:4])), "numbers").text.split())
+    assert (
+        "Run other.0: the first seed of the recipe with the highest mAP@10 on training images "
+        "that all 2 recipes held out: 0.550." in said
+    )
+    assert "No query of the test split had a say in which run is shown first" in said
+    # The same, whatever the test split says of it.
+    for name in ("metrics.json", "per_query.parquet"):
+        (best, worst) = (tmp_path / "results" / run / name for run in ("default.0", "other.0"))
+        content = best.read_bytes(), worst.read_bytes()
+        best.write_bytes(content[1])
+        worst.write_bytes(content[0])
+    assert "Run other.0: the first seed" in section(parse(made.write(RUNS[:4])), "numbers").text
+    held_out(made, {"other.1": None}, classes=0.0)
+    history = made.table("history.parquet", "other.1").assign(**{"validation_mAP@10": None})
+    write_parquet(
+        tmp_path / "results" / "other.1" / "history.parquet",
+        pa.Table.from_pandas(history.astype({"validation_mAP@10": float}), preserve_index=False),
+    )
+    said = section(parse(made.write(RUNS[:4])), "numbers").text
+    assert "Run default.0: the first in runs, since no training images were held out" in said
+    assert "to choose by in other." in said
+
+
+@pytest.mark.parametrize(("unit", "count"), [("query", 25), ("class", 0)])
+def test_an_interval_of_few_units_is_warned_of(unit: str, count: int, tmp_path: Path) -> None:
+    queries = dict.fromkeys(LABELS, 5)
+    made = make_folder(tmp_path, queries, queries, RUNS[:1], bootstrap_unit=unit)
+    page = parse(made.write(RUNS[:1]))
+    warned = f"All intervals and verdicts come from {count} queries: below 30 they are a rough"
+    assert (warned in section(page, "alarm").text) == (unit == "query")
+    assert f"metrics.bootstrap_unit is {unit}" in section(page, "numbers").text or unit == "class"
 
 
 @pytest.mark.parametrize(
@@ -124,24 +185,25 @@ def test_a_page_of_few_queries_has_no_interval_and_no_verdict_and_says_why(
     words = [small.text for row in numbers.all("tr") for small in row.all("small")]
     verdicts = [word for word in words if word in VERDICTS]
     bounds = [word for word in words if re.fullmatch(r"[+−]?[\d.]+ to [+−]?[\d.]+", word)]
-    # Four metrics: of three runs and their twins, of five differences, and the range of the seeds.
-    values, compared, ranges = 6 * 4, 5 * 4, 4
+    # Four metrics: of three runs and their twins, of four differences and of two recipes; the mean
+    # over seeds and their range.
+    values, compared, means, ranges = 6 * 4, 5 * 4, 4, 4
     frame = pd.read_csv(made.root / "results" / "comparison.csv")
     ends = frame[[name for name in frame.columns if name.endswith(("_low", "_high"))]]
     if why is None:
         assert len(verdicts) == compared
-        assert len(bounds) == values + compared + ranges
+        assert len(bounds) == values + compared + means + ranges
         assert "–" not in words
         assert "No intervals" not in section(page, "alarm").text
         assert ends.notna().all(axis=None)
         return
     assert verdicts == []
     assert len(bounds) == ranges
-    assert words.count("–") == values + compared
+    assert words.count("–") == values + compared + means
     assert "95 % interval " not in numbers.text
     captions = [table.one("caption").text for table in page.all("table")]
-    # Of every run, of the differences, and of all metrics of each run.
-    assert sum(why in caption for caption in captions) == 2 + 3
+    # Of every run, of the differences, of the recipes, and of all metrics of each run.
+    assert sum(why in caption for caption in captions) == 3 + 3
     assert why in section(page, "alarm").text
     assert ends.isna().all(axis=None)
 
@@ -233,7 +295,9 @@ def test_where_nothing_is_trained_the_page_speaks_of_no_training(
     assert used == image | {"model.name", "model.backbone", "model.weights", "train"}
     numbers = section(page, "numbers")
     compared = [row.one("th").text for row in numbers.all("table")[1].one("tbody").all("tr")]
-    assert compared == ["default.0: trained − untrained", "default.0 − other (mean of 2 seeds)"]
+    assert compared == ["default.0: trained − untrained"]
+    against = [row.one("th").text for row in numbers.all("table")[2].one("tbody").all("tr")]
+    assert against == ["other (mean of 2 seeds) − default.0"]
     before = "untrained or before training" if weights == "pretrained" else "untrained"
     words = " ".join(numbers.text.split())
     assert f"disc, trained or as it came; ring, {before}; upright bar" in words
@@ -334,7 +398,8 @@ import sys
 from pathlib import Path
 import pandas as pd
 from lookalike.report.results import Results, StateResults
-from lookalike.report.differences import differences
+from lookalike.report.differences import differences, recipes_of
+from lookalike.report.verdicts import compare_recipes
 
 def peak():
     status = Path("/proc/self/status").read_text()
@@ -350,9 +415,8 @@ for count in (2, 20):
         Results("ab"[i % 2], i // 2, i, states, {"settings": {}}, pd.DataFrame(), {})
         for i in range(count)
     ]
-    rows = {(run.name, state): dict.fromkeys(keys, 0.5) for run in runs
-            for state in ("trained", "untrained")}
-    differences(runs, rows, "mAP@10", keys)
+    differences(runs, keys)
+    compare_recipes(recipes_of(runs), "", "mAP@10", keys, protocol)
     print(peak())
 """
 

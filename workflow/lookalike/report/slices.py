@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from lookalike.report.differences import judge, scored_queries
+from lookalike.report.differences import judge
+from lookalike.report.recipe_scores import scored_queries
 from lookalike.report.results import Results
 from lookalike.retrieval.statistics import Difference
 from lookalike.storage.parquet import read_frame

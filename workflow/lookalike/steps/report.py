@@ -21,25 +21,25 @@ from lookalike.report.answers import (
 )
 from lookalike.report.differences import (
     Comparisons,
-    best_run,
     differences,
     gain_of,
-    recipes_in_words,
     recipes_of,
     require_scored_alike,
-    seed_spreads,
     why_no_interval,
 )
 from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
 from lookalike.report.hardest import class_scores, hardest, sample
+from lookalike.report.leading import Contender, shown_first
 from lookalike.report.numbers import number, signed
 from lookalike.report.results import ComparisonRows, Results, flat, read_results, states_of
 from lookalike.report.runs import BASELINE, MAIN, Run
 from lookalike.report.slices import MOST_RUNS, Slice, slices_of
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
+from lookalike.report.verdicts import NOT_TOLD_APART, compare_recipes
+from lookalike.report.verdicts_in_words import few_units, on_seeds, verdict_in_words
 from lookalike.retrieval.identification import Answers
 from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.files import read_json, write_text
@@ -80,6 +80,7 @@ def write_report(
     manifests: Mapping[str, Path],
     title: str,
     note: str = "",
+    baseline: str = "",
     k: Sequence[int],
     slices: Sequence[str] = (),
     attributes: Path | None = None,
@@ -98,7 +99,8 @@ def write_report(
         title: heading of the page, plain text.
         note: plain text shown at the end, the images' licence for example; its addresses
             become links.
-        k: cut-offs of the metrics; 10, or else the middle one, ranks runs, classes and queries.
+        baseline: name of the recipe that the others are compared with; empty for the first.
+        k: cut-offs of the metrics; 10, or else the middle one, ranks recipes, classes and queries.
         slices: columns of `attributes` by whose values the queries are told apart.
         attributes: what is known of the queries; None where there are no slices.
 
@@ -109,8 +111,14 @@ def write_report(
     key = f"mAP@{_middle(k)}"
     headline = headline_keys(sorted(set(k)))
     require_scored_alike(results, rows, headline)
-    best = best_run(results, rows, key)
-    compared = differences(results, rows, key, headline)
+    first = shown_first(
+        [Contender.of(run.recipe, run.model["settings"], run.history) for run in results]
+    )
+    best = results[first.place]
+    recipes, protocol = recipes_of(results), best.main.protocol
+    compared = differences(results, headline)
+    verdicts = compare_recipes(recipes, baseline, key, headline, protocol)
+    by_class = protocol["bootstrap_unit"] == "class"
     data = read_json(data_report, {"near_duplicates": dict, "findings": list})
 
     thumbnails = Thumbnails(best.model["image"]["background"])
@@ -122,7 +130,7 @@ def write_report(
     per_query = best.main.per_query([*_QUERY_COLUMNS, key])
     n_classes = per_query.loc[per_query["scored"], "label"].nunique()
     summary = best.main.summary
-    no_interval = why_no_interval(best.main.protocol, summary["n_queries"], n_classes)
+    no_interval = why_no_interval(protocol, summary["n_queries"], n_classes)
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
     hard_examples, other_examples = (
@@ -151,22 +159,28 @@ def write_report(
             key=key,
             headline=headline,
             best=best,
+            why_first=first.why,
+            by_class=by_class,
+            why_units=summary["units"]["why"],
             runs=results,
             states=states_of(results),
             rows=rows,
             warnings=_warnings(results, compared, key, data, no_interval)
+            + few_units(summary["units"], no_interval)
             + _unreadable(thumbnails.unreadable),
             no_interval=no_interval,
             without_width=_without_width(rows, headline),
             differences=compared,
             slices=_slices(results, best, attributes, slices, headline),
             most_runs=MOST_RUNS,
-            recipes_in_words=recipes_in_words(results, rows, key, no_interval is None),
-            seeds={
-                recipe: spreads
-                for recipe, spreads in seed_spreads(results, rows, headline).items()
-                if len(recipes_of(results)[recipe]) > 1
-            },
+            verdicts=verdicts,
+            verdicts_in_words=[
+                sentence
+                for one in verdicts.against
+                if (sentence := verdict_in_words(one, key, by_class, len(verdicts.against)))
+            ],
+            any_untold=any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
+            on_seeds=on_seeds(recipes, by_class, no_interval is None),
             headline_figures=headline_figures(results, rows, headline),
             answer_figures=answer_figures(Answers.of(answered), threshold, best.place),
             roc_figure=roc_figure(summary["verification"], best.place),

@@ -1,0 +1,106 @@
+"""Which run is shown first: chosen by what training held out, never by the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lookalike.text import shown
+from lookalike.training.keeping import SCORE
+
+METRIC = SCORE.removeprefix("validation_")
+_DECIDES_WHAT_IS_HELD_OUT = ("of", "classes", "seed")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A run that may be shown first.
+
+    Attributes:
+        recipe: its name.
+        score: of the images that its training held out; None where there is none.
+        held_out: what decides which images these are.
+    """
+
+    recipe: str
+    score: float | None
+    held_out: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, recipe: str, settings: Mapping[str, Any], history: pd.DataFrame) -> Contender:
+        """Of a run.
+
+        Args:
+            recipe: its name.
+            settings: of the recipe, as in model.json.
+            history: history.parquet.
+        """
+        validation = settings.get("validation", {})
+        return cls(
+            recipe, _score(history), tuple(validation.get(key) for key in _DECIDES_WHAT_IS_HELD_OUT)
+        )
+
+
+def _score(history: pd.DataFrame) -> float | None:
+    """Of the epoch whose weights are kept, or where it was not scored, the last that was."""
+    if SCORE not in history:
+        return None
+    scored = history[history[SCORE].notna()]
+    if scored.empty:
+        return None
+    kept = scored[scored["kept"].astype(bool)] if "kept" in scored else scored.tail(0)
+    return float((scored if kept.empty else kept)[SCORE].iloc[-1])
+
+
+@dataclass(frozen=True)
+class First:
+    """The run that is shown first: its place among the candidates, and in words why."""
+
+    place: int
+    why: str
+
+
+def shown_first(candidates: Sequence[Contender]) -> First:
+    """The first seed of the recipe that did best on held-out training images.
+
+    By the mean over its seeds. Where these images are not the same for all, it is the first run.
+    """
+    by_recipe: dict[str, list[Contender]] = {}
+    for candidate in candidates:
+        by_recipe.setdefault(candidate.recipe, []).append(candidate)
+    if len(by_recipe) == 1:
+        seeds = len(candidates)
+        return First(0, f"the first of {seeds} seeds" if seeds > 1 else "")
+    without = [
+        recipe
+        for recipe, runs in by_recipe.items()
+        if any(candidate.score is None for candidate in runs)
+    ]
+    if len(without) == len(by_recipe):
+        return First(0, "the first in runs, since no training images were held out to choose by")
+    if without:
+        others = f" and {len(without) - 1:,} more" if len(without) > 1 else ""
+        return First(
+            0,
+            "the first in runs, since no training images were held out to choose by in "
+            f"{shown(without[0])}{others}",
+        )
+    if len({candidate.held_out for candidate in candidates}) > 1:
+        return First(
+            0,
+            "the first in runs, since the recipes held out different training images "
+            "(validation), by which they cannot be compared",
+        )
+    means = {
+        recipe: sum(candidate.score or 0 for candidate in runs) / len(runs)
+        for recipe, runs in by_recipe.items()
+    }
+    best = max(means, key=lambda recipe: means[recipe])
+    return First(
+        [candidate.recipe for candidate in candidates].index(best),
+        f"the first seed of the recipe with the highest {METRIC} on training images that all "
+        f"{len(by_recipe)} recipes held out: {means[best]:.3f}",
+    )
