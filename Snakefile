@@ -60,15 +60,8 @@ rule all:
         expand(
             "<results>/manifest/{split}.parquet", split=["train", "query", "gallery"]
         ),
-        expand("<results>/{run}/history.parquet", run=RUNS),
-        [
-            expand(
-                "<results>/{model}/{name}",
-                model=models_in(state),
-                name=files_of(state),
-            )
-            for state in STATES
-        ],
+        expand("<results>/{run}/history.parquet", run=RUNS_WITH_MODEL),
+        files_of_runs(),
         HUBNESS_FILES,
     message:
         "all: everything is there"

@@ -1,5 +1,6 @@
 # What the stages share: settings, where things are, what a job depends on.
 # Every job of a cluster parses this again, so nothing here imports torch or reads an image.
+import re
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ from lookalike.data.attributes import require_columns_named
 from lookalike.data.checks import require_pairs, require_scorable, require_trainable
 from lookalike.provenance import code_digest, module_digest, software
 from lookalike.config import (
+    embedded_recipes,
     image_settings,
     notes_on_old_names,
     recipe_and_seed,
@@ -39,6 +41,7 @@ from lookalike.storage.files import read_json
 from lookalike.report.runs import (
     EMBEDDINGS,
     HUBNESS,
+    MAIN,
     MODEL,
     RUN_PATTERN,
     SCORE_FILES,
@@ -54,6 +57,7 @@ from lookalike.report.runs import (
 from lookalike.embedding.shards import shard_digest
 from lookalike.jobs.surroundings import names_are_unicode
 from lookalike.training.decisive import DataFacts, decisive, for_data
+from lookalike.training.given import given_files, is_given, require_files, runs_of
 from lookalike.training.recipe import TrainedParts, summary_of
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.variants import (
@@ -138,14 +142,24 @@ ATTRIBUTE_TABLES = {
     for split in SPLITS
     if DATA.attributes
 }
-# A run is a recipe trained from a seed.
+# A run is a recipe trained from a seed, or embeddings from elsewhere.
 RECIPES_AND_SEEDS = [
-    (recipe, seed) for recipe in config["runs"] for seed in config["seeds"]
+    of_run for recipe in config["runs"] for of_run in runs_of(recipe, config)
 ]
 RUNS = [run_name(recipe, seed) for recipe, seed in RECIPES_AND_SEEDS]
+# The recipes among them whose embeddings come from elsewhere, their runs, and all other runs.
+GIVEN = {
+    recipe: config["recipes"][recipe]
+    for recipe in config["runs"]
+    if is_given(config["recipes"][recipe])
+}
+GIVEN_RUNS = [run_name(*of_run) for of_run in RECIPES_AND_SEEDS if of_run[0] in GIVEN]
+RUNS_WITH_MODEL = [run for run in RUNS if run not in GIVEN_RUNS]
 # The states in which each run is scored: the trained network, before its first step, and what
 # `search` asks for.
-STATES_OF = {run: states_asked_for(config["search"]) for run in RUNS}
+STATES_OF = {
+    run: states_asked_for(config["search"], given=run in GIVEN_RUNS) for run in RUNS
+}
 # As the steps are told of them: recipe, seed and names of states.
 RUNS_IN_STATES = [
     (*of_run, [state.name for state in STATES_OF[run]])
@@ -160,7 +174,7 @@ HUBNESS_FILES = [
     if config["search"]["hubness"]
 ]
 # The image settings of each recipe, and by their digest.
-IMAGES = {recipe: image_settings(config, recipe) for recipe in config["recipes"]}
+IMAGES = {recipe: image_settings(config, recipe) for recipe in embedded_recipes(config)}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
 # What the cache may hold of decoded training images. It decides no result.
 PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
@@ -178,15 +192,22 @@ COMPARED = (
 )
 
 
-def files_of(state):
-    """What a state has of its own; without scores where labels say nothing."""
-    of_labels = () if DATA.labelled else (*SCORE_FILES, THRESHOLD)
-    return [name for name in state.files if name not in of_labels]
+def files_of(run, state):
+    """What a run has of its own in a state; without scores where labels say nothing."""
+    lacking = () if DATA.labelled else (*SCORE_FILES, THRESHOLD)
+    if run in GIVEN_RUNS:
+        lacking = (*lacking, *MODEL)
+    return [name for name in state.files if name not in lacking]
 
 
-def models_in(state):
-    """Every run that is scored in one state, in it."""
-    return [model_name(run, state) for run in RUNS if state in STATES_OF[run]]
+def files_of_runs():
+    """Every file that the runs have of their own, in all states that they are scored in."""
+    return [
+        f"<results>/{model_name(run, state)}/{name}"
+        for run in RUNS
+        for state in STATES_OF[run]
+        for name in files_of(run, state)
+    ]
 
 
 def table_of(split):
@@ -222,6 +243,11 @@ def seed_of(run):
         return recipe_and_seed(run, config["recipes"])[1]
 
 
+def pattern_of(runs):
+    """What the names of these runs look like, as a regular expression; of none, nothing does."""
+    return "|".join(map(re.escape, runs)) or "(?!)"
+
+
 def images_of(digest):
     """The image settings of a digest, as the files under pixels/ are called by."""
     with errors_without_traceback():
@@ -244,6 +270,9 @@ def label_files(wildcards):
             require_data(DATA)
             if workflow.is_main_process and ATTRIBUTES_NAMED:
                 require_columns_named(DATA.attributes_path, ATTRIBUTES_NAMED)
+    for recipe, settings in GIVEN.items():
+        with errors_without_traceback():
+            require_files(recipe, settings)
     if workflow.is_main_process and RESULTS_ARE_HERE:
         force_damaged()
     files = dict(LABEL_FILES)
@@ -298,9 +327,69 @@ def manifest_of(split):
     def manifest(wildcards):
         file = checkpoints.manifest.get().output[split]
         local_copy(file)
+        require_given()
         return file
 
     return manifest
+
+
+@cache
+def require_given():
+    """See that embeddings from elsewhere fit the manifest, before anything else is done with it."""
+    if not (workflow.is_main_process and GIVEN):
+        return
+    # Not above: it reads tables, which takes libraries that are long to load.
+    from lookalike.embedding.given_tables import given_tables
+
+    made = checkpoints.manifest.get().output
+    manifests = {split: local_copy(made[split]) for split in ("query", "gallery")}
+    for run, recipe in zip(GIVEN_RUNS, GIVEN):
+        files = given_files(GIVEN[recipe])
+        if is_brought(run, [*files.values(), *manifests.values()]):
+            continue
+        with errors_without_traceback():
+            require_files(recipe, GIVEN[recipe])
+            given_tables(
+                recipe,
+                files,
+                manifests,
+                GIVEN[recipe].get("score"),
+                labelled=DATA.labelled,
+            )
+
+
+def is_brought(run, sources):
+    """Whether a run's tables here are as new as all that they are made of."""
+    made = [results_folder() / run / name for name in EMBEDDINGS]
+    if not RESULTS_ARE_HERE or not all(path.exists() for path in (*made, *sources)):
+        return False
+    oldest = min(path.stat().st_mtime for path in made)
+    return oldest > max(path.stat().st_mtime for path in sources)
+
+
+def given_inputs(wildcards):
+    """Input function: the tables of a run whose embeddings come from elsewhere.
+
+    As with the label files, one dated ahead of this clock is left out.
+    """
+    tables = given_files(GIVEN[recipe_of(wildcards.run)])
+    with errors_without_traceback():
+        require_files(recipe_of(wildcards.run), GIVEN[recipe_of(wildcards.run)])
+    return {
+        split: local(str(path))
+        for split, path in tables.items()
+        if not is_ahead_of_clock(path)
+    }
+
+
+def given_ahead_of_clock(wildcards):
+    """Param function: a digest of each of them that is no input for that reason."""
+    tables = given_files(GIVEN[recipe_of(wildcards.run)])
+    return {
+        split: digest_of_file(path)
+        for split, path in tables.items()
+        if is_ahead_of_clock(path)
+    }
 
 
 def data_facts():
@@ -331,14 +420,22 @@ def require_labels_to_train():
         )
 
 
+@errors_without_traceback()
 def parts_trained(recipe):
-    """What of its network a recipe trains."""
-    return TrainedParts.from_setting(config["recipes"][recipe]["train"])
+    """What of its network a recipe trains; embeddings from elsewhere have none, and end Snakemake."""
+    settings = config["recipes"][recipe]
+    if is_given(settings):
+        raise LookalikeError(
+            f"the embeddings of {recipe} come from elsewhere: there is no network of it, and no "
+            f"other run than {run_name(*runs_of(recipe, config)[0])}, whose embeddings, metrics "
+            "and threshold can be asked for"
+        )
+    return TrainedParts.from_setting(settings["train"])
 
 
 def trains(recipe):
     """Whether a recipe trains anything."""
-    return parts_trained(recipe).head
+    return not is_given(config["recipes"][recipe]) and parts_trained(recipe).head
 
 
 require_labels_to_train()
@@ -460,8 +557,11 @@ def validation_of_run(wildcards):
 
 
 def held_out_answers(wildcards):
-    """Input function: first answers of held-out images, where the threshold is chosen by them."""
-    if config["threshold"]["from"] != "held_out":
+    """Input function: first answers of held-out images, where the threshold is chosen by them.
+
+    Of embeddings from elsewhere there are none, so their threshold is chosen by the queries.
+    """
+    if config["threshold"]["from"] != "held_out" or wildcards.run in GIVEN_RUNS:
         return {}
     return {"held_out": f"{config['results']}/{wildcards.run}/held_out/answers.parquet"}
 

@@ -52,7 +52,8 @@ rule embed:
     benchmark:
         "<results>/benchmarks/{model}/embed_{split}.tsv"
     wildcard_constraints:
-        model=model_pattern(*MODEL),
+        # Those of embeddings from elsewhere are brought.
+        model=f"(?!({pattern_of(GIVEN_RUNS)})/embeddings/){model_pattern(*MODEL)}",
     threads: cores()
     resources:
         # Divided, the parts have done the work.
@@ -72,3 +73,43 @@ rule embed:
         "embed: {wildcards.split} images by {wildcards.model}"
     script:
         "../workflow/scripts/embed.py"
+
+
+# Embeddings from elsewhere, as `embed` would have written them.
+rule bring:
+    input:
+        unpack(given_inputs),
+        query_manifest=manifest_of("query"),
+        gallery_manifest=manifest_of("gallery"),
+    output:
+        query="<results>/{run}/embeddings/query.parquet",
+        gallery="<results>/{run}/embeddings/gallery.parquet",
+        query_summary="<results>/{run}/embeddings/query.json",
+        gallery_summary="<results>/{run}/embeddings/gallery.json",
+    log:
+        "<results>/logs/{run}/bring.log",
+    benchmark:
+        "<results>/benchmarks/{run}/bring.tsv"
+    wildcard_constraints:
+        run=pattern_of(GIVEN_RUNS),
+    localrule: True
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=untracked_of(lambda wildcards: recipe_of(wildcards.run)),
+        files=untracked_of(
+            lambda wildcards: {
+                split: str(path)
+                for split, path in given_files(GIVEN[recipe_of(wildcards.run)]).items()
+            }
+        ),
+        ahead=given_ahead_of_clock,
+        score=lambda wildcards: GIVEN[recipe_of(wildcards.run)].get("score"),
+        labelled=DATA.labelled,
+        code=code_of("bring"),
+        software=software_of("bring"),
+    message:
+        "bring: embeddings from elsewhere, as {wildcards.run}"
+    script:
+        "../workflow/scripts/bring.py"

@@ -27,7 +27,11 @@ TEMPLATES["style.css"] = "../workflow/lookalike/report/style.css"
 ADVICE = {
     loss: LOSSES[loss].remedy
     for loss in sorted(
-        {config["recipes"][run]["loss"]["name"] for run in config["runs"]}
+        {
+            config["recipes"][recipe]["loss"]["name"]
+            for recipe in config["runs"]
+            if recipe not in GIVEN
+        }
     )
 }
 
@@ -46,8 +50,8 @@ rule report:
         per_query=expand("<results>/{model}/per_query.parquet", model=MODEL_FOLDERS),
         rankings=expand("<results>/{model}/rankings.parquet", model=MODEL_FOLDERS),
         threshold=expand("<results>/{run}/threshold.json", run=RUNS),
-        history=expand("<results>/{run}/history.parquet", run=RUNS),
-        models=expand("<results>/{run}/model.json", run=RUNS),
+        history=expand("<results>/{run}/history.parquet", run=RUNS_WITH_MODEL),
+        models=expand("<results>/{run}/model.json", run=RUNS_WITH_MODEL),
     output:
         report(
             "<results>/report.html",
@@ -64,6 +68,7 @@ rule report:
         runtime=20,
     params:
         runs=RUNS_IN_STATES,
+        given=GIVEN,
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
         folders={split: str(DATA.folder(split)) for split in SPLITS},

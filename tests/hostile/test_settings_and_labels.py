@@ -18,6 +18,7 @@ from lookalike.config import Settings, resolve
 from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
 from lookalike.storage.yaml_files import read_yaml
+from lookalike.training.given import is_given
 from support.project import ROOT
 
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
@@ -38,6 +39,8 @@ def said(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "$ref" in rule:
         found = SCHEMA["$defs"][rule["$ref"].rpartition("/")[2]]
         return said({**found, **{key: value for key, value in rule.items() if key != "$ref"}})
+    if "if" in rule:
+        return st.one_of([said(rule["then"]), said(rule["else"])])
     if "enum" in rule:
         return st.sampled_from(rule["enum"])
     if "allOf" in rule:
@@ -242,8 +245,11 @@ class TestSettings:
         (promise,) = resolved["threshold"].keys() - {"from"}
         assert promise in ("precision", "false_positive")
         assert "from" in resolved["threshold"]
-        for recipe in resolved["recipes"].values():
-            assert recipe.keys() == defaults["recipes"]["default"].keys()
+        for name, recipe in resolved["recipes"].items():
+            if is_given(recipe):
+                assert recipe == chosen["recipes"][name]
+            else:
+                assert recipe.keys() == defaults["recipes"]["default"].keys()
 
     @settings(EXAMPLES, max_examples=150)
     @given(st.data())

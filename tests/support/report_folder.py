@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from lookalike.data.layout import SPLITS
-from lookalike.report.runs import Run
+from lookalike.report.runs import MAIN, SHOWN, Run
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
@@ -42,9 +43,21 @@ class Made:
 
     root: Path
 
-    def write(self, runs: list[tuple[str, int, float]] = RUNS, **other: Any) -> str:
+    def write(
+        self,
+        runs: list[tuple[str, int, float]] = RUNS,
+        given: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        **other: Any,
+    ) -> str:
+        """`given`: the settings of the recipes whose embeddings come from elsewhere."""
         folders = [
-            Run(recipe, seed, self.root / "results" / f"{recipe}.{seed}")
+            Run(
+                recipe,
+                seed,
+                self.root / "results" / f"{recipe}.{seed}",
+                (MAIN,) if recipe in given else SHOWN,
+                given.get(recipe),
+            )
             for recipe, seed, _ in runs
         ]
         comparison = self.root / "results" / "comparison.parquet"

@@ -21,6 +21,7 @@ from lookalike.models.backbones.images import image_of_backbone
 from lookalike.retrieval.search_settings import search_misfits
 from lookalike.text import did_you_mean, shown
 from lookalike.training.combinations import misfits
+from lookalike.training.given import GIVEN_BY, is_given, misfits_of_given
 
 Settings = dict[str, Any]
 
@@ -142,7 +143,7 @@ def _with_length(layer: Mapping[str, Any]) -> Settings:
         return dict(layer)
     timed = {
         name: {"epochs": "auto", **recipe}
-        if isinstance(recipe, Mapping) and "steps" in recipe
+        if isinstance(recipe, Mapping) and "steps" in recipe and not is_given(recipe)
         else recipe
         for name, recipe in recipes.items()
     }
@@ -176,7 +177,9 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
                 if isinstance(below, dict) and isinstance(above, Mapping):
                     settings[name] = _without_other(below, above, rule)
             settings = merge(settings, _with_length(_with_new_names(_spelt_out(layer))))
-        mistakes = [line for error in validator.iter_errors(settings) for line in _explain(error)]
+        mistakes = _misfits_of_given(settings, schema) or [
+            line for error in validator.iter_errors(settings) for line in _explain(error)
+        ]
     except RecursionError:
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
     if not mistakes:
@@ -196,7 +199,7 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
     if not mistakes:
         mistakes = [
             f"recipes.{name}: {misfit}"
-            for name, recipe in settings["recipes"].items()
+            for name, recipe in embedded_recipes(settings).items()
             for misfit in misfits(recipe)
         ]
     mistakes = mistakes or list(search_misfits(settings))
@@ -225,6 +228,23 @@ def _mistaken_baseline(settings: Settings) -> Iterator[str]:
         yield (f"report.baseline: {baseline!r} is not among the runs{did_you_mean(baseline, runs)}")
 
 
+def embedded_recipes(settings: Mapping[str, Any]) -> Settings:
+    """The recipes that embed, by name: all but those whose embeddings come from elsewhere."""
+    return {name: each for name, each in settings["recipes"].items() if not is_given(each)}
+
+
+def _misfits_of_given(settings: Settings, schema: Mapping[str, Any]) -> list[str]:
+    """Mistakes beside embeddings from elsewhere, as they were written: no default is in them."""
+    recipes, known = settings.get("recipes"), schema["$defs"]["recipe"]["properties"]
+    shipped = schema["properties"]["recipes"]["properties"]
+    return [
+        f"recipes.{name}: {misfit}"
+        for name, recipe in (recipes.items() if isinstance(recipes, Mapping) else ())
+        if is_given(recipe)
+        for misfit in misfits_of_given(recipe, known, ships=name in shipped)
+    ]
+
+
 def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
     """Give each recipe what its backbone brings of image settings, in place.
 
@@ -234,7 +254,7 @@ def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
     rules, common = schema["$defs"]["image"]["properties"], settings["image"]
     changed = {key for key in common if common[key] != rules[key]["default"]}
     pair = {"mean", "std"}
-    for recipe in settings["recipes"].values():
+    for recipe in embedded_recipes(settings).values():
         said = changed | recipe["image"].keys()
         if said & pair:
             said |= pair
@@ -246,7 +266,7 @@ def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
 def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:
     """The places where a background is set, and the settings there."""
     yield "image.background", settings["image"]
-    for name, recipe in settings["recipes"].items():
+    for name, recipe in embedded_recipes(settings).items():
         if "background" in recipe["image"]:
             yield f"recipes.{name}.image.background", recipe["image"]
 
@@ -285,9 +305,11 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         known = schema["properties"]
         # Which keys a loss or a model has depends on its name, which may be a default.
         kind = f" of {value['name']}" if "name" in known and "name" in value else ""
+        # What makes a recipe one of another kind is none of its keys.
+        names = [*known, *([GIVEN_BY] if "loss" in known else [])]
         for key in value:
             if key not in known:
-                yield f"{place}: unknown key {key!r}{kind}{did_you_mean(key, known)}"
+                yield f"{place}: unknown key {key!r}{kind}{did_you_mean(key, names)}"
     else:
         yield f"{place}: {_fault(error)}"
 
@@ -299,7 +321,10 @@ _ON_THE_LINE = " (in a mapping given to --config, all is text: give it in a file
 def _fault(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
     value: Any = error.instance
-    if error.validator == "required":  # only `name` is, of a loss, a model and the like
+    if error.validator == "required" and "name" not in schema["required"]:
+        missing = error.message.removesuffix(" is a required property")
+        return f"the key {missing} is missing; it takes {' and '.join(schema['required'])}"
+    if error.validator == "required":  # `name`, of a loss, a model and the like
         given = ", ".join(map(repr, value)) or "none"
         return (
             "the key 'name' is missing; it is one of "

@@ -76,6 +76,7 @@ NEUTRAL_IN: dict[str, dict[str, str]] = {
     },
     "embed": _END | _WORDS,
     "embed_shard": _END | _WORDS,
+    "bring": _END | _WORDS,
     "held_out": _END | _WORDS,
     "metrics": _END,
     "threshold": _END,

@@ -13,7 +13,7 @@ with step(snakemake.log[0], snakemake.output):
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),
         runs=[
-            Run.of(*run, Path(metrics).parent)
+            Run.of(*run, Path(metrics).parent)._replace(given=snakemake.params.given.get(run[0]))
             for run, metrics in zip(snakemake.params.runs, snakemake.input.metrics, strict=True)
         ],
         folders={split: Path(folder) for split, folder in snakemake.params.folders.items()},

@@ -34,6 +34,8 @@ from lookalike.storage.rows import RowSource
 from lookalike.text import quoted, shown_path
 
 METADATA_KEY = b"lookalike"
+GIVEN_KEY = "given"
+"""In the metadata where embeddings came from elsewhere: then no model is known that made them."""
 
 # Small enough that a reader never holds more than a few megabytes of embeddings it did not ask for.
 _ROWS_PER_GROUP = 8192
@@ -59,7 +61,7 @@ def write_embeddings(
         sha256s: n digests of the image files.
         vectors: [n, d], stored as fixed_size_list<float32>[d]; read in slices.
         metadata: JSON-serialisable; `model_digest`, `image`, `score` ("cosine" | "euclidean") and
-            `version`.
+            `version`; of embeddings from elsewhere `given`, too.
 
     """
     n, dimension = vectors.shape

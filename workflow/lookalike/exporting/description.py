@@ -14,7 +14,6 @@ from lookalike.exporting.checking import LEAST_COSINE, MOST_DIFFERENT, Agreement
 from lookalike.exporting.network_graph import OPSET
 from lookalike.exporting.places import IMAGE_FILE, PIXEL_FILE
 from lookalike.images.resizing import ImageSettings
-from lookalike.models.settings import ModelSettings
 from lookalike.searching.chosen_run import SearchedRun
 
 
@@ -35,8 +34,8 @@ def description_of(
     image = ImageSettings.from_dict(run.model["image"])
     return {
         "run": run.name,
-        "digest": run.model["digest"],
-        "score": ModelSettings.from_dict(run.model["model"]).score,
+        "digest": run.digest,
+        "score": run.score,
         "opset": OPSET,
         "image": image.to_dict(),
         **_file(PIXEL_FILE, models, contents),

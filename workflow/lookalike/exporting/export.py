@@ -33,7 +33,6 @@ from lookalike.exporting.places import (
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.backbones.networks import EmbeddingNetwork
 from lookalike.models.files import load_model
-from lookalike.models.settings import ModelSettings
 from lookalike.searching.chosen_run import SearchedRun, open_run
 from lookalike.storage.files import all_whole, json_text, save_text
 from lookalike.text import shown_path
@@ -63,6 +62,7 @@ def export_run(
             differ from the run's embeddings by more than rounding explains.
     """
     chosen = open_run(results, run, gallery_folder=gallery_folder)
+    chosen.require_model("nothing can be exported")
     out = export_folder(chosen) if out is None else out
     require_export_folder(out, results, chosen)
     network, image = _network(chosen)
@@ -125,11 +125,11 @@ def _network(run: SearchedRun) -> tuple[nn.Module, ImageSettings]:
 def _facts(run: SearchedRun) -> dict[str, str]:
     """What the models say of themselves, as ONNX's metadata: text by name."""
     return {
-        "model_digest": run.model["digest"],
+        "model_digest": run.digest,
         "run": run.name,
         "model": json.dumps(run.model["model"]),
         "image": json.dumps(ImageSettings.from_dict(run.model["image"]).to_dict()),
-        "score": ModelSettings.from_dict(run.model["model"]).score,
+        "score": run.score,
         "version": __version__,
     }
 

@@ -26,6 +26,9 @@ ComparisonRows = Mapping[tuple[str, str], Mapping[str, Any]]
 AS_IT_CAME = "as it came"
 """What the report calls the state that a run stands for where nothing is trained."""
 
+AS_GIVEN = "as given"
+"""What it calls that state where embeddings come from elsewhere."""
+
 # All that a run in which nothing is trained takes of its recipe, and what of a model it leaves.
 _USED_UNTRAINED = ("model", "train", "image")
 _OF_HEAD = ("head", "embedding_dim")
@@ -71,7 +74,8 @@ class Results:
     """What one run left: `place` counts the runs from 0, `model` is its model.json,
     `threshold` its threshold.json.
 
-    `states` has what it left in each state, by the state's name.
+    `states` has what it left in each state, by the state's name. Of embeddings from elsewhere there
+    is no model and no history: `model` has the recipe's settings alone, and `history` no row.
     """
 
     recipe: str
@@ -81,6 +85,7 @@ class Results:
     model: dict[str, Any]
     history: pd.DataFrame
     threshold: dict[str, Any]
+    is_given: bool = False
 
     @property
     def name(self) -> str:
@@ -115,20 +120,24 @@ class Results:
     @property
     def is_trained(self) -> bool:
         """Whether anything was."""
-        return self.trained_parts.head
+        return not self.is_given and self.trained_parts.head
 
     @property
     def depends_on_seed(self) -> bool:
         """Whether another seed would give another network."""
-        return self.is_trained or not self.is_pretrained
+        return not self.is_given and (self.is_trained or not self.is_pretrained)
 
     @property
     def network(self) -> str:
-        """Its network by name, with that of its backbone."""
+        """Its network by name, with that of its backbone; that of embeddings is not known."""
+        if self.is_given:
+            return "embeddings from elsewhere"
         return network_in_words(self.model["settings"]["model"])
 
     def called(self, state: State) -> str:
         """What the report calls this run in a state."""
+        if state.name == MAIN.name and self.is_given:
+            return AS_GIVEN
         if state.name == MAIN.name and not self.is_trained:
             return AS_IT_CAME
         if self.is_pretrained and state.of_pretrained:
@@ -148,6 +157,8 @@ class Results:
     @property
     def settings(self) -> dict[str, Any]:
         """The recipe's settings that were used, with the image settings that were."""
+        if self.is_given:
+            return dict(self.model["settings"])
         settings = {**self.model["settings"], "image": self.model["image"]}
         if self.is_trained:
             return settings
@@ -181,6 +192,25 @@ THRESHOLD_KEYS: dict[str, type | tuple[type, ...]] = {
 def read_results(run: Run, place: int) -> Results:
     """Read the files of `run`, all but its long tables."""
     folder = run.folder
+    if run.given is None:
+        history = _read_history(folder)
+        model = read_json(folder / "model.json", {"settings": dict, "image": dict})
+    else:
+        history = pd.DataFrame({column: [] for column in ("epoch", *SHARES)})
+        model = {"settings": dict(run.given), "image": {}}
+    return Results(
+        run.recipe,
+        run.seed,
+        place,
+        {state.name: _read_state(folder / state.folder) for state in run.states},
+        model,
+        history,
+        read_json(folder / THRESHOLD, THRESHOLD_KEYS),
+        is_given=run.given is not None,
+    )
+
+
+def _read_history(folder: Path) -> pd.DataFrame:
     history = read_frame(folder / "history.parquet")
     for column in SHARES:
         if column not in history:
@@ -188,15 +218,7 @@ def read_results(run: Run, place: int) -> Results:
                 f"{shown_path(folder / 'history.parquet')}: there is no column {column!r}: an "
                 f"earlier version wrote it; delete the folder {shown_path(folder)} and run again"
             )
-    return Results(
-        run.recipe,
-        run.seed,
-        place,
-        {state.name: _read_state(folder / state.folder) for state in run.states},
-        read_json(folder / "model.json", {"settings": dict, "image": dict}),
-        history,
-        read_json(folder / THRESHOLD, THRESHOLD_KEYS),
-    )
+    return history
 
 
 def states_of(runs: Sequence[Results]) -> list[State]:

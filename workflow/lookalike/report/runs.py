@@ -44,6 +44,7 @@ class State:
         of_pretrained: what the report calls it, and what its numbers are, in a run whose backbone
             had learned something before; None where that makes no difference.
         on_demand: whether `search` in the settings must ask for it, by its name.
+        of_training_images: whether it is learnt from the training images' embeddings.
     """
 
     name: str
@@ -53,12 +54,21 @@ class State:
     files: tuple[str, ...] = (*MODEL, *EMBEDDINGS, *SCORE_FILES)
     of_pretrained: tuple[str, str] | None = None
     on_demand: bool = False
+    of_training_images: bool = False
 
 
-def _searched(name: str, gives: str, files: tuple[str, ...]) -> State:
+def _searched(name: str, gives: str, files: tuple[str, ...], *, learnt: bool = False) -> State:
     """A state that the search side makes of the trained one, where the settings ask for it."""
     files = (*files, *SCORE_FILES)
-    return State(name, gives, folder=name, against="trained", files=files, on_demand=True)
+    return State(
+        name,
+        gives,
+        folder=name,
+        against="trained",
+        files=files,
+        on_demand=True,
+        of_training_images=learnt,
+    )
 
 
 STATES = (
@@ -79,8 +89,13 @@ STATES = (
         against="untrained",
         files=(*MODEL, *EMBEDDINGS, *SCORE_FILES, THRESHOLD),
     ),
-    _searched("whitened", "what its embeddings give whitened", (*EMBEDDINGS, COST)),
-    _searched("truncated", "what their first principal dimensions give", (*EMBEDDINGS, COST)),
+    _searched("whitened", "what its embeddings give whitened", (*EMBEDDINGS, COST), learnt=True),
+    _searched(
+        "truncated",
+        "what their first principal dimensions give",
+        (*EMBEDDINGS, COST),
+        learnt=True,
+    ),
     _searched("quantized", "what they give in a byte a number", (*EMBEDDINGS, COST)),
     _searched("expanded", "what queries joined by what they find give", (EMBEDDINGS[0], COST)),
     _searched("augmented", "what gallery images joined by alike ones give", (EMBEDDINGS[1], COST)),
@@ -114,6 +129,8 @@ class Run(NamedTuple):
     folder: Path
     states: tuple[State, ...] = ALWAYS
     """In the order of `SHOWN`."""
+    given: Mapping[str, Any] | None = None
+    """The recipe's settings where its embeddings come from elsewhere: it has no model then."""
 
     @classmethod
     def of(cls, recipe: str, seed: int, states: Collection[str], folder: Path) -> Self:
@@ -141,12 +158,21 @@ def model_pattern(*files: str) -> str:
     return f"{RUN_PATTERN}({others}){'?' if '' in names else ''}"
 
 
-def states_asked_for(search: Mapping[str, Any]) -> tuple[State, ...]:
+def states_asked_for(search: Mapping[str, Any], *, given: bool = False) -> tuple[State, ...]:
     """The states that a run is scored in, in the order of `SHOWN`.
 
-    search: the settings of that name; what is not false there is asked for.
+    Args:
+        search: the settings of that name; what is not false there is asked for.
+        given: whether its embeddings come from elsewhere: without a network there is none before
+            training, and no embeddings of training images.
     """
-    return tuple(state for state in SHOWN if not state.on_demand or search[state.name] is not False)
+
+    def is_asked_for(state: State) -> bool:
+        if state.on_demand:
+            return search[state.name] is not False and not (given and state.of_training_images)
+        return state is MAIN or not given
+
+    return tuple(filter(is_asked_for, SHOWN))
 
 
 def state_in(model: str) -> State:

@@ -109,13 +109,24 @@ def on_seeds(recipes: Mapping[str, Sequence[Results]], by_class: bool, interval:
         interval: whether there are intervals.
     """
     sentences = []
-    fixed = [recipe for recipe, group in recipes.items() if not group[0].depends_on_seed]
+    given = [recipe for recipe, group in recipes.items() if group[0].is_given]
+    if given:
+        sentences.append(
+            f"The embeddings of {_listed(given)} came from elsewhere: no seed has a say in them."
+        )
+    fixed = [
+        recipe
+        for recipe, group in recipes.items()
+        if not group[0].depends_on_seed and recipe not in given
+    ]
     if fixed:
         sentences.append(
             f"In {_listed(fixed)} nothing is trained: every seed gives "
             f"{'this network' if len(fixed) == 1 else 'the same network'}."
         )
-    by_chance = {recipe: group for recipe, group in recipes.items() if recipe not in fixed}
+    by_chance = {
+        recipe: group for recipe, group in recipes.items() if recipe not in [*fixed, *given]
+    }
     single = {recipe: group for recipe, group in by_chance.items() if len(group) == 1}
     several = {recipe: group for recipe, group in by_chance.items() if len(group) > 1}
     if single:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import LookalikeError
-from lookalike.models.settings import ModelSettings
 from lookalike.report.runs import THRESHOLD
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS, gallery_digest
@@ -84,10 +83,10 @@ def answer_rule(run: SearchedRun, names: Mapping[str, Texts]) -> AnswerRule:
         # What is left of a time with labels is nothing that a run would bring up to date.
         return AnswerRule(USUAL_EXCLUDE, None)
     scored = {
-        "model_digest": run.model["digest"],
+        "model_digest": run.digest,
         "gallery_digest": gallery_digest({name: as_texts(names[name]) for name in GALLERY_COLUMNS}),
         "n_gallery": len(names["image_id"]),
-        "score": ModelSettings.from_dict(run.model["model"]).score,
+        "score": run.score,
     }
     exclude, metrics = USUAL_EXCLUDE, run.folder / "metrics.json"
     if labelled or is_there(metrics):

@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lookalike.data.links import resolved_files
-from lookalike.models.settings import ModelSettings
 from lookalike.retrieval.arrays import Float32s, Int64s
 from lookalike.retrieval.ranking import rank
 from lookalike.retrieval.relevance import Texts, as_texts
@@ -193,7 +192,7 @@ class SearchedGallery:
         self._items = replace(
             table, labels=pa.repeat(pa.scalar("item", pa.string()), len(table.ids))
         )
-        self._score = ModelSettings.from_dict(run.model["model"]).score
+        self._score = run.score
 
     def of_images(
         self, files: Sequence[ImageFile], sha256s: Sequence[str], vectors: Float32s, k: int

@@ -10,7 +10,7 @@ from typing import Any
 
 from lookalike.data.manifest_table import read_manifest, usable
 from lookalike.data.places import PLACES_FILE, read_places
-from lookalike.embedding.tables import read_metadata, read_names
+from lookalike.embedding.tables import GIVEN_KEY, read_metadata, read_names
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
@@ -33,7 +33,9 @@ class SearchedRun:
     Attributes:
         name: as its folder is called inside the results, `default.0` or `default.0/untrained`.
         folder: that folder.
-        model: the content of model.json.
+        model: the content of model.json; empty where embeddings came from elsewhere.
+        digest: of the model, or what stands for it where embeddings came from elsewhere.
+        score: what compares embeddings, cosine or euclidean.
         places: the folders of the query and gallery images; without one of which it is not known.
         table: what is searched in place of its gallery: embeddings that `lookalike embed` made.
     """
@@ -41,6 +43,8 @@ class SearchedRun:
     name: str
     folder: Path
     model: dict[str, Any]
+    digest: str
+    score: str
     places: Mapping[str, Path]
     table: Path | None = None
 
@@ -48,6 +52,14 @@ class SearchedRun:
     def results(self) -> Path:
         """The folder of all results."""
         return self.folder.parents[self.name.count("/")]
+
+    def require_model(self, what: str) -> None:
+        """Raise LookalikeError where there is no model; `what` cannot be done without one."""
+        if not self.model:
+            raise LookalikeError(
+                f"{shown_path(self.folder)}: the embeddings of {self.name} came from elsewhere, so "
+                f"there is no model here and {what}. Name a run that has one by --run"
+            )
 
     @property
     def weights(self) -> Path:
@@ -86,7 +98,7 @@ def open_run(
     """
     _require_results(results)
     name = name or _usual_run(results)
-    if not re.fullmatch(model_pattern(), name) or not is_there(results / name / "model.json"):
+    if not re.fullmatch(model_pattern(), name) or not _has_gallery(results / name):
         known = _runs_in(results)
         raise LookalikeError(
             f"{shown_path(results)}: there is no run {shown(name)}"
@@ -94,8 +106,15 @@ def open_run(
         )
     folder = results / name
     places = _places(results, gallery_folder if among is None else None)
-    run = SearchedRun(name, folder, _model(folder / "model.json"), places, among)
-    _require(run.weights)
+    if given := _given(folder):
+        digest, score = given["model_digest"], given["score"]
+        run = SearchedRun(name, folder, {}, digest, score, places, among)
+    else:
+        model = _model(folder / "model.json")
+        # Digest and score follow from the model.
+        score = ModelSettings.from_dict(model["model"]).score
+        run = SearchedRun(name, folder, model, model["digest"], score, places, among)
+        _require(run.weights)
     _require_of_model(run)
     return run if among is None else _with_table(run, among, gallery_folder)
 
@@ -108,7 +127,7 @@ def _with_table(run: SearchedRun, table: Path, folder: Path | None) -> SearchedR
             "embed made by this run"
         )
     told = read_metadata(table)
-    if told.get("model_digest") != run.model["digest"]:
+    if told.get("model_digest") != run.digest:
         raise LookalikeError(
             f"{shown_path(table)}: is not of the model of {run.name}, so its embeddings mean "
             f"nothing to it. Make it anew: lookalike embed {shown_path(run.results)} FOLDER --run "
@@ -190,15 +209,37 @@ def _usual_run(results: Path) -> str:
 
 
 def _runs_in(results: Path) -> list[str]:
-    """The runs whose model is there, by name."""
+    """The runs whose model, or embeddings from elsewhere, are there, by name."""
     try:
         return sorted(
             path.name
             for path in results.iterdir()
-            if re.fullmatch(RUN_PATTERN, path.name) and (path / "model.json").exists()
+            if re.fullmatch(RUN_PATTERN, path.name) and _has_gallery(path)
         )
     except OSError:
         return []
+
+
+def _has_gallery(folder: Path) -> bool:
+    """Whether a folder is that of a run: of a model, or of embeddings from elsewhere."""
+    return is_there(folder / "model.json") or _given(folder) is not None
+
+
+def _given(folder: Path) -> dict[str, Any] | None:
+    """What the gallery of a run says of itself if it came from elsewhere; else None.
+
+    Not the files around it: those of a model may be left of a time before.
+    """
+    path = folder / "embeddings" / "gallery.parquet"
+    if not is_there(path):
+        return None
+    told = read_metadata(path)
+    keys = ("model_digest", "score")
+    return (
+        told
+        if told.get(GIVEN_KEY) and all(isinstance(told.get(key), str) for key in keys)
+        else None
+    )
 
 
 def _model(path: Path) -> dict[str, Any]:
@@ -230,7 +271,7 @@ def _places(results: Path, gallery_folder: Path | None) -> dict[str, Path]:
 def _require_of_model(run: SearchedRun) -> None:
     """See that the gallery was embedded by the run's model."""
     _require(run.own_gallery)
-    digest = run.model["digest"]
+    digest = run.digest
     summary = run.own_gallery.with_suffix(".json")
     told = read_made(summary, {"model_digest": str})["model_digest"]
     of_table = read_metadata(run.own_gallery)
@@ -238,15 +279,15 @@ def _require_of_model(run: SearchedRun) -> None:
         if other != digest:
             raise LookalikeError(
                 f"{shown_path(path)}: is stale: it is of "
-                f"{'model ' + shown(str(other)) if other else 'no known model'}, and model.json "
+                f"{'model ' + shown(str(other)) if other else 'no known model'}, and "
+                f"{'model.json' if run.model else run.gallery.name} "
                 f"in {shown_path(run.folder)} is of {digest}. {AGAIN}; {run.name} must be among "
                 "its runs"
             )
     # Both follow from the digest, and one of them decides the order.
-    score = ModelSettings.from_dict(run.model["model"]).score
-    if of_table.get("score") != score:
+    if of_table.get("score") != run.score:
         raise LookalikeError(
-            f"{shown_path(run.folder / 'model.json')}: its network is compared by {score}, and "
+            f"{shown_path(run.folder / 'model.json')}: its network is compared by {run.score}, and "
             f"{shown_path(run.own_gallery)} says {shown(str(of_table.get('score')))}: one of them "
             f"is damaged. Delete the folder. {AGAIN}"
         )

@@ -20,7 +20,6 @@ from lookalike.embedding.tables import write_embeddings
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
-from lookalike.models.settings import ModelSettings
 from lookalike.searching.answers import AnswerSet, SearchedGallery
 from lookalike.searching.chosen_run import SearchedRun, open_run
 from lookalike.searching.free_places import require_free_place
@@ -84,6 +83,7 @@ def search_images(results: Path, sources: Iterable[str], settings: SearchSetting
             have been answered.
     """
     run = settings.open_run(results)
+    run.require_model("new images cannot be embedded; --gallery-itself searches its own")
     files = named_images(sources, sys.stdin.buffer)
     require_output(settings.page, "--html", run, [file.path for file in files])
     gallery = SearchedGallery(run)
@@ -147,6 +147,7 @@ def embed_folder(
             of the others has been written.
     """
     chosen = open_run(results, run)
+    chosen.require_model("images cannot be embedded")
     files = folder_images(folder)
     require_output(out, "--out", chosen, [file.path for file in files])
     embedder = ImageEmbedder(chosen.weights, device)
@@ -168,9 +169,9 @@ def embed_folder(
             raise LookalikeError(f"{shown_path(folder)}: there are no images in it")
         vectors = np.memmap(rows, np.float32, "r", shape=(len(ids), width))
         metadata = {
-            "model_digest": chosen.model["digest"],
+            "model_digest": chosen.digest,
             "image": ImageSettings.from_dict(chosen.model["image"]).to_dict(),
-            "score": ModelSettings.from_dict(chosen.model["model"]).score,
+            "score": chosen.score,
             "version": __version__,
         }
         # For a search among these, which shows them. Not every path is text.

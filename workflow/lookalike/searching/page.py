@@ -70,7 +70,7 @@ def write_page(
     Returns:
         How many queries it shows: the first, as far as `MOST_PICTURES` go.
     """
-    thumbnails = Thumbnails(run.model["image"]["background"])
+    thumbnails = Thumbnails(run.model["image"]["background"] if run.model else "white")
     n_answers = int(min(answers.places.shape[1], MOST_PICTURES - 1))
     n_shown = min(len(answers), MOST_PICTURES // (1 + n_answers))
     queries = list(islice(_shown(answers, run, pictures, thumbnails, n_answers), n_shown))

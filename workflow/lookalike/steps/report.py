@@ -121,7 +121,7 @@ def write_report(
     by_class = protocol["bootstrap_unit"] == "class"
     data = read_json(data_report, {"near_duplicates": dict, "findings": list})
 
-    thumbnails = Thumbnails(best.model["image"]["background"])
+    thumbnails = Thumbnails(best.model["image"].get("background", "white"))
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
     places = min(PLACES, max(k))
@@ -189,7 +189,7 @@ def write_report(
             ),
             false_match_rates=false_match_rates(summary["verification"]),
             wrong_answers=wrong,
-            training_figures=training_figures(results),
+            training_figures=training_figures([run for run in results if not run.is_given]),
             settings=_settings(results),
             n_classes=n_classes,
             worst=classes[:CLASSES],

@@ -1,0 +1,119 @@
+"""The bring step: embeddings from elsewhere take the place of those that `embed` would make."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike import __version__
+from lookalike.embedding.given_tables import GivenTable, given_tables
+from lookalike.embedding.tables import GIVEN_KEY, write_embeddings
+from lookalike.jobs.preflight import require_room
+from lookalike.retrieval.score_choice import choose_score
+from lookalike.retrieval.tables import open_table
+from lookalike.storage.files import write_json
+from lookalike.text import shown_path
+
+log = logging.getLogger(__name__)
+
+_BYTES_AT_ONCE = 2**24
+
+
+def bring_embeddings(
+    recipe: str,
+    files: Mapping[str, Path],
+    manifests: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    summaries: Mapping[str, Path],
+    score: str | None = None,
+    *,
+    labelled: bool = True,
+) -> None:
+    """Write embeddings from elsewhere as the workflow's own tables, in the manifest's order.
+
+    Their metadata name, in place of a model, a digest of all that was given: so what is chosen by
+    these embeddings is known to be of no others. Equal embeddings give equal bytes, whatever the
+    order of the rows and the layout of the files.
+
+    Args:
+        recipe: its name, for messages.
+        files: the table of `query` and of `gallery`.
+        manifests: manifest/{split}.parquet of both.
+        outputs: embeddings/{split}.parquet of both.
+        summaries: embeddings/{split}.json of both: what was done.
+        score: see `lookalike.embedding.given_tables.given_tables`.
+        labelled: likewise.
+
+    Raises:
+        LookalikeError: see there.
+    """
+    started = time.monotonic()
+    tables, score = given_tables(recipe, files, manifests, score, labelled=labelled)
+    for split, table in tables.items():
+        if table.n_left_out:
+            log.info(
+                "%s: %d rows are of %s images that the manifest leaves out, as in every run",
+                shown_path(table.path),
+                table.n_left_out,
+                split,
+            )
+    # Says what rounding to float32 makes equal, and which embeddings have no direction.
+    queries, gallery = (open_table(table.path, split, ())[0] for split, table in tables.items())
+    choose_score(queries, gallery, score)
+    n_bytes = 4 * sum(len(table) * table.width for table in tables.values())
+    folder = next(iter(outputs.values())).parent
+    require_room(folder, 2 * n_bytes, "embeddings from elsewhere", "results")
+    with ExitStack() as stack:
+        # Files without a name, which nothing leaves behind.
+        vectors = {
+            split: _in_order(table, stack.enter_context(tempfile.TemporaryFile(dir=folder)))
+            for split, table in tables.items()
+        }
+        digest = _digest(tables, vectors, score)
+        metadata = {
+            "model_digest": digest,
+            "image": None,
+            "score": score,
+            "version": __version__,
+            GIVEN_KEY: True,
+        }
+        for split, table in tables.items():
+            ids, labels, sha256s = (names.to_pylist() for names in table.names.values())
+            write_embeddings(outputs[split], ids, labels, sha256s, vectors[split], metadata)
+    for split, table in tables.items():
+        done = {"images": len(table), "from_store": 0, "decoded": 0, "embedded": 0}
+        seconds = round(time.monotonic() - started, 3)
+        facts = {GIVEN_KEY: len(table), "seconds": seconds, "model_digest": digest}
+        write_json(summaries[split], done | facts)
+        log.info("%s: %d embeddings of %d values", shown_path(table.path), len(table), table.width)
+
+
+def _in_order(table: GivenTable, place: IO[bytes]) -> NDArray[np.float32]:
+    """The embeddings in the manifest's order, in a file: they may be more than memory holds."""
+    vectors = np.memmap(place, np.float32, "w+", shape=(len(table), table.width))
+    for at, some in table.blocks():
+        vectors[at] = some
+    return vectors
+
+
+def _digest(
+    tables: Mapping[str, GivenTable], vectors: Mapping[str, NDArray[np.float32]], score: str
+) -> str:
+    """32 hexadecimal digits of names and embeddings, image by image, and of the score."""
+    digest = hashlib.sha256(score.encode())
+    for split, table in tables.items():
+        rows = max(1, _BYTES_AT_ONCE // (4 * table.width))
+        digest.update(f"\n{split} {len(table)} {table.width}\n".encode())
+        digest.update("\0".join(table.names["image_id"].to_pylist()).encode())
+        for start in range(0, len(table), rows):
+            digest.update(vectors[split][start : start + rows].astype("<f4", copy=False).data)
+    return digest.hexdigest()[:32]
