@@ -45,7 +45,6 @@ from lookalike.report.runs import (
     MODEL,
     RUN_PATTERN,
     SCORE_FILES,
-    STATES,
     THRESHOLD,
     model_name,
     model_pattern,
