@@ -41,6 +41,24 @@ def test_the_first_run_of_the_comparison_is_taken(made: Searched) -> None:
     assert open_run(made.results, RUN).name == RUN
 
 
+@pytest.mark.parametrize(("scores", "chosen"), [((0.2, 0.7), RUN), ((0.7, 0.2), "other.3")])
+def test_the_run_that_the_report_shows_first_is_taken(
+    made: Searched, scores: tuple[float, float], chosen: str
+) -> None:
+    shutil.copytree(made.run, made.results / "other.3")
+    runs = ["other.3", RUN]
+    rows = {"run": runs, "state": ["trained", "trained"]}
+    write_parquet(made.results / "comparison.parquet", pa.table(rows))
+    for run, score in zip(runs, scores, strict=True):
+        history = {"epoch": [1], "validation_mAP@10": [score], "kept": [True]}
+        write_parquet(made.results / run / "history.parquet", pa.table(history))
+        edit(made.results / run / "model.json", settings={"validation": {"of": "auto"}})
+    assert open_run(made.results).name == chosen
+    # Of a run that was handed on without its training, nothing is known.
+    (made.results / RUN / "history.parquet").write_bytes(b"")
+    assert open_run(made.results).name == "other.3"
+
+
 def test_a_state_of_a_run_can_be_named(made: Searched) -> None:
     shutil.copytree(made.run, made.run / "untrained")
     opened(made, f"{RUN}/untrained")

@@ -53,7 +53,7 @@ def export_run(
     Args:
         results: the results folder.
         out: the folder to write them to; None takes `export` in the run's folder.
-        run: its name; None takes the first of the comparison.
+        run: its name; None takes the one that the report shows first.
         check: compare what they make of gallery images with the run's embeddings first.
         gallery_folder: where the gallery's images lie, should they have moved.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lookalike.text import shown
 from lookalike.training.keeping import SCORE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRIC = SCORE.removeprefix("validation_")
 _DECIDES_WHAT_IS_HELD_OUT = ("of", "classes", "seed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from lookalike.embedding.tables import GIVEN_KEY, read_metadata, read_names
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
+from lookalike.report.leading import Contender, shown_first
 from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
 from lookalike.storage.files import read_json
-from lookalike.storage.parquet import read_table, reading
+from lookalike.storage.parquet import read_frame, read_table, reading
 from lookalike.text import did_you_mean, shown, shown_path
 
 AGAIN = "Run the workflow again: it makes anew what is missing or stale"
@@ -88,7 +89,7 @@ def open_run(
 
     Args:
         results: the folder that the setting `results` names.
-        name: of the run; None takes the first of the comparison, or the only one there is.
+        name: of the run; None takes the one that the report shows first, or the only one there is.
         gallery_folder: where the images that are searched lie, should they have moved since.
         among: a table of `lookalike embed` to search in place of the run's gallery.
 
@@ -181,7 +182,7 @@ def _require_results(results: Path) -> None:
 
 
 def _usual_run(results: Path) -> str:
-    """The first run of the comparison; where nothing was compared, the only run there is."""
+    """The run that the report shows first; where nothing was compared, the only run there is."""
     path = results / "comparison.parquet"
     if not is_there(path):
         if is_there(results / "model.json"):
@@ -202,10 +203,27 @@ def _usual_run(results: Path) -> str:
             )
         )
     rows = read_table(path, ["run", "state"])
-    for run, state in zip(rows["run"].to_pylist(), rows["state"].to_pylist(), strict=True):
-        if state == MAIN.name:
-            return str(run)
-    raise LookalikeError(f"{shown_path(path)}: it names no run. {AGAIN}")
+    states = zip(rows["run"].to_pylist(), rows["state"].to_pylist(), strict=True)
+    if not (runs := [str(run) for run, state in states if state == MAIN.name]):
+        raise LookalikeError(f"{shown_path(path)}: it names no run. {AGAIN}")
+    return runs[0] if len(set(map(_recipe_of, runs))) == 1 else _shown_first(results, runs)
+
+
+def _shown_first(results: Path, runs: Sequence[str]) -> str:
+    """The run that the report shows first; the first one where their files do not tell."""
+    contenders = []
+    for run in runs:
+        try:
+            settings = read_json(results / run / "model.json", {"settings": dict})["settings"]
+            history = read_frame(results / run / "history.parquet")
+        except LookalikeError:  # whoever hands on one run hands on no other
+            return runs[0]
+        contenders.append(Contender.of(_recipe_of(run), settings, history))
+    return runs[shown_first(contenders).place]
+
+
+def _recipe_of(run: str) -> str:
+    return run.rpartition(".")[0]
 
 
 def _runs_in(results: Path) -> list[str]:

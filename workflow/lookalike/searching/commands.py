@@ -46,7 +46,7 @@ class SearchSettings:
     """How a search is done.
 
     Attributes:
-        run: its name; None takes the first of the comparison, or the only one.
+        run: its name; None takes the one that the report shows first, or the only one.
         k: answers for each image.
         form: `table`, `json` or `csv`, on standard output.
         page: an HTML file in place of that.
@@ -138,7 +138,7 @@ def embed_folder(
         results: the results folder.
         folder: of the images; they are called by their path inside of it.
         out: the parquet file to write.
-        run: name of the run; None takes the first of the comparison, or the only one.
+        run: name of the run; None takes the one that the report shows first, or the only one.
         device: where to embed.
         on_bad: `skip` or `fail`.
 
