@@ -94,6 +94,7 @@ def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
     # Six queries are too few for one.
     assert metrics["ci95"] == {}
     per_query = pd.read_parquet(folder / RUN / "per_query.parquet")
+    assert metrics["units"] == {"unit": "query", "n": 6, "why": "no class has several queries"}
     threshold = json.loads((folder / RUN / "threshold.json").read_text())
     assert threshold["score"] is None
     assert threshold["promise"] == {"precision": 0.95}
@@ -116,6 +117,28 @@ def test_outputs_keep_their_contracts(done: tuple[Path, Run]) -> None:
     assert comparison["run"].tolist() == ["default.0", "default.0"]
     assert comparison["state"].tolist() == ["trained", "untrained"]
     assert comparison["mAP@10"][0] == pytest.approx(metrics["metrics"]["mAP@10"])
+
+
+def test_what_intervals_draw_follows_from_the_classes_that_are_trained_on(
+    done: tuple[Path, Run], data: Path, tmp_path: Path
+) -> None:
+    folder, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(done[0], folder, symlinks=True)
+    shutil.copytree(data, moved)
+    write_settings(folder, merge(QUICK, {"data": {"root": str(moved)}}))
+    path = moved / "test_image_info.json"
+    labels = json.loads(path.read_text())
+    trained_on = next(iter(json.loads((moved / "train_image_info.json").read_text()).values()))
+    one, other, *_ = dict.fromkeys(labels.values())
+    # Two classes become one, which is trained on or not.
+    for name, unit, n in ((other, "class", 5), (trained_on, "query", 6)):
+        merged = {key: name if label in (one, other) else label for key, label in labels.items()}
+        path.write_text(json.dumps(merged))
+        target = f"{RUN}/untrained/metrics.json"
+        run = snakemake(folder, target)
+        assert run.status == 0, run.output
+        units = json.loads((folder / target).read_text())["units"]
+        assert (units["unit"], units["n"]) == (unit, n)
 
 
 def test_a_second_run_does_nothing(done: tuple[Path, Run]) -> None:
