@@ -11,14 +11,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lookalike.embedding.tables import write_embeddings
 from lookalike.storage.files import write_json
-from timing import Figure, Result, as_dict, machine, once, show
+from timing import Figure, Result, as_dict, machine, show
 
 HERE = Path(__file__).resolve().parent
 DIMENSION = 128
@@ -31,7 +30,7 @@ STEPS = {
     "quantized": "steps.quantize.quantize([Q, G], [OUT / 'q', OUT / 'g'], S)",
     "expanded": "steps.expand.expand_queries(Q, G, OUT / 'q', S, MIXED, ALL)",
     "augmented": "steps.augment.augment_gallery(Q, G, OUT / 'g', S, MIXED, ALL)",
-    "scaled": "steps.scale.scale_distances(Q, G, (OUT / 'q', OUT / 'g'), S, {'k': 10}, ALL)",
+    "scaled": "steps.scale.scale_distances(Q, G, BOTH, S, {'k': 10}, ALL)",
     "reranked": "steps.rerank.rerank(Q, G, OUT, asdict(MetricsSettings()), RERANKED, NONE)",
 }
 # Memory in KiB as Linux counts it: what the imports hold, and the peak in the end.
@@ -45,7 +44,7 @@ from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps import augment, expand, fit_projection, metrics
 from lookalike.steps import project, quantize, rerank, scale
 Q, G, T, P, S, OUT = map(Path, ("q.parquet", "g.parquet", "t.parquet", "p", "s", "out"))
-NONE, MIXED = (None, None), {"k": 3, "alpha": 3.0}
+BOTH, NONE, MIXED = (OUT / "q", OUT / "g"), (None, None), {"k": 3, "alpha": 3.0}
 ALL = Candidates("none", NONE)
 WHITENED = {"dim": "all", "shrink": 0.1}
 RERANKED = {"first": int(sys.argv[2]), "k1": 20, "k2": 6, "lambda": 0.3}
@@ -97,8 +96,9 @@ def main() -> None:
         (folder / "out").mkdir()
         for name in options.steps:
             command = [sys.executable, "-c", PROGRAM, STEPS[name], str(options.first)]
-            run = partial(subprocess.run, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
-            _, done = once(partial(run, command))
+            done = subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder
+            )
             before, peak, seconds = map(float, done.stdout.split("done")[1].split())
             results += [
                 Figure(name, seconds, "s"),

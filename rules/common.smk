@@ -39,6 +39,7 @@ from lookalike.errors import LookalikeError
 from lookalike.text import did_you_mean
 from lookalike.storage.files import read_json
 from lookalike.report.runs import (
+    COST,
     EMBEDDINGS,
     HUBNESS,
     MAIN,

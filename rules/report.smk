@@ -2,6 +2,7 @@
 # whoever imports the workflow gets those files alone that are asked for.
 SECTIONS = [
     "numbers",
+    "search",
     "setup",
     "training",
     "answers",
@@ -49,6 +50,12 @@ rule report:
         of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),
         per_query=expand("<results>/{model}/per_query.parquet", model=MODEL_FOLDERS),
         rankings=expand("<results>/{model}/rankings.parquet", model=MODEL_FOLDERS),
+        costs=[
+            f"<results>/{model}/{COST}"
+            for model in OTHER_FOLDERS
+            if COST in state_in(model).files
+        ],
+        hubness=HUBNESS_FILES,
         threshold=expand("<results>/{run}/threshold.json", run=RUNS),
         history=expand("<results>/{run}/history.parquet", run=RUNS_WITH_MODEL),
         models=expand("<results>/{run}/model.json", run=RUNS_WITH_MODEL),
@@ -71,6 +78,7 @@ rule report:
         given=GIVEN,
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
+        hubness=bool(config["search"]["hubness"]),
         folders={split: str(DATA.folder(split)) for split in SPLITS},
         templates=untracked(
             {name: workflow.source_path(path) for name, path in TEMPLATES.items()}

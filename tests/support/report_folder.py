@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from lookalike.data.layout import SPLITS
-from lookalike.report.runs import MAIN, SHOWN, Run
+from lookalike.report.runs import ALWAYS, MAIN, Run
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
@@ -47,17 +47,18 @@ class Made:
         self,
         runs: list[tuple[str, int, float]] = RUNS,
         given: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        states: Sequence[str] | None = None,
         **other: Any,
     ) -> str:
         """`given`: the settings of the recipes whose embeddings come from elsewhere."""
+        named = [state.name for state in ALWAYS] if states is None else states
         folders = [
-            Run(
+            Run.of(
                 recipe,
                 seed,
+                [MAIN.name] if recipe in given else named,
                 self.root / "results" / f"{recipe}.{seed}",
-                (MAIN,) if recipe in given else SHOWN,
-                given.get(recipe),
-            )
+            )._replace(given=given.get(recipe))
             for recipe, seed, _ in runs
         ]
         comparison = self.root / "results" / "comparison.parquet"

@@ -36,6 +36,8 @@ _MARKS = (
     ("open square", "s", False),
     ("triangle", "^", True),
     ("open triangle", "^", False),
+    ("cross", "X", True),
+    ("open cross", "X", False),
 )
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
 

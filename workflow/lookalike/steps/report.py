@@ -35,6 +35,7 @@ from lookalike.report.leading import Contender, shown_first
 from lookalike.report.numbers import number, signed
 from lookalike.report.results import ComparisonRows, Results, flat, read_results, states_of
 from lookalike.report.runs import BASELINE, MAIN, Run
+from lookalike.report.search_side import hubs_of, searched_states
 from lookalike.report.slices import MOST_RUNS, Slice, slices_of
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
@@ -84,6 +85,7 @@ def write_report(
     k: Sequence[int],
     slices: Sequence[str] = (),
     attributes: Path | None = None,
+    hubness: bool = False,
 ) -> None:
     """Write the page `output` from the files of all `runs`.
 
@@ -103,6 +105,7 @@ def write_report(
         k: cut-offs of the metrics; 10, or else the middle one, ranks recipes, classes and queries.
         slices: columns of `attributes` by whose values the queries are told apart.
         attributes: what is known of the queries; None where there are no slices.
+        hubness: whether each state of each run has hubness.json.
 
     An image that can no longer be read is shown as a blank and counted in a warning.
     """
@@ -149,6 +152,7 @@ def write_report(
         key,
         places,
     )
+    searched = searched_states(best, rows, key, hubness=hubness)
     page = _environment(templates).get_template("page.html.j2")
     write_text(
         output,
@@ -170,6 +174,8 @@ def write_report(
             + _unreadable(thumbnails.unreadable),
             no_interval=no_interval,
             without_width=_without_width(rows, headline),
+            searched=searched,
+            hubs=hubs_of(searched, gallery),
             differences=compared,
             slices=_slices(results, best, attributes, slices, headline),
             most_runs=MOST_RUNS,
