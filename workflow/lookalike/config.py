@@ -9,7 +9,7 @@ import copy
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,24 @@ from jsonschema.protocols import Validator
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.images import image_of_backbone
 from lookalike.retrieval.search_settings import search_misfits
+from lookalike.sweeps.expansion import (
+    Sweeps,
+    complete,
+    expand_points,
+    expand_runs,
+    faults_in_words,
+    set_aside_swept,
+)
+from lookalike.sweeps.merging import Settings as Settings
+from lookalike.sweeps.merging import merge as merge
+from lookalike.sweeps.merging import with_length
+from lookalike.sweeps.paths import rules_of_recipe
 from lookalike.text import did_you_mean, shown
 from lookalike.training.combinations import misfits
 from lookalike.training.given import GIVEN_BY, is_given, misfits_of_given
-
-Settings = dict[str, Any]
+from lookalike.training.recipe import TrainedParts
 
 _LARGEST_SEED = 2147483647  # as in the schema
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:
-    """Lay `above` over `below`: mappings merge, everything else replaces.
-
-    Where `above` changes a mapping's `name` (of a loss, a model, an optimizer), the other keys
-    below belong to another kind of thing, so they are dropped and that name's defaults apply.
-    """
-    name = above.get("name")  # a mapping is no such name, but a recipe that is called name
-    renamed = isinstance(name, str) and name != below.get("name", name)
-    merged: Settings = {} if renamed else dict(below)
-    for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
 
 
 def _filling_validator() -> type[Validator]:
@@ -142,8 +136,8 @@ def _with_length(layer: Mapping[str, Any]) -> Settings:
     if not isinstance(recipes, Mapping):
         return dict(layer)
     timed = {
-        name: {"epochs": "auto", **recipe}
-        if isinstance(recipe, Mapping) and "steps" in recipe and not is_given(recipe)
+        name: with_length(recipe)
+        if isinstance(recipe, Mapping) and not is_given(recipe)
         else recipe
         for name, recipe in recipes.items()
     }
@@ -162,11 +156,24 @@ def _spelt_out(layer: Mapping[str, Any]) -> Settings:
 def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> Settings:
     """Merge `layers` (lowest first), fill in defaults, and check the result.
 
-    A recipe that names `steps` but no `epochs` in the same layer gets `epochs: auto` there.
+    A recipe that names `steps` but no `epochs` in the same layer gets `epochs: auto` there. One
+    that extends another has its settings, too. A swept recipe is expanded into ordinary ones, which
+    take its place among `recipes` and `runs`.
 
     Raises:
         LookalikeError: one line for each mistake, with the path of the key, the value, what is
             allowed and, for an unknown name, the nearest known one.
+    """
+    return resolve_sweeps(layers, schema)[0]
+
+
+def resolve_sweeps(
+    layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]
+) -> tuple[Settings, Sweeps]:
+    """As `resolve`; and what became of the swept recipes.
+
+    Raises:
+        LookalikeError: see `resolve`.
     """
     settings: Settings = {}
     validator = _filling_validator()(schema)
@@ -177,31 +184,41 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
                 if isinstance(below, dict) and isinstance(above, Mapping):
                     settings[name] = _without_other(below, above, rule)
             settings = merge(settings, _with_length(_with_new_names(_spelt_out(layer))))
-        mistakes = _misfits_of_given(settings, schema) or [
-            line for error in validator.iter_errors(settings) for line in _explain(error)
-        ]
+        if given := _misfits_of_given(settings, schema):
+            raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(given))
+        shipped = schema["properties"]["recipes"]["properties"]
+        swept, mistakes = set_aside_swept(settings, shipped)
+        errors = list(validator.iter_errors(settings))
+        mistakes += [line for error in errors for line in _explain(error)]
+        wrong = {place for error in errors for place in [*error.absolute_path][1:2]}
+        swept, rules = complete(swept, settings), rules_of_recipe(schema)
+        check = _check_of_recipe(validator)
+        sweeps, points, faults = expand_points(swept, settings, wrong, rules, check)
+        mistakes = [*dict.fromkeys([*mistakes, *faults_in_words(faults)])]
     except RecursionError:
         raise LookalikeError("the settings cannot be used: they are nested too deeply") from None
     if not mistakes:
+        recipes = settings["recipes"]
+        recipes = {k: v for k, v in settings["recipes"].items() if k not in swept} | points
+        settings["recipes"] = recipes
         mistakes = [
-            f"runs: no recipe is named {run!r}{did_you_mean(run, settings['recipes'])}"
+            f"runs: no recipe is named {run!r}{did_you_mean(run, {**recipes, **swept})}"
             for run in settings["runs"]
-            if run not in settings["recipes"]
+            if run not in recipes and run not in swept
         ]
     if not mistakes:
-        mistakes = list(_mistaken_baseline(settings))
-    if not mistakes:
-        mistakes = [
-            f"{place}: {image['background']!r} is no colour; give a name such as white, or #rrggbb"
-            for place, image in _images(settings)
+        no_colour = ": {!r} is no colour; give a name such as white, or #rrggbb".format
+        mistakes = faults_in_words(
+            sweeps.fault(name, f".image.background{no_colour(image['background'])}")
+            for name, image in _images(settings)
             if _colour(image["background"]) is None
-        ]
+        )
     if not mistakes:
-        mistakes = [
-            f"recipes.{name}: {misfit}"
+        mistakes = faults_in_words(
+            sweeps.fault(name, f": {misfit}")
             for name, recipe in embedded_recipes(settings).items()
             for misfit in misfits(recipe)
-        ]
+        )
     mistakes = mistakes or list(search_misfits(settings))
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
@@ -218,7 +235,28 @@ def resolve(layers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> S
             "the settings cannot be used:\n  results: '.' is the folder that Snakemake was started "
             "in; name one inside of it, such as results"
         )
-    return settings
+    if mistakes := faults_in_words(expand_runs(swept, settings["recipes"], sweeps, _trains)):
+        raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+    runs = [part for run in settings["runs"] for part in sweeps.runs.get(run, [run])]
+    settings["runs"] = [*dict.fromkeys(runs)]
+    if mistakes := list(_mistaken_baseline(settings)):
+        raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+    return settings, sweeps
+
+
+def _trains(recipe: Mapping[str, Any]) -> bool:
+    return TrainedParts.from_setting(recipe["train"]).head
+
+
+def _check_of_recipe(validator: Any) -> Callable[[Settings], list[str]]:
+    """What fills in the defaults of a recipe, in place, and returns what is wrong with it."""
+
+    def check(recipe: Settings) -> list[str]:
+        errors = validator.descend(recipe, {"$ref": "#/$defs/recipe"})
+        lines = [line for error in errors for line in _explain(error)]
+        return [line.removeprefix(_TOP) if line.startswith(_TOP) else f".{line}" for line in lines]
+
+    return check
 
 
 def _mistaken_baseline(settings: Settings) -> Iterator[str]:
@@ -264,11 +302,11 @@ def _bring_images(settings: Settings, schema: Mapping[str, Any]) -> None:
 
 
 def _images(settings: Settings) -> Iterator[tuple[str, Settings]]:
-    """The places where a background is set, and the settings there."""
-    yield "image.background", settings["image"]
+    """The image settings that set a background: the common ones, then by the recipe's name."""
+    yield "", settings["image"]
     for name, recipe in embedded_recipes(settings).items():
         if "background" in recipe["image"]:
-            yield f"recipes.{name}.image.background", recipe["image"]
+            yield name, recipe["image"]
 
 
 def _colour(text: str) -> str | None:
@@ -296,9 +334,12 @@ def _at_home(place: str, folder: str) -> Path:
         ) from None
 
 
+_TOP = "(top level)"
+
+
 def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
     """A line for each mistake that the error stands for."""
-    place = ".".join(str(part) for part in error.absolute_path) or "(top level)"
+    place = ".".join(str(part) for part in error.absolute_path) or _TOP
     if error.validator == "additionalProperties":
         schema: Any = error.schema
         value: Any = error.instance
@@ -321,6 +362,10 @@ _ON_THE_LINE = " (in a mapping given to --config, all is text: give it in a file
 def _fault(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
     value: Any = error.instance
+    if error.validator == "required" and "from" in schema["properties"]:
+        return (
+            f"{value!r} is no range; write it as {{from: 0.1, to: 1.0}}, or give a list of values"
+        )
     if error.validator == "required" and "name" not in schema["required"]:
         missing = error.message.removesuffix(" is a required property")
         return f"the key {missing} is missing; it takes {' and '.join(schema['required'])}"
@@ -365,6 +410,8 @@ def _fault(error: jsonschema.ValidationError) -> str:
         return f"{shown(repr(value), 40)} must be a finite number"
     if error.validator == "type" and schema["type"] == "array":
         return f"{value!r} must be a list, such as [{value}]"
+    if error.validator == "type" and schema["type"] == ["array", "object"]:
+        return f"{value!r} must be a list of values, or a range such as {{from: 0.1, to: 1.0}}"
     if error.validator == "type" and schema["type"] == "string":
         return f"{value!r} must be text; write it in quotes"
     if error.validator == "type" and schema["type"] == "object":

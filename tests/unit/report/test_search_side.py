@@ -76,7 +76,7 @@ def test_states_stand_with_their_cost_change_and_skew(made: Made) -> None:
 def test_hubness_may_be_asked_for_alone_or_not_at_all(made: Made) -> None:
     (alone,) = section(parse(made.write(RUNS[:1], hubness=True)))
     assert len(alone.one("tbody").all("tr")) == 2
-    (without,) = section(parse(made.write(RUNS[:1], STATES)))
+    (without,) = section(parse(made.write(RUNS[:1], states=STATES)))
     assert "Skew" not in without.text
     assert not without.all("ul")
     page = parse(made.write(RUNS[:1]))
@@ -89,7 +89,7 @@ def test_every_state_has_a_mark_of_its_own(made: Made) -> None:
     others = [state.name for state in SHOWN if state.folder not in ("", *STATES)]
     for name in others:
         shutil.copytree(run / "whitened", run / name)
-    page = made.write(RUNS[:1], [state.name for state in SHOWN])
+    page = made.write(RUNS[:1], states=[state.name for state in SHOWN])
     said = page[page.index("In each chart:") : page.index("upright bar")]
     marks = [part.split(",")[0].strip() for part in said.split(":")[1].split(";")[:-1]]
     assert len(marks) == len(set(marks)) == len(SHOWN)
@@ -102,4 +102,4 @@ def test_a_damaged_note_of_costs_is_named(made: Made, tmp_path: Path) -> None:
     note = copy.root / "results" / "default.0" / "whitened" / "search.json"
     note.write_text("{}")
     with pytest.raises(Exception, match=r"search\.json"):
-        copy.write(RUNS[:1], STATES)
+        copy.write(RUNS[:1], states=STATES)

@@ -25,8 +25,8 @@ COST = "search.json"
 HUBNESS = "hubness.json"
 """Where it is asked for, what a state has of how often each gallery image is found."""
 
-RUN_PATTERN = r"[A-Za-z0-9_-]+\.\d+"
-"""What the name of a run looks like, as a regular expression."""
+RUN_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.\d+"
+"""What the name of a run looks like, as a regular expression; that of a swept recipe holds dots."""
 
 
 @dataclass(frozen=True)
