@@ -38,7 +38,7 @@ from lookalike.training.held_out import hold_out_classes
 from lookalike.training.loop import train
 from lookalike.training.optimization import fabric_precision
 from lookalike.training.recipe import Recipe
-from lookalike.training.validation import leave_one_out_map
+from lookalike.training.validation import leave_one_out_scores
 
 CPU = torch.device("cpu")
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -141,7 +141,7 @@ def one_run(folder: Path, name: str, seed: int, size: int, epochs: int) -> dict[
     vectors = embed_pixels(model, data.pixels[unseen], data.image)
     score = None
     if np.isfinite(vectors).all():
-        score = leave_one_out_map(vectors, data.labels[unseen], recipe.model.score, 10)
+        score = leave_one_out_scores(vectors, data.labels[unseen], recipe.model.score, 10).at_k
     return {
         "data": folder.name,
         "variant": name,

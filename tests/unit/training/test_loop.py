@@ -36,7 +36,7 @@ from lookalike.training.optimization import fabric_precision, share_of_rate
 from lookalike.training.recipe import OptimizerSettings, Recipe
 from lookalike.training.sampling import epoch_batches
 from lookalike.training.seeding import hash_seed
-from lookalike.training.validation import leave_one_out_map
+from lookalike.training.validation import HeldOutScores, leave_one_out_scores
 from support.project import ROOT
 from support.training import ALONE, PATTERNS, REMEMBERING, blobs, recipe, run, same, without_times
 
@@ -345,14 +345,14 @@ def test_a_signal_in_a_validation_keeps_the_epochs_steps(
     whole, history = run(tmp_path / "whole", settings)
     asked = 0
 
-    def interrupted(*arguments: Any) -> float | None:
+    def interrupted(*arguments: Any) -> HeldOutScores:
         nonlocal asked
         asked += 1
         if asked == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return leave_one_out_map(*arguments)
+        return leave_one_out_scores(*arguments)
 
-    monkeypatch.setattr("lookalike.training.loop.leave_one_out_map", interrupted)
+    monkeypatch.setattr("lookalike.training.loop.leave_one_out_scores", interrupted)
     steps, record = 0, TrainingHealth.record_step
 
     def count(self: TrainingHealth, *noted: Any) -> None:
@@ -378,7 +378,7 @@ def test_training_beats_the_untrained_network_on_classes_it_never_saw(tmp_path: 
 
     def score() -> float:
         vectors = embed_pixels(model, data.pixels[unseen], PATTERNS)
-        value = leave_one_out_map(vectors, data.labels[unseen], "cosine", 10)
+        value = leave_one_out_scores(vectors, data.labels[unseen], "cosine", 10).at_k
         assert value is not None
         return value
 
@@ -399,17 +399,21 @@ def test_validation_is_on_held_out_classes_every_so_many_epochs(tmp_path: Path) 
     assert all(row["validation_mAP@10"] is None for row in history)
 
 
-def test_leave_one_out_map_by_hand() -> None:
+def test_leave_one_out_scores_by_hand() -> None:
     vectors = np.array([[0.0], [1.0], [1.5], [9.0]], np.float32)
     labels = np.array([0, 0, 1, 1])
     # Query 0: the other 0 first (1). Query 1: nearest is a 1, then the 0 (1/2).
     # Query 2: 1.0, then 0.0, then 9.0 (1/3). Query 3: 1.5 first (1).
     expected = (1 + 1 / 2 + 1 / 3 + 1) / 4
-    assert leave_one_out_map(vectors, labels, "euclidean", 10) == pytest.approx(expected)
-    assert leave_one_out_map(vectors, np.arange(4), "euclidean", 10) is None
+    # Each has one to find, so mAP@R is the share that has it in the first place: 0 and 3.
+    scores = leave_one_out_scores(vectors, labels, "euclidean", 10)
+    assert scores == pytest.approx((expected, 2 / 4))
+    assert leave_one_out_scores(vectors, np.arange(4), "euclidean", 10) == (None, None)
     # The others lie in the gallery alone.
-    assert leave_one_out_map(vectors, labels, "euclidean", 10, 2) == pytest.approx(3 / 4)
-    assert leave_one_out_map(vectors, np.array([0, 1, 2, 2]), "euclidean", 10, 2) is None
+    scores = leave_one_out_scores(vectors, labels, "euclidean", 10, 2)
+    assert scores == pytest.approx((3 / 4, 1 / 2))
+    of_none = leave_one_out_scores(vectors, np.array([0, 1, 2, 2]), "euclidean", 10, 2)
+    assert of_none == (None, None)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_reason(tmp_path: Path) -> None:

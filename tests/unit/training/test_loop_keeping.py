@@ -15,6 +15,7 @@ from lookalike.training.feeds import PixelFeed
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import build_optimizer
 from lookalike.training.recipe import Recipe
+from lookalike.training.validation import HeldOutScores
 from support.training import PATTERNS, blobs, recipe, run, same
 
 # A rate that stays: an epoch does not know how many follow.
@@ -25,7 +26,12 @@ SCORED = {"classes": 0.25, "of": "images"}
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float | None]) -> None:
     """Let the validations of the next training give these scores."""
     left = iter(scores)
-    monkeypatch.setattr("lookalike.training.loop.leave_one_out_map", lambda *_: next(left))
+
+    def scored(*_: Any) -> HeldOutScores:
+        # What else there is of scores decides nothing.
+        return HeldOutScores(next(left), 0.5)
+
+    monkeypatch.setattr("lookalike.training.loop.leave_one_out_scores", scored)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from lookalike.training.losses.building import build_loss
 from lookalike.training.losses.contrastive import BatchContrastiveLoss, ContrastiveLoss
 from lookalike.training.losses.distances import squared_distances
 from lookalike.training.losses.table import LOSSES
-from lookalike.training.validation import leave_one_out_map
+from lookalike.training.validation import leave_one_out_scores
 from support.project import ROOT
 
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -349,7 +349,7 @@ def test_a_triplet_loss_is_0_where_each_image_finds_its_own_class_first(normaliz
         x = torch.from_numpy(vectors.astype(np.float32))
         x = F.normalize(x, dim=1) if normalize else x
         score = "cosine" if normalize else "euclidean"
-        found = leave_one_out_map(x.numpy(), labels, score, 10)
+        found = leave_one_out_scores(x.numpy(), labels, score, 10).at_k
         assert (loss(x, torch.from_numpy(labels)).loss.item() == 0) == (found == 1)
         perfect += found == 1
     assert (perfect == 0) if normalize else (10 < perfect < 50)

@@ -17,7 +17,7 @@ from lookalike.training.loop import train
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS
 from lookalike.training.recipe import Recipe
-from lookalike.training.validation import leave_one_out_map
+from lookalike.training.validation import leave_one_out_scores
 from support.training import ALONE, recipe
 
 IMAGE = ImageSettings(16, "squash", "white", (0.5, 0.5, 0.5), (0.3, 0.3, 0.3), "fast")
@@ -77,7 +77,7 @@ def test_digits_are_found_better_than_by_the_untrained_network(
     model = build_model(made.model, IMAGE.size)
 
     def score() -> float:
-        found = leave_one_out_map(embed_pixels(model, pixels, IMAGE), labels, "cosine", 10)
+        found = leave_one_out_scores(embed_pixels(model, pixels, IMAGE), labels, "cosine", 10).at_k
         assert found is not None
         return found
 

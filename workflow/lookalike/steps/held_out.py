@@ -18,6 +18,7 @@ from lookalike.retrieval.carried_answers import carried_answers, held_out_anchor
 from lookalike.steps.embed import embed_split
 from lookalike.storage.files import write_parquet
 from lookalike.storage.parquet import read_frame
+from lookalike.training.held_out import Fold
 from lookalike.training.unseen import unseen_images
 
 log = logging.getLogger(__name__)
@@ -69,12 +70,15 @@ def write_held_out_answers(
     """
     table = usable(read_manifest(manifest))
     labels, contents = (_numbers(table[column]) for column in ("label", "sha256"))
+    fold = Fold(validation["fold"], validation["folds"]) if "fold" in validation else None
     held_out = unseen_images(
         labels,
         contents,
         validation["of"],
         validation["classes"],
         validation["seed"],
+        fold,
+        np.unique(table["label"].to_numpy(zero_copy_only=False)).tolist(),
         trains=trains,
     )
     write_parquet(output.manifest, table.take(held_out))

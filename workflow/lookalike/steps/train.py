@@ -39,7 +39,7 @@ from lookalike.training.distributed import fabric_for, first_alone, leave
 from lookalike.training.features import training_features
 from lookalike.training.feeds import FeatureData, TrainingData, TrainingSet
 from lookalike.training.job import TrainingJob
-from lookalike.training.keeping import SCORE
+from lookalike.training.keeping import SCORE, SCORE_AT_R
 from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
@@ -63,6 +63,7 @@ HISTORY = pa.schema(
         "without_negatives": pa.float64(),
         "lr": pa.float64(),
         SCORE: pa.float64(),
+        SCORE_AT_R: pa.float64(),
         "kept": pa.bool_(),
         "images_per_second": pa.float64(),
         "seconds": pa.float64(),
@@ -159,22 +160,23 @@ def _training_set(
 
     That is pixels; and for the head on a frozen backbone, the features of that digest.
     """
-    labels, contents = (
-        np.unique(table[column].to_numpy(), return_inverse=True)[1].astype(np.int64)
-        for column in ("label", "sha256")
+    (classes, labels), (_, contents) = (
+        np.unique(table[column].to_numpy(), return_inverse=True) for column in ("label", "sha256")
     )
+    labels, contents = labels.astype(np.int64), contents.astype(np.int64)
+    names = tuple(map(str, classes))
     folder, cache = Path(job.folder), Path(job.cache)
     if features is None:
         pixels = training_pixels(
             table, folder, image, cache, job.threads_of_each, job.pixel_store_gb
         )
-        return TrainingData(pixels, labels, image, contents, job.closed_set)
+        return TrainingData(pixels, labels, image, contents, job.closed_set, names)
     embedder = features_of(cast(EmbeddingNetwork, model), recipe.model, image, features)
     how = EmbedSettings(cache, fabric.device.type, _IMAGES_AT_ONCE, job.threads_of_each)
     views = training_features(
         table, folder, embedder, how, fabric.device, recipe.views, recipe.augment
     )
-    return FeatureData(views, labels, contents, job.closed_set)
+    return FeatureData(views, labels, contents, job.closed_set, names)
 
 
 def _checkpoint(

@@ -58,6 +58,8 @@ def held_out(validation: Mapping[str, Any], facts: DataFacts) -> tuple[str, str]
         `classes` or `images`; and why, in words.
     """
     asked, share = validation["of"], validation["classes"]
+    if validation.get("fold") is not None:
+        return "classes", f"fold {validation['fold']}, from 0, of {validation['folds']}"
     if asked != "auto":
         return asked, f"validation.of is {asked}"
     n_held = round(facts.classes * share)
@@ -141,6 +143,7 @@ def _decisive_of_validation(settings: Mapping[str, Any]) -> dict[str, Any]:
     decided: dict[str, Any] = {"classes": settings["classes"]}
     if settings["classes"]:
         decided |= {"of": settings["of"], "seed": settings["seed"]}
+        decided |= {key: settings[key] for key in ("fold", "folds") if key in settings}
     if ValidationSettings(**settings).keeps_best:
         decided |= {
             "keep": "best",

@@ -109,6 +109,10 @@ class TrainingSet(Protocol):
         """int64 [n], equal where images are equal byte by byte; None: all differ."""
 
     @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, by their number in `labels`; None: their numbers."""
+
+    @property
     def facts(self) -> DataFacts:
         """What decides which images are held out, where settings leave it to the data."""
 
@@ -126,6 +130,7 @@ class TrainingData:
         image: how pixels become the network's input.
         contents: int64 [n], equal where images are equal byte by byte; None: all differ.
         closed_set: whether most queries are of these classes.
+        classes: their names, by their number in `labels`; None: their numbers.
     """
 
     pixels: RowSource
@@ -133,6 +138,7 @@ class TrainingData:
     image: ImageSettings
     contents: NDArray[np.int64] | None = None
     closed_set: bool = False
+    classes: tuple[str, ...] | None = None
 
     @property
     def facts(self) -> DataFacts:
@@ -154,12 +160,14 @@ class FeatureData:
         labels: int64 [n], the class of each image.
         contents: int64 [n], equal where images are equal byte by byte; None: all differ.
         closed_set: whether most queries are of these classes.
+        classes: their names, by their number in `labels`; None: their numbers.
     """
 
     features: RowSource
     labels: NDArray[np.int64]
     contents: NDArray[np.int64] | None = None
     closed_set: bool = False
+    classes: tuple[str, ...] | None = None
 
     @property
     def facts(self) -> DataFacts:

@@ -7,12 +7,16 @@ scored on the same images.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.training.decks import Indices
+from lookalike.training.folds import class_folds
+from lookalike.training.recipe import ValidationSettings
 from lookalike.training.sampling import generator
 
 # Images that a validation embeds at most: 10,000 in a gallery of as many are ranked in seconds.
@@ -50,12 +54,33 @@ class HeldOut:
         return np.concatenate([self.queries, self.companions])
 
 
+class Fold(NamedTuple):
+    """A fold of the training classes that is held out, in place of classes by chance.
+
+    Attributes:
+        number: which, from 0.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+
+def fold_of(validation: ValidationSettings) -> Fold | None:
+    """The fold that a recipe holds out, if it does."""
+    if validation.fold is None or validation.folds is None:
+        return None
+    return Fold(validation.fold, validation.folds)
+
+
 def hold_out(
     labels: NDArray[np.int64],
     contents: NDArray[np.int64] | None,
     of: str,
     share: float,
     seed: int,
+    fold: Fold | None = None,
+    names: Sequence[str] | None = None,
 ) -> HeldOut:
     """Divide images into those to train on and those to score meanwhile.
 
@@ -74,9 +99,13 @@ def hold_out(
         of: `classes` or `images`.
         share: of the classes, or of each class's images.
         seed: of the choice.
+        fold: the classes that are held out, instead of a share of them.
+        names: of the classes, by their number, which a fold goes by; None: their numbers.
     """
     copies = np.arange(len(labels)) if contents is None else contents
-    if of == "classes":
+    if fold is not None:
+        training, held_out = hold_out_fold(labels, fold, seed, names)
+    elif of == "classes":
         training, held_out = hold_out_classes(labels, share, seed)
     else:
         training, held_out = hold_out_images(labels, copies, share, seed)
@@ -110,6 +139,32 @@ def hold_out_classes(labels: NDArray[np.int64], share: float, seed: int) -> tupl
     if n_held < 2 or len(with_pair) - n_held < 2:
         return everything, everything[:0]
     held = generator(seed).permutation(with_pair)[:n_held]
+    is_held = np.isin(labels, held)
+    return everything[~is_held], everything[is_held]
+
+
+def hold_out_fold(
+    labels: NDArray[np.int64], fold: Fold, seed: int, names: Sequence[str] | None = None
+) -> tuple[Indices, Indices]:
+    """Split images into those to train on and those of a fold of the classes, to validate on.
+
+    Args:
+        labels: int64 [n].
+        fold: of the classes with at least two images; the others are trained on.
+        seed: of the folds, see `lookalike.training.folds.class_folds`.
+        names: of the classes, by their number; None: their numbers.
+
+    Returns:
+        (training, validation) indices, each sorted; the second is empty where the fold has fewer
+        than two classes, or all others together have.
+    """
+    everything = np.arange(len(labels))
+    values, counts = np.unique(labels, return_counts=True)
+    with_pair = values[counts >= 2]
+    called = [str(value) if names is None else names[value] for value in with_pair]
+    held = with_pair[class_folds(called, fold.of, seed) == fold.number]
+    if len(held) < 2 or len(with_pair) - len(held) < 2:
+        return everything, everything[:0]
     is_held = np.isin(labels, held)
     return everything[~is_held], everything[is_held]
 

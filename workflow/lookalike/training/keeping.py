@@ -8,6 +8,8 @@ from typing import Any
 VALIDATION_K = 10
 SCORE = f"validation_mAP@{VALIDATION_K}"
 """The column of the history that has an epoch's score, None where it was not scored."""
+SCORE_AT_R = "validation_mAP@R"
+"""Likewise of mAP@R, by which recipes are chosen; no epoch is."""
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int | None:

@@ -31,8 +31,8 @@ from lookalike.training.distributed import (
 )
 from lookalike.training.feeds import TrainingSet
 from lookalike.training.health import TrainingHealth
-from lookalike.training.held_out import hold_out
-from lookalike.training.keeping import SCORE, VALIDATION_K, best_epoch, is_over
+from lookalike.training.held_out import fold_of, hold_out
+from lookalike.training.keeping import SCORE, SCORE_AT_R, VALIDATION_K, best_epoch, is_over
 from lookalike.training.layer_rates import freeze
 from lookalike.training.lessons import in_words, never_taught, taught_nothing
 from lookalike.training.losses.building import build_loss, own_lr
@@ -47,7 +47,7 @@ from lookalike.training.recipe import Recipe
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.sampling import epoch_batches
 from lookalike.training.seeding import hash_seed, seed_draws
-from lookalike.training.validation import leave_one_out_map
+from lookalike.training.validation import HeldOutScores, leave_one_out_scores
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,15 @@ class Training:
         self.fabric, self.checkpoint = fabric, checkpoint
         self.course, validation = Course.of(recipe), recipe.validation
         of, why = held_out(asdict(validation), data.facts)
-        split = hold_out(data.labels, data.contents, of, validation.classes, validation.seed)
+        split = hold_out(
+            data.labels,
+            data.contents,
+            of,
+            validation.classes,
+            validation.seed,
+            fold_of(validation),
+            data.classes,
+        )
         self.chosen, self.split = split.training, split
         self.labels = np.unique(data.labels[self.chosen], return_inverse=True)[1]
         batch_size = SAMPLERS[recipe.batch.name].batch_size(recipe.batch.values)
@@ -245,7 +253,7 @@ class Training:
         try:
             if stop := self._asked_to_stop(interruption):
                 raise Interrupted(stop)
-            score = self._validate(epoch, interruption)
+            scores = self._validate(epoch, interruption)
         except Interrupted:
             keep()
             log.info("the state after %s is kept", position)
@@ -258,7 +266,8 @@ class Training:
             **health.means(),
             "lr": self.recipe.optimizer.lr
             * self._share_of_rate(epoch, len(batches) - 1, len(batches)),
-            SCORE: score,
+            SCORE: scores.at_k,
+            SCORE_AT_R: scores.at_r,
             "images_per_second": images / seconds,
             "seconds": seconds,
         }
@@ -317,8 +326,8 @@ class Training:
         torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
         return int(asked)
 
-    def _validate(self, epoch: int, interruption: Interruption) -> float | None:
-        """The score of the held-out images, where it is time for it; the first process's work.
+    def _validate(self, epoch: int, interruption: Interruption) -> HeldOutScores:
+        """The scores of the held-out images, where it is time for them; the first process's work.
 
         Raises:
             Interrupted: a signal asked the first process to end; the others wait for it, and so
@@ -327,13 +336,13 @@ class Training:
         # The last epoch has a say in which is the best.
         is_last = "best" in self.modules and epoch == self.course.epochs
         if not len(self.split.queries) or (epoch % self.every and not is_last):
-            return None
-        score = None
+            return HeldOutScores(None, None)
+        scores = HeldOutScores(None, None)
         if self.fabric.is_global_zero:
             with interruption.at_once():
                 gallery, n_queries = self.split.gallery, len(self.split.queries)
                 vectors, labels = self.feed.embed(self.scored, gallery), self.data.labels[gallery]
-                score = leave_one_out_map(
+                scores = leave_one_out_scores(
                     vectors, labels, self.recipe.model.score, VALIDATION_K, n_queries
                 )
-        return from_first(score, self.fabric)
+        return HeldOutScores(*(from_first(score, self.fabric) for score in scores))

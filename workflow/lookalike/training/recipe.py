@@ -63,6 +63,8 @@ class ValidationSettings:
         seed: of the choice; that of a run has no say in it.
         keep: last or best: the epoch whose weights are the model.
         patience: scores without a better one after which training stops; 0: never.
+        fold: the part of the classes that is held out, from 0; None: as `classes` says.
+        folds: how many parts there are; None where there are none.
     """
 
     of: str
@@ -71,6 +73,8 @@ class ValidationSettings:
     seed: int
     keep: str
     patience: int
+    fold: int | None = None
+    folds: int | None = None
 
     @property
     def keeps_best(self) -> bool:

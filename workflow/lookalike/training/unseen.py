@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.training.decks import Indices
-from lookalike.training.held_out import MOST, SPREAD, hold_out
+from lookalike.training.held_out import MOST, SPREAD, Fold, hold_out
 from lookalike.training.sampling import generator
 
 
@@ -16,6 +18,8 @@ def unseen_images(
     of: str,
     share: float,
     seed: int,
+    fold: Fold | None = None,
+    names: Sequence[str] | None = None,
     *,
     trains: bool,
 ) -> Indices:
@@ -31,6 +35,8 @@ def unseen_images(
         of: `classes` or `images`: what is held out.
         share: of the classes.
         seed: of the choice.
+        fold: as `hold_out` takes it.
+        names: likewise.
         trains: whether the network is trained at all.
 
     Returns:
@@ -39,7 +45,7 @@ def unseen_images(
     if trains:
         if of != "classes":
             return np.empty(0, np.int64)
-        return hold_out(labels, contents, of, share, seed).queries
+        return hold_out(labels, contents, of, share, seed, fold, names).queries
     rows = generator(seed).permutation(np.unique(contents, return_index=True)[1])
     classes = np.unique(labels[rows], return_inverse=True)[1]
     counts = np.bincount(classes)
