@@ -46,7 +46,7 @@ def section(page: Node) -> list[Node]:
 
 
 def test_states_stand_with_their_cost_change_and_skew(made: Made) -> None:
-    (found,) = section(parse(made.write(RUNS[:1], STATES, hubness=True)))
+    (found,) = section(parse(made.write(RUNS[:1], states=STATES, hubness=True)))
     head, body = found.one("thead"), found.one("tbody").all("tr")
     assert [cell.text for cell in head.all("th")] == [
         *("State", "Numbers", "Bytes an image", "mAP@10", "Change", "Skew", "Never found"),
