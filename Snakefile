@@ -33,6 +33,7 @@ wildcard_constraints:
 include: "rules/demo.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
+include: "rules/select.smk"
 include: "rules/embed.smk"
 include: "rules/evaluate.smk"
 include: "rules/search.smk"
@@ -61,6 +62,7 @@ rule all:
             "<results>/manifest/{split}.parquet", split=["train", "query", "gallery"]
         ),
         expand("<results>/{run}/history.parquet", run=RUNS_WITH_MODEL),
+        SELECTED,
         files_of_runs(),
         HUBNESS_FILES,
     message:

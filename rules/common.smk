@@ -9,14 +9,19 @@ from functools import cache
 from pathlib import Path
 
 from lookalike.data.attributes import require_columns_named
-from lookalike.data.checks import require_pairs, require_scorable, require_trainable
+from lookalike.data.checks import (
+    require_folds,
+    require_pairs,
+    require_scorable,
+    require_trainable,
+)
 from lookalike.provenance import code_digest, module_digest, software
 from lookalike.config import (
     embedded_recipes,
     image_settings,
     notes_on_old_names,
     recipe_and_seed,
-    resolve,
+    resolve_sweeps,
 )
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.data.layout import (
@@ -36,6 +41,7 @@ from lookalike.data.protocol import (
 )
 from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.errors import LookalikeError
+from lookalike.sweeps.plan import on_all_classes
 from lookalike.text import did_you_mean
 from lookalike.storage.files import read_json
 from lookalike.report.runs import (
@@ -67,6 +73,7 @@ from lookalike.training.variants import (
     network_built_by,
     scored_by,
 )
+from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
@@ -91,7 +98,10 @@ def errors_without_traceback():
 
 @errors_without_traceback()
 def resolve_config():
-    """Config.yaml and what was laid over it, as one checked mapping with every default."""
+    """Config.yaml and what was laid over it, as one checked mapping with every default.
+
+    And what became of the swept recipes in it.
+    """
     schema = read_yaml(workflow.source_path("../workflow/schemas/config.schema.yaml"))
     given = workflow.config_settings
     # Imported as a module, it was given its settings.
@@ -105,11 +115,11 @@ def resolve_config():
 
 
 def resolve_layers(layers, schema):
-    """One mapping of settings; says, once, which names in them are old ones."""
+    """As `resolve_config`, of layers; says, once, which names in them are old ones."""
     if workflow.is_main_process:
         for note in notes_on_old_names(layers):
             logger.info(note)
-    return resolve(layers, schema)
+    return resolve_sweeps(layers, schema)
 
 
 @errors_without_traceback()
@@ -123,7 +133,7 @@ def require_names():
 
 
 require_names()
-settings = resolve_config()
+settings, SWEEPS = resolve_config()
 config.clear()
 config.update(settings)
 
@@ -172,6 +182,27 @@ HUBNESS_FILES = [
     f"<results>/{model}/{HUBNESS}"
     for model in MODEL_FOLDERS
     if config["search"]["hubness"]
+]
+# A sweep from which winners are chosen has candidates, of which nothing is made but a model and
+# its scores while it was trained; which of them win is known once these are there.
+CHOSEN_FROM = {
+    name: SWEEPS.selections[name]
+    for name in SWEEPS.selections
+    if {*SWEEPS.runs[name]} & {*config["runs"]}
+}
+SELECTION_OF = {
+    final: selection
+    for selection in SWEEPS.selections.values()
+    for final in selection.finals.values()
+}
+CANDIDATES = [
+    run
+    for selection in CHOSEN_FROM.values()
+    for rung in range(selection.rungs)
+    for candidate in selection.entrants(
+        rung, [one.name for one in selection.candidates]
+    )
+    for run in selection.runs(candidate, rung, config["seeds"])
 ]
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in embedded_recipes(config)}
@@ -246,6 +277,56 @@ def seed_of(run):
 def pattern_of(runs):
     """What the names of these runs look like, as a regular expression; of none, nothing does."""
     return "|".join(map(re.escape, runs)) or "(?!)"
+
+
+def decision_of(selection, rung):
+    """The file that says which candidates of a rung go on, or in the last one, win.
+
+    It is a checkpoint's: asked for too early, it makes Snakemake look again once it is there.
+    """
+    sweep = selection.sweep
+    return checkpoints.select.get(sweep=sweep, rung=str(rung)).output[0]
+
+
+def selection_of_run(run):
+    """The file that says by which settings a run is trained; none where its recipe says so."""
+    selection = SELECTION_OF.get(recipe_of(run))
+    return [] if selection is None else decision_of(selection, selection.rungs - 1)
+
+
+def settled_recipe(run):
+    """The recipe that has a run's settings: its own, or the winning candidate's."""
+    recipe = recipe_of(run)
+    decision = selection_of_run(run)
+    return read_json(local_copy(decision))["winners"][recipe] if decision else recipe
+
+
+def settings_of(run):
+    """A run's complete recipe."""
+    recipe = config["recipes"][settled_recipe(run)]
+    return on_all_classes(recipe) if recipe_of(run) in SELECTION_OF else recipe
+
+
+def image_of(run):
+    """The image settings of a run."""
+    return IMAGES[settled_recipe(run)]
+
+
+def or_placeholder(ask, run, others):
+    """What `ask` says of a run; of a winner that is not chosen yet, what `others` have of it.
+
+    For what a job asks of a machine: Snakemake wants that before anything is chosen, and asks again.
+    """
+    try:
+        return ask(run)
+    except IncompleteCheckpointException:
+        return others[recipe_of(run)]
+
+
+def selection_of_model(wildcards):
+    """Input function: as `selection_of_run`, of a run or a model."""
+    model = wildcards.get("run") or wildcards.model
+    return selection_of_run(Path(model).parts[0])
 
 
 def images_of(digest):
@@ -403,9 +484,10 @@ def trainable_manifest(wildcards):
     recipe = recipe_of(wildcards.run)
     if workflow.is_main_process and trains(recipe):
         with errors_without_traceback():
-            batch = config["recipes"][recipe]["batch"]
+            recipe_settings = settings_of(wildcards.run)
             require_pairs(data_facts(), recipe)
-            require_trainable(data_facts(), recipe, batch)
+            require_trainable(data_facts(), recipe, recipe_settings["batch"])
+            require_folds(data_facts(), recipe, recipe_settings["validation"])
     return file
 
 
@@ -421,9 +503,9 @@ def require_labels_to_train():
 
 
 @errors_without_traceback()
-def parts_trained(recipe):
-    """What of its network a recipe trains; embeddings from elsewhere have none, and end Snakemake."""
-    settings = config["recipes"][recipe]
+def parts_trained(run):
+    """What of its network a run trains; embeddings from elsewhere have none, and end Snakemake."""
+    settings, recipe = settings_of(run), recipe_of(run)
     if is_given(settings):
         raise LookalikeError(
             f"the embeddings of {recipe} come from elsewhere: there is no network of it, and no "
@@ -434,8 +516,9 @@ def parts_trained(recipe):
 
 
 def trains(recipe):
-    """Whether a recipe trains anything."""
-    return not is_given(config["recipes"][recipe]) and parts_trained(recipe).head
+    """Whether a recipe trains anything; of a sweep to choose from, every candidate does."""
+    settings = config["recipes"][recipe]
+    return not is_given(settings) and TrainedParts.from_setting(settings["train"]).head
 
 
 require_labels_to_train()
@@ -443,10 +526,10 @@ require_labels_to_train()
 
 def pixels_to_train_on(wildcards):
     """Input function: the decoded training images; none where a backbone stays as it came."""
-    recipe = recipe_of(wildcards.run)
-    if parts_trained(recipe).frozen_backbone:
+    run = wildcards.run
+    if parts_trained(run).frozen_backbone:
         return []
-    return f"{config['results']}/pixels/{digest_of(IMAGES[recipe])}.parquet"
+    return f"{config['results']}/pixels/{digest_of(image_of(run))}.parquet"
 
 
 def scorable_manifest(wildcards):
@@ -544,16 +627,17 @@ def decisive_of_run(wildcards):
 
     A file of weights that is not there ends Snakemake.
     """
-    recipe = config["recipes"][recipe_of(wildcards.run)]
+    recipe = settings_of(wildcards.run)
     with errors_without_traceback():
         return decisive(for_data(recipe, DataFacts.from_report(data_facts())))
 
 
 def validation_of_run(wildcards):
     """Param function: what of the training images a run holds out, with these data."""
-    recipe = config["recipes"][recipe_of(wildcards.run)]
+    recipe = settings_of(wildcards.run)
     validation = for_data(recipe, DataFacts.from_report(data_facts()))["validation"]
-    return {key: validation[key] for key in ("of", "classes", "seed")}
+    held_out = ("of", "classes", "seed", "fold", "folds")
+    return {key: validation[key] for key in held_out if key in validation}
 
 
 def held_out_answers(wildcards):
@@ -608,12 +692,12 @@ def software_of(step, also=()):
 
 def variants_of_run(run):
     """The modules that a run's recipe names: its network, its loss and so on."""
-    return modules_of(config["recipes"][recipe_of(run)])
+    return modules_of(settings_of(run))
 
 
 def code_of_run(run):
     """A digest of the code that trains a run."""
-    recipe = config["recipes"][recipe_of(run)]
+    recipe = settings_of(run)
     code = [code_of("train", also=variants_of_run(run)), built_by(recipe)]
     # What scores held-out images decides the weights where the best epoch's are kept.
     scored = scored_by(recipe)
@@ -624,7 +708,7 @@ def code_of_run(run):
 
 def network_of_model(model):
     """The settings of a model's network."""
-    return config["recipes"][recipe_of(Path(model).parts[0])]["model"]
+    return settings_of(Path(model).parts[0])["model"]
 
 
 def code_of_embedding(step, model):

@@ -46,6 +46,7 @@ rule held_out:
         model="<results>/{run}/model.json",
         # How many relevant and other items the gallery has of each query.
         per_query="<results>/{run}/per_query.parquet",
+        selection=ancient(selection_of_model),
     output:
         manifest="<results>/{run}/held_out/manifest.parquet",
         embeddings="<results>/{run}/held_out/embeddings.parquet",

@@ -24,13 +24,18 @@ TEMPLATES = {
 TEMPLATES["style.css"] = "../workflow/lookalike/report/style.css"
 
 
+# With those that winners are chosen from.
+SHOWN_RECIPES = [
+    *config["runs"],
+    *(one.name for selection in CHOSEN_FROM.values() for one in selection.candidates),
+]
 # What to do where a training taught nothing, as the records of the runs' losses say.
 ADVICE = {
     loss: LOSSES[loss].remedy
     for loss in sorted(
         {
             config["recipes"][recipe]["loss"]["name"]
-            for recipe in config["runs"]
+            for recipe in SHOWN_RECIPES
             if recipe not in GIVEN
         }
     )

@@ -13,6 +13,16 @@ RERANKED_AS_SCORES = 20
 CORES = (None if workflow.remote_exec else workflow.resource_settings.cores) or 8
 
 
+def planned_settings(run):
+    """A run's complete recipe, as far as that is known."""
+    return or_placeholder(settings_of, run, config["recipes"])
+
+
+def planned_image(run):
+    """The image settings of a run, as far as they are known."""
+    return or_placeholder(image_of, run, IMAGES)
+
+
 def gpus_here():
     """GPUs of this machine where the jobs will run on it, or None where they run on another.
 
@@ -48,7 +58,7 @@ def cores(count=lambda wildcards: 1):
 
 def gpus_of_recipe(wildcards):
     """How many GPUs a run's training asks for."""
-    return config["recipes"][recipe_of(wildcards.run)]["gpus"]
+    return planned_settings(wildcards.run)["gpus"]
 
 
 def need(asked, step, work):
@@ -69,9 +79,9 @@ def work_of_reading(wildcards, input):
 
 def work_of_training(wildcards, input):
     """Work function: a training."""
-    recipe = config["recipes"][recipe_of(wildcards.run)]
+    recipe = planned_settings(wildcards.run)
     images = images_in([local_copy(input.manifest)])
-    if parts_trained(recipe_of(wildcards.run)).frozen_backbone:
+    if TrainedParts.from_setting(recipe["train"]).frozen_backbone:
         # Each view of each image goes through the network once, as in embedding.
         return replace(
             work_of_embedding_images(wildcards.run, images),
@@ -82,7 +92,7 @@ def work_of_training(wildcards, input):
     return Work(
         images,
         passes=passes_of(recipe, images, largest_class(), batch_size),
-        image_size=IMAGES[recipe_of(wildcards.run)]["size"],
+        image_size=planned_image(wildcards.run)["size"],
         batch=batch_size,
         gpus=gpus(gpus_of_recipe)(wildcards),
         **needs_of_training(recipe["model"]),
@@ -114,10 +124,10 @@ def work_of_embedding_images(run, images):
     """What it takes to send so many images through a run's network."""
     return Work(
         images,
-        image_size=IMAGES[recipe_of(run)]["size"],
+        image_size=planned_image(run)["size"],
         batch=32,
         gpus=gpus()(run),
-        **needs_of_embedding(network_of_model(run)),
+        **needs_of_embedding(planned_settings(run)["model"]),
     )
 
 

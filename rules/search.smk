@@ -3,7 +3,7 @@
 # at the jobs once the manifests turn out to be what they were.
 # Of the metrics, what decides which images may be neighbours; the param `attributes` sees whether a
 # column that is used changed.
-CANDIDATES = {
+COMPARED_BY = {
     "exclude": exclusion(config["metrics"])[0],
     "within": config["metrics"]["within"],
 }
@@ -109,7 +109,7 @@ rule expand:
         runtime=need(minutes, "metrics", work_of_scoring),
     params:
         settings=lambda wildcards: asked_of_search("expanded"),
-        metrics=CANDIDATES,
+        metrics=COMPARED_BY,
         attributes=attributes_within,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
@@ -144,7 +144,7 @@ rule augment:
         runtime=need(minutes, "metrics", work_of_neighbours),
     params:
         settings=lambda wildcards: asked_of_search("augmented"),
-        metrics=CANDIDATES,
+        metrics=COMPARED_BY,
         attributes=attributes_within,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),
@@ -180,7 +180,7 @@ rule scale:
         runtime=need(minutes, "metrics", work_of_neighbours),
     params:
         settings=lambda wildcards: asked_of_search("scaled"),
-        metrics=CANDIDATES,
+        metrics=COMPARED_BY,
         attributes=attributes_within,
         query_folder=str(DATA.folder("query")),
         gallery_folder=str(DATA.folder("gallery")),

@@ -49,9 +49,12 @@ def force_damaged():
 
 def written_in(results):
     """The folders of results that jobs write in; not all are there."""
-    models = [results / model for model in MODEL_FOLDERS]
+    models = [results / model for model in [*MODEL_FOLDERS, *CANDIDATES]]
     return [
-        *(results / name for name in ("", "logs", "benchmarks", "manifest", "pixels")),
+        *(
+            results / name
+            for name in ("", "logs", "benchmarks", "manifest", "pixels", "selection")
+        ),
         *(
             folder / name
             for folder in models

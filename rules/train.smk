@@ -2,6 +2,8 @@ rule train:
     input:
         manifest=trainable_manifest,
         pixels=pixels_to_train_on,
+        # Whose settings it has is a param: others that were chosen from train nothing anew.
+        selection=ancient(selection_of_model),
     output:
         weights="<results>/{run}/model.safetensors",
         model="<results>/{run}/model.json",
@@ -26,13 +28,9 @@ rule train:
         images=training_images,
         decisive=decisive_of_run,
         closed_set=untracked_of(closed_set),
-        recipe=untracked_of(
-            lambda wildcards: config["recipes"][recipe_of(wildcards.run)]
-        ),
-        summary=untracked_of(
-            lambda wildcards: summary_of(config["recipes"][recipe_of(wildcards.run)])
-        ),
-        image=lambda wildcards: IMAGES[recipe_of(wildcards.run)],
+        recipe=untracked_of(lambda wildcards: settings_of(wildcards.run)),
+        summary=untracked_of(lambda wildcards: summary_of(settings_of(wildcards.run))),
+        image=lambda wildcards: image_of(wildcards.run),
         device=untracked(config["device"]),
         cache=untracked(config["cache"]),
         pixel_store_gb=untracked(PIXEL_STORE_GB),

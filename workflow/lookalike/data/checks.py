@@ -73,6 +73,29 @@ def require_pairs(report: Report, recipe: str) -> None:
         )
 
 
+def require_folds(report: Report, recipe: str, validation: Mapping[str, Any]) -> None:
+    """See that there are classes enough for each fold that a recipe is a part of.
+
+    Args:
+        report: data_report.json.
+        recipe: its name, for the message.
+        validation: its settings of that name.
+
+    Raises:
+        LookalikeError: there are not.
+    """
+    folds = validation.get("folds")
+    if folds is None:
+        return
+    pairs = report["splits"]["train"]["classes"] - report["classes_without_positive"]["count"]
+    if pairs < 2 * folds:
+        most = f"Set folds to {pairs // 2} or less" if pairs >= 4 else "Add images, or leave it out"
+        raise LookalikeError(
+            f"recipe {recipe}: each of {folds} folds needs two training classes of two usable "
+            f"images each or more, and there are {pairs:,} such classes. {most}"
+        )
+
+
 def require_scorable(report: Report, metrics: Mapping[str, Any]) -> None:
     """See that there are queries to score.
 
