@@ -60,7 +60,7 @@ def test_one_network_tells_nothing_about_its_recipe(made: Made) -> None:
 def test_one_seed_each_compares_two_trained_networks_and_not_recipes(made: Made) -> None:
     said = sentences(made, "default.0", "other.0")
     assert "other.0 − default.0" in said
-    assert "other.0 is worse than default.0: mAP@10 −0." in said
+    assert "As trained networks, other.0 is worse than default.0: mAP@10 −0." in said
     assert "a difference is one between these trained networks" in said
     assert "One seed tells nothing about the recipes default and other" in said
     assert "noise of the seeds" not in said
@@ -103,7 +103,7 @@ def test_every_recipe_stands_against_the_baseline_that_is_asked_for(made: Made) 
     said = " ".join(numbers.text.split())
     assert "of all 2 of a column together, one is wrong with a probability of 5 % at most" in said
     assert "by mAP@10 on these queries, only describes them" in said
-    assert "default (mean of 2 seeds) is better than third.0: mAP@10 +0." in said
+    assert "As trained networks, default (mean of 2 seeds) is better than third.0: mAP@10" in said
     assert "after correction" in said
     with pytest.raises(LookalikeError, match="no run of a recipe 'thrid'; did you mean 'third'"):
         made.write(RUNS, baseline="thrid")

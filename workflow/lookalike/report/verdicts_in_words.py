@@ -38,10 +38,13 @@ def verdict_in_words(one: Against, key: str, by_class: bool, n_comparisons: int)
         f"{key} {signed(key, difference.value)} ({signed(key, difference.low)} to "
         f"{signed(key, difference.high)}), p {_p_value(one.adjusted[key])}{corrected}"
     )
+    # What follows is no word on the recipes.
+    networks = "" if one.of_recipes else "As trained networks, "
     if judged.verdict != NOT_TOLD_APART:
-        return f"{first} is {judged.verdict} than {second}: {seen}."
-    return f"{first} and {second} are not told apart by these data: {seen}." + _would_tell(
-        one, key, by_class
+        return f"{networks}{first} is {judged.verdict} than {second}: {seen}."
+    return (
+        f"{networks}{first} and {second} are not told apart by these data: {seen}."
+        + _would_tell(one, key, by_class)
     )
 
 
