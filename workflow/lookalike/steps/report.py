@@ -117,22 +117,22 @@ def write_report(
     first = shown_first(
         [Contender.of(run.recipe, run.model["settings"], run.history) for run in results]
     )
-    best = results[first.place]
-    recipes, protocol = recipes_of(results), best.main.protocol
+    leading = results[first.place]
+    recipes, protocol = recipes_of(results), leading.main.protocol
     compared = differences(results, headline)
     verdicts = compare_recipes(recipes, baseline, key, headline, protocol)
     by_class = protocol["bootstrap_unit"] == "class"
     data = read_json(data_report, {"near_duplicates": dict, "findings": list})
 
-    thumbnails = Thumbnails(best.model["image"].get("background", "white"))
+    thumbnails = Thumbnails(leading.model["image"].get("background", "white"))
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
     places = min(PLACES, max(k))
-    rankings = best.main.rankings(places)
-    answered, threshold = best.main.per_query(ANSWER_COLUMNS), best.threshold["score"]
-    per_query = best.main.per_query([*_QUERY_COLUMNS, key])
+    rankings = leading.main.rankings(places)
+    answered, threshold = leading.main.per_query(ANSWER_COLUMNS), leading.threshold["score"]
+    per_query = leading.main.per_query([*_QUERY_COLUMNS, key])
     n_classes = per_query.loc[per_query["scored"], "label"].nunique()
-    summary = best.main.summary
+    summary = leading.main.summary
     no_interval = why_no_interval(protocol, summary["n_queries"], n_classes)
     hard = hardest(per_query, key, HARDEST)
     others = sample(per_query, SAMPLED, without=hard)
@@ -144,15 +144,15 @@ def write_report(
     classes = class_scores(
         per_query,
         {
-            state.name: best.states[state.name].per_query(["label", "scored", key])
-            for state in best.others
+            state.name: leading.states[state.name].per_query(["label", "scored", key])
+            for state in leading.others
         },
         rankings,
         gallery.labels,
         key,
         places,
     )
-    searched = searched_states(best, rows, key, hubness=hubness)
+    searched = searched_states(leading, rows, key, hubness=hubness)
     page = _environment(templates).get_template("page.html.j2")
     write_text(
         output,
@@ -162,7 +162,7 @@ def write_report(
             version=__version__,
             key=key,
             headline=headline,
-            best=best,
+            leading=leading,
             why_first=first.why,
             by_class=by_class,
             why_units=summary["units"]["why"],
@@ -177,7 +177,7 @@ def write_report(
             searched=searched,
             hubs=hubs_of(searched, gallery),
             differences=compared,
-            slices=_slices(results, best, attributes, slices, headline),
+            slices=_slices(results, leading, attributes, slices, headline),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
             verdicts_in_words=[
@@ -188,8 +188,8 @@ def write_report(
             any_untold=any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
             on_seeds=on_seeds(recipes, by_class, no_interval is None),
             headline_figures=headline_figures(results, rows, headline),
-            answer_figures=answer_figures(Answers.of(answered), threshold, best.place),
-            roc_figure=roc_figure(summary["verification"], best.place),
+            answer_figures=answer_figures(Answers.of(answered), threshold, leading.place),
+            roc_figure=roc_figure(summary["verification"], leading.place),
             left_out_of_pairs=left_out_of_pairs(
                 {run.name: run.main.summary["verification"] for run in results}
             ),
@@ -213,7 +213,7 @@ def write_report(
 
 def _slices(
     runs: Sequence[Results],
-    best: Results,
+    leading: Results,
     attributes: Path | None,
     columns: Sequence[str],
     headline: Sequence[str],
@@ -221,8 +221,8 @@ def _slices(
     """Slices of the run that is shown first and of the others; none where none are asked for."""
     if attributes is None:
         return {}
-    shown_first = [best, *(run for run in runs if run.name != best.name)]
-    return slices_of(shown_first, attributes, columns, headline, best.main.summary["settings"])
+    shown_first = [leading, *(run for run in runs if run.name != leading.name)]
+    return slices_of(shown_first, attributes, columns, headline, leading.main.protocol)
 
 
 def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
