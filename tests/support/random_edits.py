@@ -203,7 +203,7 @@ def change_metrics(project: Project) -> str:
             ("exclude", project.pick(["none", "same_file", "same_content"])),
             ("no_relevant", project.pick(["skip", "zero"])),
             ("bootstrap", project.pick([1000, 1500])),
-            ("bootstrap_unit", project.pick(["query", "class"])),
+            ("bootstrap_unit", project.pick(["auto", "query", "class"])),
         ]
     )
     return _set(project.settings["metrics"], "metrics", key, value)
