@@ -3,6 +3,7 @@
 SECTIONS = [
     "numbers",
     "search",
+    "sweep",
     "setup",
     "training",
     "answers",
@@ -64,6 +65,7 @@ rule report:
         threshold=expand("<results>/{run}/threshold.json", run=RUNS),
         history=expand("<results>/{run}/history.parquet", run=RUNS_WITH_MODEL),
         models=expand("<results>/{run}/model.json", run=RUNS_WITH_MODEL),
+        embedded=expand("<results>/{run}/embeddings/gallery.json", run=RUNS_WITH_MODEL),
     output:
         report(
             "<results>/report.html",

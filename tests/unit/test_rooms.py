@@ -50,6 +50,7 @@ TESTED_ELSEWHERE = {
     "jobs/progress": ("unit/data/test_near_duplicates.py", "what is said while work lasts"),
     "jobs/torch_devices": ("unit/models/test_cnn4.py", "the device a network is put on"),
     "models/*": ("unit/models/test_table.py", "every network of the table"),
+    "report/charts_of_many": ("unit/report/test_side_by_side.py", "points are read back there"),
     "report/examples": ("unit/steps/test_report.py", "read back from the page"),
     "report/figures": ("unit/steps/test_report.py", "read back from the page"),
     "report/glossary": ("unit/steps/test_report.py", "read back from the page"),

@@ -86,6 +86,8 @@ class Results:
     history: pd.DataFrame
     threshold: dict[str, Any]
     is_given: bool = False
+    embedded: dict[str, Any] | None = None
+    """How its gallery was embedded, as embeddings/gallery.json says; None where no file does."""
 
     @property
     def name(self) -> str:
@@ -207,7 +209,18 @@ def read_results(run: Run, place: int) -> Results:
         history,
         read_json(folder / THRESHOLD, THRESHOLD_KEYS),
         is_given=run.given is not None,
+        embedded=_read_embedded(folder / "embeddings" / "gallery.json", run),
     )
+
+
+def _read_embedded(path: Path, run: Run) -> dict[str, Any] | None:
+    # Whoever hands on scores alone has no such file.
+    if run.given is not None or not path.exists():
+        return None
+    done: dict[str, Any] = read_json(
+        path, {"images": int, "embedded": int, "seconds": (int, float)}
+    )
+    return done
 
 
 def _read_history(folder: Path) -> pd.DataFrame:

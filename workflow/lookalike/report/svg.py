@@ -21,10 +21,10 @@ SERIES = 6
 
 # matplotlib draws with stand-in colours; the page's CSS variables then take their place, so that
 # one drawing serves light and dark pages.
-_INK, _GRID = "#010101", "#020202"
-_SERIES = tuple(f"#0300{index:02x}" for index in range(SERIES))
-_VARIABLES = {_INK: "var(--muted)", _GRID: "var(--line)"} | {
-    colour: f"var(--series-{index + 1})" for index, colour in enumerate(_SERIES)
+INK, _GRID = "#010101", "#020202"
+SERIES_COLOURS = tuple(f"#0300{index:02x}" for index in range(SERIES))
+_VARIABLES = {INK: "var(--muted)", _GRID: "var(--line)"} | {
+    colour: f"var(--series-{index + 1})" for index, colour in enumerate(SERIES_COLOURS)
 }
 # Name and shape of the mark of each state in the order of a row, and whether it is filled.
 _MARKS = (
@@ -48,11 +48,11 @@ _SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
-    "text.color": _INK,
+    "text.color": INK,
     "axes.edgecolor": _GRID,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "grid.color": _GRID,
 }
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -107,14 +107,14 @@ def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -
 
     `share` fixes the vertical axis to 0 to 1.
     """
-    with _own_style():
-        figure, axes = _panel(height=2.3)
+    with own_style():
+        figure, axes = panel(height=2.3)
         for line in lines:
             x, y = zip(*line.points, strict=True)
             axes.plot(
                 x,
                 y,
-                color=_SERIES[line.style % SERIES],
+                color=SERIES_COLOURS[line.style % SERIES],
                 dashes=dash_of(line.style) or (None, None),
                 linewidth=1.6,
                 marker="o",
@@ -126,7 +126,7 @@ def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -
         axes.grid(axis="y", linewidth=0.8)
         if share:
             axes.set_ylim(-0.02, 1.02)
-        return _inline(figure, name, label)
+        return inline(figure, name, label)
 
 
 def rates(
@@ -141,13 +141,13 @@ def rates(
 
     `magnitudes` lays the horizontal axis out by powers of ten, from the lowest rate to 1.
     """
-    with _own_style():
-        figure, axes = _panel(height=2.6)
+    with own_style():
+        figure, axes = panel(height=2.6)
         x, y = zip(*line.points, strict=True)
-        colour = _SERIES[line.style % SERIES]
+        colour = SERIES_COLOURS[line.style % SERIES]
         axes.plot(x, y, color=colour, linewidth=1.6, marker="o", markersize=4 * (len(x) == 1))
         if chosen is not None:
-            axes.plot(*([value] for value in chosen), "o", color=_INK, markersize=6, zorder=3)
+            axes.plot(*([value] for value in chosen), "o", color=INK, markersize=6, zorder=3)
         axes.set_xlabel(axes_called[0])
         axes.set_ylabel(axes_called[1])
         if magnitudes:
@@ -159,7 +159,7 @@ def rates(
             axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.grid(axis="y", linewidth=0.8)
-        return _inline(figure, name, label)
+        return inline(figure, name, label)
 
 
 def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) -> Markup:
@@ -168,11 +168,11 @@ def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) ->
     Lines through the marks span the 95 % intervals. `share` fixes the axis to 0 to 1.
     """
     states = len(rows[0].measured)
-    with _own_style():
-        figure, axes = _panel(height=0.62 + 0.18 * states * len(rows))
+    with own_style():
+        figure, axes = panel(height=0.62 + 0.18 * states * len(rows))
         for place, row in enumerate(rows):
-            colour = _SERIES[row.style % SERIES]
-            axes.plot([row.chance] * 2, [place - 0.28, place + 0.28], color=_INK, linewidth=2)
+            colour = SERIES_COLOURS[row.style % SERIES]
+            axes.plot([row.chance] * 2, [place - 0.28, place + 0.28], color=INK, linewidth=2)
             for state in reversed(range(states)):
                 offset = 0.56 * ((state + 0.5) / states - 0.5)
                 if measured := row.measured[state]:
@@ -185,15 +185,18 @@ def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) ->
             axes.set_xlim(-0.02, 1.02)
         else:
             axes.set_xlim(left=0)
-        return _inline(figure, name, label)
+        return inline(figure, name, label)
 
 
 @contextmanager
-def _own_style() -> Iterator[None]:
-    """Draw by matplotlib's defaults and `_SETTINGS`, whatever the user has set."""
+def own_style(*, every_point: bool = False) -> Iterator[None]:
+    """Draw by matplotlib's defaults and `_SETTINGS`, whatever the user has set.
+
+    `every_point` of a line is drawn, also one that adds nothing to its shape.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
+        matplotlib.rcParams.update(_SETTINGS | {"path.simplify": not every_point})
         yield
 
 
@@ -212,7 +215,8 @@ def _measured(axes: Axes, measured: Measured, place: float, colour: str, state: 
     )
 
 
-def _panel(height: float) -> tuple[Figure, Axes]:
+def panel(height: float) -> tuple[Figure, Axes]:
+    """A figure of the usual width and `height` inches, with one pair of axes."""
     figure = Figure(figsize=(4.4, height), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -220,7 +224,7 @@ def _panel(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _inline(figure: Figure, name: str, label: str) -> Markup:
+def inline(figure: Figure, name: str, label: str) -> Markup:
     """The figure as an `<svg>` element whose ids begin with `name`."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", transparent=True)

@@ -22,9 +22,9 @@ from lookalike.report.answers import (
 from lookalike.report.differences import (
     Comparisons,
     differences,
-    gain_of,
     recipes_of,
     require_scored_alike,
+    side_name,
     why_no_interval,
 )
 from lookalike.report.examples import Images, examples, near_duplicates
@@ -33,9 +33,12 @@ from lookalike.report.glossary import explain
 from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.leading import Contender, shown_first
 from lookalike.report.numbers import number, signed
+from lookalike.report.page_warnings import of_unreadable, page_warnings
+from lookalike.report.recipe_points import highest_runs, recipe_points
 from lookalike.report.results import ComparisonRows, Results, flat, read_results, states_of
-from lookalike.report.runs import BASELINE, MAIN, Run
+from lookalike.report.runs import MAIN, Run
 from lookalike.report.search_side import hubs_of, searched_states
+from lookalike.report.side_by_side import side_by_side
 from lookalike.report.slices import MOST_RUNS, Slice, slices_of
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
@@ -46,8 +49,6 @@ from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
 from lookalike.text import shown
-from lookalike.training.lessons import never_taught
-from lookalike.training.miners.table import OWN
 
 HARDEST, SAMPLED = 30, 20
 """Queries shown: the hardest ones, and a sample of the others."""
@@ -57,6 +58,10 @@ WRONG = 10
 """Wrong answers shown."""
 CLASSES = 10
 """Classes shown at each end."""
+RUNS = 30
+"""Runs shown one by one: of more, the leading ones."""
+CURVES = 12
+"""Trainings drawn as curves: more cannot be told apart."""
 
 # Of per_query.parquet, beside the metric by which classes and queries are ranked.
 _QUERY_COLUMNS = (
@@ -121,10 +126,17 @@ def write_report(
     recipes, protocol = recipes_of(results), leading.main.protocol
     compared = differences(results, headline)
     verdicts = compare_recipes(recipes, baseline, key, headline, protocol)
+    intervals = {mean.recipe: mean.interval[key] for mean in verdicts.means}
     by_class = protocol["bootstrap_unit"] == "class"
     data = read_json(data_report, {"near_duplicates": dict, "findings": list})
 
     thumbnails = Thumbnails(leading.model["image"].get("background", "white"))
+    shown_runs = highest_runs(results, rows, key, RUNS, leading)
+    trained, n_curves = [run for run in results if run.is_trained], CURVES
+    if len(shown_runs) == len(results):
+        n_curves = RUNS
+    shown_recipes = recipes_of(shown_runs)
+    curves = highest_runs(trained, rows, key, n_curves, leading)
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
     places = min(PLACES, max(k))
@@ -166,37 +178,42 @@ def write_report(
             why_first=first.why,
             by_class=by_class,
             why_units=summary["units"]["why"],
-            runs=results,
+            runs=shown_runs,
+            n_runs=len(results),
+            curves=curves,
             states=states_of(results),
             rows=rows,
-            warnings=_warnings(results, compared, key, data, no_interval)
+            warnings=page_warnings(results, compared, key, data, no_interval)
             + few_units(summary["units"], no_interval)
-            + _unreadable(thumbnails.unreadable),
+            + of_unreadable(thumbnails.unreadable),
             no_interval=no_interval,
             without_width=_without_width(rows, headline),
             searched=searched,
             hubs=hubs_of(searched, gallery),
-            differences=compared,
+            differences=_of_shown(compared, shown_runs),
             slices=_slices(results, leading, attributes, slices, headline),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
+            against=verdicts.against[:RUNS],
+            means=[mean for mean in verdicts.means if mean.recipe in shown_recipes],
             verdicts_in_words=[
                 sentence
-                for one in verdicts.against
+                for one in verdicts.against[:RUNS]
                 if (sentence := verdict_in_words(one, key, by_class, len(verdicts.against)))
             ],
             any_untold=any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
-            on_seeds=on_seeds(recipes, by_class, no_interval is None),
-            headline_figures=headline_figures(results, rows, headline),
+            on_seeds=on_seeds(shown_recipes, by_class, no_interval is None),
+            side_by_side=side_by_side(recipe_points(results, rows, key, intervals), key),
+            headline_figures=headline_figures(shown_runs, rows, headline),
             answer_figures=answer_figures(Answers.of(answered), threshold, leading.place),
             roc_figure=roc_figure(summary["verification"], leading.place),
             left_out_of_pairs=left_out_of_pairs(
-                {run.name: run.main.summary["verification"] for run in results}
+                {run.name: run.main.summary["verification"] for run in shown_runs}
             ),
             false_match_rates=false_match_rates(summary["verification"]),
             wrong_answers=wrong,
-            training_figures=training_figures([run for run in results if not run.is_given]),
-            settings=_settings(results),
+            training_figures=training_figures(curves),
+            settings=_settings(results, shown_runs),
             n_classes=n_classes,
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
@@ -223,6 +240,18 @@ def _slices(
         return {}
     shown_first = [leading, *(run for run in runs if run.name != leading.name)]
     return slices_of(shown_first, attributes, columns, headline, leading.main.protocol)
+
+
+def _of_shown(compared: Comparisons, shown_runs: Sequence[Results]) -> Comparisons:
+    """The comparisons of runs that are shown, and of their recipes; those of two sides all."""
+    names = {run.name for run in shown_runs} | {
+        side_name(recipe, group) for recipe, group in recipes_of(shown_runs).items()
+    }
+    return {
+        what: judged
+        for what, judged in compared.items()
+        if ": " not in what or what.partition(": ")[0] in names
+    }
 
 
 def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
@@ -268,72 +297,6 @@ def _middle(k: Sequence[int]) -> int:
     return 10 if 10 in k else sorted(k)[len(k) // 2]
 
 
-def _warnings(
-    runs: Sequence[Results],
-    compared: Comparisons,
-    key: str,
-    data: Mapping[str, Any],
-    no_interval: str | None,
-) -> list[str]:
-    """What a reader must know before believing a number."""
-    warnings = [finding["text"] for finding in data["findings"] if finding["level"] == "warning"]
-    if no_interval is not None:
-        warnings.append(
-            f"No intervals, and nothing is said to be better or worse: {no_interval}. Every number "
-            "here is one of these very queries."
-        )
-    for run in runs:
-        if not run.is_trained:
-            continue  # nothing could have been gained
-        warnings += _untaught(run)
-        if BASELINE.name not in run.states:
-            continue
-        gain = compared[gain_of(run)][key]
-        if gain.verdict is None and gain.difference.value <= 0:
-            warnings.append(
-                f"Training did not raise the {key} of {run.name} on these queries: it is no higher "
-                f"than {_before(run)}."
-            )
-        elif gain.verdict not in ("better", None):
-            warnings.append(
-                f"Training is not shown to have helped {run.name}: its {key} may be no higher than "
-                f"{_before(run)}, by their difference on these queries."
-            )
-    return warnings
-
-
-def _before(run: Results) -> str:
-    """What a run must surpass, in the words of a warning."""
-    return "before training" if run.is_pretrained else f"the {BASELINE.name} one"
-
-
-def _untaught(run: Results) -> list[str]:
-    """A warning of a training, or of epochs of it, that taught the network nothing, if any did."""
-    settings = run.model["settings"]
-    # Results of before there were miners and memories to choose tell of neither.
-    miner, memory = settings.get("miner", {"name": OWN})["name"], settings.get("memory", 0)
-    history = run.history.to_dict("records")
-    if reason := never_taught(history, settings["loss"]["name"], miner, memory):
-        return [f"The training of {run.name} did not do what it is for: {reason}."]
-    if epochs := run.epochs_of_loss_zero:
-        return [
-            f"{run.name} learnt nothing in {len(epochs):,} of {len(run.history):,} epochs "
-            f"({_ranges(epochs)}): the loss was exactly 0 in every step."
-        ]
-    return []
-
-
-def _unreadable(count: int) -> list[str]:
-    """A warning of images that are not shown, if there are any."""
-    if not count:
-        return []
-    images = "image" if count == 1 else "images"
-    return [
-        f"{count:,} {images} shown here could be read when scored, and are gone, "
-        "damaged or replaced now; a blank stands instead."
-    ]
-
-
 def _without_width(rows: ComparisonRows, keys: Sequence[str]) -> bool:
     """Whether an interval is but a point: all queries, or classes, scored alike."""
     bounds = [(row[f"{key}_low"], row[f"{key}_high"]) for row in rows.values() for key in keys]
@@ -341,28 +304,21 @@ def _without_width(rows: ComparisonRows, keys: Sequence[str]) -> bool:
     return any(low is not None and high - low < 1e-9 for low, high in bounds)
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending whole numbers in words: `2, 4 to 6`."""
-    parts: list[list[int]] = []
-    for value in numbers:
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        else:
-            parts.append([value])
-    return ", ".join(
-        str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts
-    )
+def _settings(
+    runs: Sequence[Results], shown_runs: Sequence[Results]
+) -> list[tuple[str, dict[str, Any], bool]]:
+    """(setting, {recipe: value or None}, whether the recipes differ); those that do come first.
 
-
-def _settings(runs: Sequence[Results]) -> list[tuple[str, dict[str, Any], bool]]:
-    """(setting, {recipe: value or None}, whether the recipes differ); those that do come first."""
+    Recipes are those of `shown_runs`, but whether they differ is said of all.
+    """
     by_recipe = {run.recipe: flat(run.settings) for run in runs}
     names = dict.fromkeys(name for values in by_recipe.values() for name in values)
     table = []
     for name in names:
         values = {recipe: settings.get(name) for recipe, settings in by_recipe.items()}
         first, *others = values.values()
-        table.append((name, values, any(other != first for other in others)))
+        of_shown = {run.recipe: values[run.recipe] for run in shown_runs}
+        table.append((name, of_shown, any(other != first for other in others)))
     return sorted(table, key=lambda row: not row[2])
 
 
