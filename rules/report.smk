@@ -8,6 +8,7 @@ SECTIONS = [
     "training",
     "answers",
     "slices",
+    "growth",
     "classes",
     "queries",
     "data",

@@ -252,5 +252,6 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _read_state(folder: Path) -> StateResults:
-    keys = METRICS_KEYS | dict.fromkeys(("ties", "settings", "units", "verification"), dict)
+    named = ("ties", "settings", "units", "verification", "growth")
+    keys = METRICS_KEYS | dict.fromkeys(named, dict)
     return StateResults(read_json(folder / "metrics.json", keys), folder)

@@ -162,6 +162,44 @@ def rates(
         return inline(figure, name, label)
 
 
+def by_size(
+    name: str,
+    label: str,
+    lines: Sequence[Curve],
+    forecasts: Sequence[tuple[float, Measured]],
+    share: bool = True,
+) -> Markup:
+    """Lines over the size of the gallery, by powers of ten; a dotted end leads to each forecast.
+
+    `forecasts` are (size, value with its interval), one a line or none at all. `share` fixes the
+    vertical axis to 0 to 1.
+    """
+    with own_style():
+        figure, axes = panel(height=2.6)
+        for line in lines:
+            x, y = zip(*line.points, strict=True)
+            colour = SERIES_COLOURS[line.style % SERIES]
+            dashes = dash_of(line.style) or (None, None)
+            axes.plot(x, y, color=colour, dashes=dashes, linewidth=1.6, marker="o", markersize=3)
+        for line, (size, measured) in zip(lines, forecasts, strict=False):
+            colour, last = SERIES_COLOURS[line.style % SERIES], line.points[-1]
+            ends = [last[0], size], [last[1], measured.value]
+            axes.plot(*ends, ":", color=colour, linewidth=1.2)
+            if measured.low is not None and measured.high is not None:
+                axes.plot([size] * 2, [measured.low, measured.high], color=colour, linewidth=1.6)
+            axes.plot([size], [measured.value], "D", color=colour, markersize=5)
+        axes.set_xscale("log")
+        axes.set_xlabel("gallery images")
+        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(axis="y", linewidth=0.8)
+        if share:
+            axes.set_ylim(-0.02, 1.02)
+        else:
+            axes.set_ylim(bottom=0)
+        return inline(figure, name, label)
+
+
 def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) -> Markup:
     """A row a run: chance as a bar, the value in each state as its mark, the first one on top.
 

@@ -18,6 +18,7 @@ from lookalike.jobs.torch_devices import choose_device
 from lookalike.retrieval.arrays import Float32s
 from lookalike.retrieval.chance import chance
 from lookalike.retrieval.counting_gpu import accelerator_of
+from lookalike.retrieval.growth_record import Growth
 from lookalike.retrieval.identification import Answers, identification_summary
 from lookalike.retrieval.metric_record import Metric
 from lookalike.retrieval.metrics import headline_keys, in_ranks, metrics_at, per_query_metrics
@@ -224,6 +225,7 @@ class _Results:
         self.best_relevant, self.best_other = np.empty((2, n), np.float32)
         self.metrics = metrics_at(settings.k)
         self.values = {key: np.empty(n) for key in self.metrics}
+        self.growth = Growth(n, settings.k)
         self.optimistic = {key: np.empty(n) for key in headline}
         self.pessimistic = {key: np.empty(n) for key in headline}
         self.places = np.empty((n, depth), np.int32)
@@ -249,6 +251,7 @@ class _Results:
             found = per_query_metrics(measured, ranked.n_gallery, self.settings.k, list(kept))
             for key, column in found.items():
                 kept[key][at] = column
+        self.growth.add(at, ranks, ranked.n_gallery)
         depth = self.places.shape[1]
         self.places[at], self.scores[at] = ranked.places[:, :depth], ranked.scores[:, :depth]
         self.relevant[at] = ranked.relevant[:, :depth]
@@ -316,7 +319,7 @@ def _summary(results: _Results, score: str) -> dict[str, Any]:
         "metrics": over_queries(values),
         "chance": by_chance.values,
         **({"chance_error": by_chance.errors} if by_chance.errors else {}),
-        "ci95": _intervals(results, values, units),
+        "ci95": _intervals(results, units),
         "units": units.to_dict(),
         "n_queries": n_scored,
         "n_gallery": len(results.gallery.ids),
@@ -330,7 +333,23 @@ def _summary(results: _Results, score: str) -> dict[str, Any]:
         "score": score,
         "settings": settings.to_dict(),
         "identification": identification_summary(results.answers),
+        "growth": _growth(results, units),
     }
+
+
+def _growth(results: _Results, units: Units) -> dict[str, Any]:
+    """How the metrics change with the gallery, over the scored queries sorted by id."""
+    order, classes = _drawn(results, units)
+    return results.growth.summary(
+        order,
+        results.values,
+        results.n_gallery,
+        results.n_relevant,
+        results.first_rank,
+        resamples=results.settings.bootstrap,
+        seed=results.settings.seed,
+        units=classes,
+    )
 
 
 def _over_queries(metric: Metric, column: NDArray[np.float64]) -> float:
@@ -340,22 +359,31 @@ def _over_queries(metric: Metric, column: NDArray[np.float64]) -> float:
     return math.fsum(column) / len(column)
 
 
-def _intervals(
-    results: _Results, values: dict[str, NDArray[np.float64]], units: Units
-) -> dict[str, list[float]]:
-    """Bootstrap over the scored queries, sorted by id: their order in the table cannot matter."""
+def _drawn(results: _Results, units: Units) -> tuple[NDArray[np.int64], list[str] | None]:
+    """The scored queries, sorted by id so that their order in the table cannot matter; the classes.
+
+    The classes are None where queries are drawn, not classes.
+    """
+    scored = np.flatnonzero(results.scored)
+    ids, labels = (
+        as_texts(names).take(scored) for names in (results.queries.ids, results.queries.labels)
+    )
+    order = pc.array_sort_indices(ids).to_numpy()
+    by_class = units.unit == "class"
+    return scored[order], labels.take(order).to_pylist() if by_class else None
+
+
+def _intervals(results: _Results, units: Units) -> dict[str, list[float]]:
+    """Bootstrap over the scored queries, see `_drawn`."""
     settings = results.settings
     if settings.bootstrap == 0:
         return {}
-    scored = np.flatnonzero(results.scored)
-    queries = results.queries
-    ids, labels = (as_texts(names).take(scored) for names in (queries.ids, queries.labels))
-    order = pc.array_sort_indices(ids).to_numpy()
+    order, classes = _drawn(results, units)
     intervals = bootstrap_intervals(
-        {key: column[order] for key, column in values.items()},
+        {key: column[order] for key, column in results.values.items()},
         resamples=settings.bootstrap,
         seed=settings.seed,
-        units=labels.take(order).to_pylist() if units.unit == "class" else None,
+        units=classes,
         medians=results.medians,
     )
     return {key: list(interval) for key, interval in intervals.items()}

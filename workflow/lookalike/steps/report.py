@@ -30,6 +30,7 @@ from lookalike.report.differences import (
 from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
+from lookalike.report.growth_figures import forecasts_of, growth_figures
 from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.leading import Contender, shown_first
 from lookalike.report.numbers import number, signed
@@ -39,7 +40,7 @@ from lookalike.report.results import ComparisonRows, Results, flat, read_results
 from lookalike.report.runs import MAIN, Run
 from lookalike.report.search_side import hubs_of, searched_states
 from lookalike.report.side_by_side import side_by_side
-from lookalike.report.slices import MOST_RUNS, Slice, slices_of
+from lookalike.report.slices import MOST_RUNS, slices_of
 from lookalike.report.svg import colour_number, dash_of, mark_name
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.report.verdicts import NOT_TOLD_APART, compare_recipes
@@ -123,6 +124,7 @@ def write_report(
         [Contender.of(run.recipe, run.model["settings"], run.history) for run in results]
     )
     leading = results[first.place]
+    by_rank = [leading, *(run for run in results if run.name != leading.name)]
     recipes, protocol = recipes_of(results), leading.main.protocol
     compared = differences(results, headline)
     verdicts = compare_recipes(recipes, baseline, key, headline, protocol)
@@ -191,7 +193,9 @@ def write_report(
             searched=searched,
             hubs=hubs_of(searched, gallery),
             differences=_of_shown(compared, shown_runs),
-            slices=_slices(results, leading, attributes, slices, headline),
+            slices=slices_of(by_rank, attributes, slices, headline, protocol) if attributes else {},
+            growth_figures=growth_figures(by_rank, headline),
+            forecasts=forecasts_of(by_rank),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
             against=verdicts.against[:RUNS],
@@ -226,20 +230,6 @@ def write_report(
             thumbnails=thumbnails.made,
         ),
     )
-
-
-def _slices(
-    runs: Sequence[Results],
-    leading: Results,
-    attributes: Path | None,
-    columns: Sequence[str],
-    headline: Sequence[str],
-) -> Mapping[str, Sequence[Slice]]:
-    """Slices of the run that is shown first and of the others; none where none are asked for."""
-    if attributes is None:
-        return {}
-    shown_first = [leading, *(run for run in runs if run.name != leading.name)]
-    return slices_of(shown_first, attributes, columns, headline, leading.main.protocol)
 
 
 def _of_shown(compared: Comparisons, shown_runs: Sequence[Results]) -> Comparisons:
