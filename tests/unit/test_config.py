@@ -496,3 +496,36 @@ def test_intervals_can_be_left_out(resamples: int) -> None:
     assert resolve([{"metrics": {"bootstrap": resamples}}], SCHEMA)["metrics"]["bootstrap"] == (
         resamples
     )
+
+
+def metrics_of(metrics: dict[str, Any]) -> dict[str, Any]:
+    layers = [read_yaml(ROOT / "config.yaml"), {"metrics": metrics}]
+    found: dict[str, Any] = resolve(layers, SCHEMA)["metrics"]
+    return found
+
+
+def test_exclude_is_a_word_or_names_attributes() -> None:
+    assert metrics_of({})["exclude"] == "same_file"
+    named = {"same": ["camera"]}
+    assert metrics_of({"exclude": named})["exclude"] == {**named, "also": "same_file"}
+    full = {"same": ["camera", "place"], "also": "none"}
+    assert metrics_of({"exclude": full})["exclude"] == full
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ({"exclude": "same_fil"}, "metrics.exclude: 'same_fil' is not one of none, same_file"),
+        ({"exclude": ["camera"]}, "metrics.exclude: ['camera'] is not one of none, same_file"),
+        ({"exclude": {"same": "camera"}}, "metrics.exclude.same: 'camera' must be a list"),
+        ({"exclude": {}}, "metrics.exclude.same: [] should be non-empty"),
+        ({"exclude": {"sam": ["x"]}}, "unknown key 'sam'; did you mean 'same'?"),
+        ({"exclude": {"same": ["x"], "also": "same_id"}}, "metrics.exclude.also: 'same_id' is not"),
+        ({"within": "category"}, "metrics.within: 'category' must be a list"),
+        ({"within": [1]}, "metrics.within.0: 1 must be text"),
+    ],
+)
+def test_what_attributes_cannot_be_named_by_is_told(metrics: dict[str, Any], says: str) -> None:
+    with pytest.raises(LookalikeError) as error:
+        metrics_of(metrics)
+    assert says in str(error.value)
