@@ -162,7 +162,7 @@ def table(runs: int = RUNS) -> str:
     rows: dict[tuple[bool, bool, int], list[str]] = {}
     for cell in cells():
         row = rows.setdefault((cell.seed_noise, cell.class_effects, cell.n_classes), [])
-        row.append(_in_words(kept(cell, runs)))
+        row.append(in_words(kept(cell, runs)))
     for (noise, effects, n_classes), shown in rows.items():
         words = ["yes" if there else "no" for there in (noise, effects)]
         lines.append(f"| {words[0]} | {words[1]} | {n_classes} | {' | '.join(shown)} |")
@@ -173,7 +173,8 @@ def _headings() -> list[str]:
     return [f"{count} seed{'s' if count > 1 else ''}" for count in SEEDS]
 
 
-def _in_words(found: Kept) -> str:
+def in_words(found: Kept) -> str:
+    """A cell of the table."""
     return (
         f"{found.mean:.1%}, {found.difference:.1%}; ±{found.half_width:.4f}; {found.false:.1%}"
         + (f" ({found.false_of_recipes:.0%})" if found.false_of_recipes != found.false else "")

@@ -18,6 +18,7 @@ from lookalike.retrieval.variance_components import (
 )
 from support import simulated_verdicts as simulated
 from support.crossed_by_regression import difference_over_seeds, mean_over_seeds
+from support.project import ROOT
 
 
 def ends(estimate: Estimate) -> tuple[float, float, float]:
@@ -173,10 +174,27 @@ def test_the_simulations_bootstrap_is_that_of_the_report() -> None:
     assert (found.low, found.high) == pytest.approx((low[0, 0], high[0, 0]))
 
 
+PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+
+def in_table(cell: simulated.Cell) -> str:
+    """What docs/metrics.md has for a cell."""
+    words = ["yes" if there else "no" for there in (cell.seed_noise, cell.class_effects)]
+    begin = f"| {words[0]} | {words[1]} | {cell.n_classes} | "
+    (row,) = (line for line in PAGE.splitlines() if line.startswith(begin))
+    return row.split(" | ")[3 + simulated.SEEDS.index(cell.n_seeds)].removesuffix(" |")
+
+
+def test_the_table_has_what_the_simulation_gives() -> None:
+    cell = simulated.Cell(3, 20, seed_noise=True, class_effects=True)
+    assert in_table(cell) == simulated.in_words(simulated.kept(cell))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("cell", list(simulated.cells()), ids=str)
 def test_every_cell_of_the_table_keeps_what_is_stated(cell: simulated.Cell) -> None:
     kept = simulated.kept(cell)
+    assert in_table(cell) == simulated.in_words(kept)
     assert kept.false <= 0.06
     if cell.n_seeds >= 3:
         assert min(kept.mean, kept.difference) >= 0.93
