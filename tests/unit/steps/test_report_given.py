@@ -70,6 +70,8 @@ def test_it_is_a_run_like_any_other_without_a_network(
     assert cells == ["embeddings from elsewhere", *["–"] * 6]
     named = {row.one("th").text: row.text for row in setup.all("table")[2].one("tbody").all("tr")}
     assert TABLES["gallery"] in named["embeddings.gallery"]
+    # One recipe that trains differs from no other.
+    assert not [name for name, text in named.items() if "differs" in text]
 
     trained = [each for each in page.all("section") if "dino.0" in each.text]
     assert "training" not in [each.attributes["aria-labelledby"] for each in trained]
