@@ -420,13 +420,20 @@ def require_given():
     if not (workflow.is_main_process and GIVEN):
         return
     # Not above: it reads tables, which takes libraries that are long to load.
-    from lookalike.embedding.given_tables import given_tables
+    from lookalike.embedding.given_tables import given_tables, is_of_images
 
     made = checkpoints.manifest.get().output
     manifests = {split: local_copy(made[split]) for split in ("query", "gallery")}
     for run, recipe in zip(GIVEN_RUNS, GIVEN):
         files = given_files(GIVEN[recipe])
-        if is_brought(run, [*files.values(), *manifests.values()]):
+        brought = {
+            split: results_folder() / run / f"embeddings/{split}.parquet"
+            for split in files
+        }
+        # What was brought since the files were written was looked at then.
+        if is_newer(brought.values(), files.values()) and all(
+            is_of_images(path, manifests[split]) for split, path in brought.items()
+        ):
             continue
         with errors_without_traceback():
             require_files(recipe, GIVEN[recipe])
@@ -439,9 +446,8 @@ def require_given():
             )
 
 
-def is_brought(run, sources):
-    """Whether a run's tables here are as new as all that they are made of."""
-    made = [results_folder() / run / name for name in EMBEDDINGS]
+def is_newer(made, sources):
+    """Whether files here are all there, and newer than all that they are made of."""
     if not RESULTS_ARE_HERE or not all(path.exists() for path in (*made, *sources)):
         return False
     oldest = min(path.stat().st_mtime for path in made)

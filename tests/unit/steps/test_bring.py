@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lookalike.embedding.given_tables import is_of_images
 from lookalike.embedding.tables import read_metadata
 from lookalike.errors import LookalikeError
 from lookalike.exporting.export import export_run
@@ -21,6 +23,7 @@ from lookalike.searching.chosen_run import open_run
 from lookalike.searching.commands import SearchSettings, embed_folder, search_images
 from lookalike.steps.bring import bring_embeddings
 from lookalike.steps.metrics import evaluate_files
+from lookalike.storage.files import write_parquet
 from support.searched import RUN, Searched, make_searched
 
 GIVEN = "dino.0"
@@ -84,6 +87,9 @@ def test_a_network_s_embeddings_from_elsewhere_score_as_the_network_s(
         assert brought.equals(own)  # names, labels, hashes, vectors and their types
         told = read_metadata(run / "embeddings" / f"{split}.parquet")
         assert (told["score"], told["given"], told["image"]) == ("cosine", True, None)
+        assert is_of_images(
+            run / "embeddings" / f"{split}.parquet", made.results / "manifest" / f"{split}.parquet"
+        )
     metrics, own_metrics = (
         json.loads((folder / "metrics.json").read_text()) for folder in (run, made.run)
     )
@@ -144,6 +150,23 @@ def test_its_gallery_is_searched_and_what_takes_a_model_is_refused(
     (run / "metrics.json").write_text(json.dumps(edited))
     with pytest.raises(LookalikeError, match=r"metrics\.json: is stale"):
         SearchedGallery(open_run(made.results, GIVEN))
+
+
+def test_what_was_brought_is_of_the_images_until_one_changes(
+    made: Searched, frames: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    table = bring(made, tmp_path, frames) / "embeddings" / "gallery.parquet"
+    manifest = pq.read_table(made.results / "manifest" / "gallery.parquet")
+    for column in ("image_id", "label", "sha256"):
+        values = ["another", *manifest[column].to_pylist()[1:]]
+        place = manifest.schema.get_field_index(column)
+        changed = manifest.set_column(place, column, pa.array(values))
+        write_parquet(tmp_path / "manifest.parquet", changed)
+        assert not is_of_images(table, tmp_path / "manifest.parquet")
+    write_parquet(tmp_path / "manifest.parquet", manifest)
+    assert is_of_images(table, tmp_path / "manifest.parquet")
+    table.write_bytes(table.read_bytes()[:-9])
+    assert not is_of_images(table, tmp_path / "manifest.parquet")
 
 
 def test_what_does_not_fit_writes_nothing(

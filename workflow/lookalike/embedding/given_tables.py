@@ -102,6 +102,16 @@ def given_tables(
     return tables, score or "cosine"
 
 
+def is_of_images(table: Path, manifest: Path) -> bool:
+    """Whether a table of the workflow's has the images of a manifest, as they are now, in order."""
+    try:
+        there = read_names(table, _NAMES)
+    except LookalikeError:  # damaged, or of an earlier version
+        return False
+    of_images = usable(read_manifest(manifest))
+    return all(of_images[name].combine_chunks().equals(there[name]) for name in _NAMES)
+
+
 def _table_of(split: str, path: Path, manifest: Path, labelled: bool) -> GivenTable:
     listed = read_manifest(manifest)
     of_images = usable(listed)
