@@ -68,24 +68,24 @@ def forecast_metrics(
     points = {key: column.forecast(column.values.mean(0)) for key, column in columns.items()}
     if not resamples or n_units < FEWEST_UNITS:
         return {key: Forecast(point) for key, point in points.items()}
-    size = np.bincount(number, minlength=n_units).astype(np.float64)
-    sums = {
-        key: np.stack([np.bincount(number, c, n_units) for c in column.values.T], 1)
-        for key, column in columns.items()
-    }
-    weight = size.mean() * np.random.default_rng([seed, 1]).exponential(size=resamples)
+    # All sums side by side, the number of queries first: one product for each draw.
+    sums = [np.bincount(number, minlength=n_units).astype(np.float64)]
+    places: dict[str, slice] = {}
+    for key, column in columns.items():
+        places[key] = slice(len(sums), len(sums) + column.values.shape[1])
+        sums += [np.bincount(number, each, n_units).astype(float) for each in column.values.T]
+    table = np.stack(sums, 1)
+    weight = table[:, 0].mean() * np.random.default_rng([seed, 1]).exponential(size=resamples)
     lows: dict[str, list[Values]] = {key: [] for key in columns}
     highs: dict[str, list[Values]] = {key: [] for key in columns}
     done = 0
     for times in resampled_units(n_units, resamples=resamples, seed=seed):
         # einsum, not a matrix product: the bytes must not depend on the number of threads.
-        drawn = times.astype(np.float64)
-        n = np.einsum("bu,u->b", drawn, size)[:, None]
+        totals = np.einsum("bu,uk->bk", times.astype(np.float64), table)
         extra = weight[done : done + len(times), None]
         done += len(times)
         for key, column in columns.items():
-            total = np.einsum("bu,uk->bk", drawn, sums[key])
-            low, high = column.bounds(total, n, extra)
+            low, high = column.bounds(totals[:, places[key]], totals[:, :1], extra)
             lows[key].append(low)
             highs[key].append(high)
     found = {}
