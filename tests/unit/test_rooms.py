@@ -62,6 +62,7 @@ TESTED_ELSEWHERE = {
     "sweeps/extending": ("unit/sweeps/test_expansion.py", "recipes that extend others, resolved"),
     "sweeps/merging": ("unit/test_config.py", "settings are laid over each other there"),
     "sweeps/paths": ("unit/sweeps/test_expansion.py", "every path of the settings is swept"),
+    "retrieval/candidates": ("unit/steps/test_augment.py", "neighbours within a category"),
     "retrieval/arrays": ("unit/retrieval/test_ranking.py", "names of types alone"),
     "retrieval/counting": ("unit/retrieval/test_ranking.py", "ranks are counts"),
     "retrieval/evaluation": ("unit/steps/test_metrics.py", "the step writes what it returns"),

@@ -219,7 +219,6 @@ def resolve_sweeps(
             for name, recipe in embedded_recipes(settings).items()
             for misfit in misfits(recipe)
         )
-    mistakes = mistakes or list(search_misfits(settings))
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     _bring_images(settings, schema)
@@ -239,7 +238,7 @@ def resolve_sweeps(
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     runs = [part for run in settings["runs"] for part in sweeps.runs.get(run, [run])]
     settings["runs"] = [*dict.fromkeys(runs)]
-    if mistakes := list(_mistaken_baseline(settings)):
+    if mistakes := [*_mistaken_baseline(settings), *search_misfits(settings)]:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     return settings, sweeps
 

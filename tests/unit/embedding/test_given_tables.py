@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lookalike.data.manifest_table import SCHEMA
-from lookalike.embedding.given_tables import GivenTable, given_tables
+from lookalike.embedding.given_tables import FittingTable, given_tables
 from lookalike.errors import LookalikeError
 from lookalike.storage.files import write_parquet
 
@@ -55,7 +55,7 @@ class Given:
         }
         self.metadata: dict[str, dict[str, str]] = {split: {} for split in IDS}
 
-    def read(self, score: str | None = None) -> tuple[dict[str, GivenTable], str]:
+    def read(self, score: str | None = None) -> tuple[dict[str, FittingTable], str]:
         files, manifests = {}, {}
         for split, columns in self.columns.items():
             files[split] = self.folder / f"mine_{split}.parquet"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.report.leading import Contender, First, shown_first
+from lookalike.report.leading import First, HeldOutRun, shown_first
 
 SPLIT = {"validation": {"of": "auto", "classes": 0.1, "seed": 0, "every": 1}}
 
 
-def candidate(recipe: str, *scores: float | None, kept: int = -1, **validation: Any) -> Contender:
+def candidate(recipe: str, *scores: float | None, kept: int = -1, **validation: Any) -> HeldOutRun:
     """A run whose epochs scored so; the last one is kept unless another is."""
     rows = [
         {"epoch": number + 1, "validation_mAP@10": score, "kept": number == kept % len(scores)}
@@ -22,7 +22,7 @@ def candidate(recipe: str, *scores: float | None, kept: int = -1, **validation: 
     ]
     columns = ["epoch", "validation_mAP@10", "kept"]
     settings_ = {"validation": SPLIT["validation"] | validation}
-    return Contender.of(recipe, settings_, pd.DataFrame(rows, columns=columns))
+    return HeldOutRun.of(recipe, settings_, pd.DataFrame(rows, columns=columns))
 
 
 def test_the_score_is_that_of_the_weights_that_are_kept() -> None:
@@ -32,7 +32,7 @@ def test_the_score_is_that_of_the_weights_that_are_kept() -> None:
     assert candidate("a", 0.1, 0.7, None).score == 0.7
     assert candidate("a", None, None).score is None
     assert candidate("a").score is None
-    assert Contender.of("a", {}, pd.DataFrame({"epoch": [1]})).score is None
+    assert HeldOutRun.of("a", {}, pd.DataFrame({"epoch": [1]})).score is None
 
 
 @settings(derandomize=True, deadline=None)
@@ -79,7 +79,7 @@ def test_the_recipe_with_the_highest_mean_over_its_seeds_leads_by_its_first(
     ],
 )
 def test_where_there_is_nothing_to_compare_by_it_is_the_first_and_it_is_said_why(
-    candidates: list[Contender], why: str
+    candidates: list[HeldOutRun], why: str
 ) -> None:
     found = shown_first(candidates)
     assert found.place == 0

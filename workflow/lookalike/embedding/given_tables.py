@@ -26,7 +26,7 @@ _NAMES = ("image_id", "label", "sha256")
 
 
 @dataclass(frozen=True)
-class GivenTable:
+class FittingTable:
     """A table that fits its split.
 
     Attributes:
@@ -64,7 +64,7 @@ def given_tables(
     score: str | None,
     *,
     labelled: bool = True,
-) -> tuple[dict[str, GivenTable], str]:
+) -> tuple[dict[str, FittingTable], str]:
     """Read the tables of a recipe once, and see that they are fit to be scored.
 
     Args:
@@ -112,7 +112,7 @@ def is_of_images(table: Path, manifest: Path) -> bool:
     return all(of_images[name].combine_chunks().equals(there[name]) for name in _NAMES)
 
 
-def _table_of(split: str, path: Path, manifest: Path, labelled: bool) -> GivenTable:
+def _table_of(split: str, path: Path, manifest: Path, labelled: bool) -> FittingTable:
     listed = read_manifest(manifest)
     of_images = usable(listed)
     names = {column: of_images[column].combine_chunks() for column in _NAMES}
@@ -136,7 +136,7 @@ def _table_of(split: str, path: Path, manifest: Path, labelled: bool) -> GivenTa
                 f"squared: {told}. Embed these images anew"
             )
         are_one = are_one and bool(np.all(np.abs(np.sqrt(squares) - 1) <= _NORM_TOLERANCE))
-    return GivenTable(path, names, places, width, are_one)
+    return FittingTable(path, names, places, width, are_one)
 
 
 def _placed(

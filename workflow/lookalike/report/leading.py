@@ -17,7 +17,7 @@ _DECIDES_WHAT_IS_HELD_OUT = ("of", "classes", "seed")
 
 
 @dataclass(frozen=True)
-class Contender:
+class HeldOutRun:
     """A run that may be shown first.
 
     Attributes:
@@ -31,7 +31,7 @@ class Contender:
     held_out: tuple[Any, ...]
 
     @classmethod
-    def of(cls, recipe: str, settings: Mapping[str, Any], history: pd.DataFrame) -> Contender:
+    def of(cls, recipe: str, settings: Mapping[str, Any], history: pd.DataFrame) -> HeldOutRun:
         """Of a run.
 
         Args:
@@ -64,12 +64,12 @@ class First:
     why: str
 
 
-def shown_first(candidates: Sequence[Contender]) -> First:
+def shown_first(candidates: Sequence[HeldOutRun]) -> First:
     """The first seed of the recipe that did best on held-out training images.
 
     By the mean over its seeds. Where these images are not the same for all, it is the first run.
     """
-    by_recipe: dict[str, list[Contender]] = {}
+    by_recipe: dict[str, list[HeldOutRun]] = {}
     for candidate in candidates:
         by_recipe.setdefault(candidate.recipe, []).append(candidate)
     if len(by_recipe) == 1:

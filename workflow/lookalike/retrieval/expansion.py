@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lookalike.errors import LookalikeError
 from lookalike.retrieval.arrays import Float32s, Values
 from lookalike.retrieval.neighbours import EmbeddingRows, Nearest
 from lookalike.retrieval.scores import normalised, prepared
@@ -35,7 +36,21 @@ def expanded(
         alpha: 0 or more; 0 for `euclidean`.
         score: "cosine" or "euclidean".
 
+    Raises:
+        LookalikeError: neighbours are to weigh by their cosine, and `score` is none.
+
     """
+    if alpha and score != "cosine":
+        raise LookalikeError(
+            "search: neighbours weigh by their cosine (alpha), and these embeddings are compared by "
+            "distance; set alpha: 0"
+        )
+    return _joined(asked, gallery, found, alpha, score)
+
+
+def _joined(
+    asked: Items, gallery: EmbeddingRows, found: Nearest, alpha: float, score: str
+) -> Iterator[Float32s]:
     there = found.places >= 0
     weights: Values = np.where(there, _weights(found.scores, alpha), 0.0)
     rows = min(_ROWS, gallery.queries_at_once(found.places.shape[1]))

@@ -26,7 +26,9 @@ def search_misfits(settings: Mapping[str, Any]) -> Iterator[str]:
                     "of; set it to false"
                 )
     for run in dict.fromkeys(settings["runs"]):
-        model = settings["recipes"][run]["model"]
+        model = settings["recipes"][run].get("model")
+        if model is None:
+            continue  # embeddings from elsewhere
         for name in ("whitened", "truncated"):
             dim = search[name] and search[name]["dim"]
             if _is_known(model) and isinstance(dim, int) and dim > model["embedding_dim"]:

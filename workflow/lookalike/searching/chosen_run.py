@@ -14,7 +14,7 @@ from lookalike.embedding.tables import GIVEN_KEY, read_metadata, read_names
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
-from lookalike.report.leading import Contender, shown_first
+from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
@@ -218,7 +218,7 @@ def _shown_first(results: Path, runs: Sequence[str]) -> str:
             history = read_frame(results / run / "history.parquet")
         except LookalikeError:  # whoever hands on one run hands on no other
             return runs[0]
-        contenders.append(Contender.of(_recipe_of(run), settings, history))
+        contenders.append(HeldOutRun.of(_recipe_of(run), settings, history))
     return runs[shown_first(contenders).place]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import __version__
-from lookalike.embedding.given_tables import GivenTable, given_tables
+from lookalike.embedding.given_tables import FittingTable, given_tables
 from lookalike.embedding.tables import GIVEN_KEY, write_embeddings
 from lookalike.jobs.preflight import require_room
 from lookalike.retrieval.score_choice import choose_score
@@ -97,7 +97,7 @@ def bring_embeddings(
         log.info("%s: %d embeddings of %d values", shown_path(table.path), len(table), table.width)
 
 
-def _in_order(table: GivenTable, place: IO[bytes]) -> NDArray[np.float32]:
+def _in_order(table: FittingTable, place: IO[bytes]) -> NDArray[np.float32]:
     """The embeddings in the manifest's order, in a file: they may be more than memory holds."""
     vectors = np.memmap(place, np.float32, "w+", shape=(len(table), table.width))
     for at, some in table.blocks():
@@ -106,7 +106,7 @@ def _in_order(table: GivenTable, place: IO[bytes]) -> NDArray[np.float32]:
 
 
 def _digest(
-    tables: Mapping[str, GivenTable], vectors: Mapping[str, NDArray[np.float32]], score: str
+    tables: Mapping[str, FittingTable], vectors: Mapping[str, NDArray[np.float32]], score: str
 ) -> str:
     """32 hexadecimal digits of names and embeddings, image by image, and of the score."""
     digest = hashlib.sha256(score.encode())

@@ -32,7 +32,7 @@ from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
 from lookalike.report.growth_figures import forecasts_of, growth_figures
 from lookalike.report.hardest import class_scores, hardest, sample
-from lookalike.report.leading import Contender, shown_first
+from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.numbers import number, signed
 from lookalike.report.page_warnings import of_unreadable, page_warnings
 from lookalike.report.recipe_points import highest_runs, recipe_points
@@ -121,7 +121,7 @@ def write_report(
     headline = headline_keys(sorted(set(k)))
     require_scored_alike(results, rows, headline)
     first = shown_first(
-        [Contender.of(run.recipe, run.model["settings"], run.history) for run in results]
+        [HeldOutRun.of(run.recipe, run.model["settings"], run.history) for run in results]
     )
     leading = results[first.place]
     by_rank = [leading, *(run for run in results if run.name != leading.name)]
