@@ -158,11 +158,11 @@ def work_of_reranking(wildcards, input):
     work = work_of_scoring(wildcards, input)
     first = config["search"]["reranked"]["first"]
     queries = images_in([local_copy(input.query_manifest)])
-    # Several arrays of float64, in each thread.
     return replace(
         work,
         scores=work.scores + queries * first**2 * RERANKED_AS_SCORES,
-        more_mb=CORES * 40 * first**2 / 1e6,
+        # What is gathered of the gallery, and in each thread several arrays of float64.
+        more_mb=800 + CORES * 40 * first**2 / 1e6,
     )
 
 

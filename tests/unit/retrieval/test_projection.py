@@ -77,8 +77,10 @@ def test_truncation_keeps_cosines_as_no_other_choice_of_so_many_dimensions() -> 
 
 def test_truncation_of_what_is_compared_by_distance_is_scikit_learns_pca() -> None:
     rows, others = correlated(300, 9), correlated(40, 9, seed=5)
-    theirs = PCA(3, svd_solver="full").fit(rows.astype(np.float64)).transform(others)
-    ours = np.concatenate(list(projected([others], truncation(moments(rows), 3, unit=False))))
+    peer = PCA(3, svd_solver="full").fit(rows.astype(np.float64))
+    theirs, found = peer.transform(others), truncation(moments(rows), 3, unit=False)
+    np.testing.assert_allclose(found.variances[:3], peer.explained_variance_, rtol=1e-5)
+    ours = np.concatenate(list(projected([others], found)))
     np.testing.assert_allclose(ours * signs(ours, theirs), theirs, rtol=1e-4, atol=1e-4)
 
 

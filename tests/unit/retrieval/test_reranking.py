@@ -119,7 +119,7 @@ def sides(seed: int, keyed: bool, tied: bool) -> tuple[Items, Items]:
         rows = clustered(n, seed + n)
         if tied:
             rows = (np.round(2 * rows) / 2).astype(np.float32)
-            rows[n // 2 :] = rows[: n - n // 2]
+            rows = rows[np.arange(n) % 13]  # equal ones of several classes
         labels = [f"c{at % 5}" for at in range(n)]
         keys = [f"{at % 25}" for at in range(n)] if keyed else None
         made.append(Items.of([f"{name}{at}" for at in range(n)], labels, rows, keys))
@@ -156,6 +156,18 @@ def test_rankings_are_those_by_hand(score: str, keyed: bool, tied: bool, first: 
                 ]
                 np.testing.assert_allclose(best, max(of_kind), atol=2e-5)
     assert seen == 30
+
+
+def test_where_neighbourhoods_say_nothing_ties_are_ordered_as_everywhere() -> None:
+    queries, gallery = sides(3, keyed=True, tied=False)
+    how = Reranking(40, 3, 1, 0.0)
+    expected, ties = by_hand(queries, gallery, "cosine", how), 0
+    rankings = rank(queries, gallery, score="cosine", depth=40)
+    for some in reranked(rankings, queries, gallery, "cosine", how):
+        for row, query in enumerate(some.queries.tolist()):
+            assert some.places[row].tolist() == expected[query].order[:40]
+            ties += int((some.scores[row] == -1).sum())
+    assert ties > 30
 
 
 @pytest.mark.parametrize("first", [5, 12, 61])
