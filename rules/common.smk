@@ -5,7 +5,7 @@ import shlex
 import signal
 import sys
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from lookalike.data.attributes import require_columns_named
@@ -262,6 +262,7 @@ def asked_of_search(name):
         return config["search"][name]
 
 
+@cache
 def recipe_of(run):
     """The name of a run's recipe: `default` of default.0. A run that cannot be ends Snakemake."""
     with errors_without_traceback():
@@ -294,11 +295,19 @@ def selection_of_run(run):
     return [] if selection is None else decision_of(selection, selection.rungs - 1)
 
 
+def selections_of_runs(wildcards):
+    """Input function: the files that say by which settings the winners among `runs` are trained."""
+    return [
+        decision_of(selection, selection.rungs - 1)
+        for selection in CHOSEN_FROM.values()
+    ]
+
+
 def settled_recipe(run):
     """The recipe that has a run's settings: its own, or the winning candidate's."""
     recipe = recipe_of(run)
     decision = selection_of_run(run)
-    return read_json(local_copy(decision))["winners"][recipe] if decision else recipe
+    return content_of(local_copy(decision))["winners"][recipe] if decision else recipe
 
 
 def settings_of(run):
@@ -481,7 +490,19 @@ def given_ahead_of_clock(wildcards):
 
 def data_facts():
     """The content of data_report.json, once the manifest is made."""
-    return read_json(local_copy(checkpoints.manifest.get().output.report))
+    return content_of(local_copy(checkpoints.manifest.get().output.report))
+
+
+def content_of(path):
+    """The content of a JSON file, read again only where it is another one."""
+    status = path.stat()
+    return known_content(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=100)
+def known_content(path, *status):
+    """As `content_of`, of a file with that status."""
+    return read_json(path)
 
 
 def trainable_manifest(wildcards):
@@ -686,12 +707,25 @@ def code_of(step, *others, also=()):
 
     The files are those that Snakemake runs, wherever the package is installed.
     """
+    return known_code(step, others, tuple(also))
+
+
+# A job a run asks for the same, and there may be thousands.
+@cache
+def known_code(step, others, also):
+    """As `code_of`, found once."""
     paths = [f"../workflow/scripts/{step}.py", *others]
     return code_digest(step, *map(workflow.source_path, paths), also=also)
 
 
 def software_of(step, also=()):
     """The versions of the libraries that a step's results come from."""
+    return dict(known_software(step, tuple(also)))
+
+
+@cache
+def known_software(step, also):
+    """As `software_of`, found once."""
     script = workflow.source_path(f"../workflow/scripts/{step}.py")
     return software(step, script, also)
 

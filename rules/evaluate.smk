@@ -5,6 +5,8 @@ rule metrics:
         # A touched but equal manifest is looked at again, and nothing here runs.
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
+        # So too where a sweep chose the same winner again.
+        selection=ancient(selection_of_model),
         # The param `attributes` sees whether a column that is used here changed.
         query_attributes=ancient(attributes_of("query", SCORED_BY)),
         gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
@@ -88,6 +90,7 @@ rule threshold:
         # alone, once these turn out to be what they were.
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
     output:
         "<results>/{run}/threshold.json",
     log:
@@ -115,6 +118,7 @@ rule compare:
         of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selections=ancient(selections_of_runs),
     output:
         csv=report(
             "<results>/comparison.csv",

@@ -104,7 +104,7 @@ def largest_class():
     path = results_folder() / "data_report.json"
     if not path.exists():
         return 0
-    return read_json(path)["splits"]["train"]["images_per_class"]["max"]
+    return content_of(path)["splits"]["train"]["images_per_class"]["max"]
 
 
 def work_of_embedding(wildcards, input):

@@ -1,6 +1,6 @@
 # What the search side adds to a trained network: each a state of the run, where `search` asks for it.
-# Every rule has the manifests among its inputs: read by nothing here, they make Snakemake look again
-# at the jobs once the manifests turn out to be what they were.
+# Every rule has the manifests and the selection among its inputs: read by nothing here, they make
+# Snakemake look again at the jobs once these turn out to be what they were.
 # Of the metrics, what decides which images may be neighbours; the param `attributes` sees whether a
 # column that is used changed.
 COMPARED_BY = {
@@ -13,6 +13,7 @@ rule fit_projection:
     input:
         training="<results>/{run}/embeddings/train.parquet",
         manifest=manifest_of("train"),
+        selection=ancient(selection_of_model),
     output:
         projection="<results>/{run}/{projected}/projection.safetensors",
         summary="<results>/{run}/{projected}/search.json",
@@ -40,6 +41,7 @@ rule project:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
     output:
         query="<results>/{run}/{projected}/embeddings/query.parquet",
         gallery="<results>/{run}/{projected}/embeddings/gallery.parquet",
@@ -65,6 +67,7 @@ rule quantize:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
     output:
         query="<results>/{run}/quantized/embeddings/query.parquet",
         gallery="<results>/{run}/quantized/embeddings/gallery.parquet",
@@ -92,6 +95,7 @@ rule expand:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
         query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
         gallery_attributes=ancient(
             attributes_of("gallery", config["metrics"]["within"])
@@ -127,6 +131,7 @@ rule augment:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
         query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
         gallery_attributes=ancient(
             attributes_of("gallery", config["metrics"]["within"])
@@ -162,6 +167,7 @@ rule scale:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
         query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
         gallery_attributes=ancient(
             attributes_of("gallery", config["metrics"]["within"])
@@ -198,6 +204,7 @@ rule rerank:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
         query_attributes=ancient(attributes_of("query", SCORED_BY)),
         gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
     output:
@@ -233,6 +240,7 @@ rule hubness:
         rankings="<results>/{model}/rankings.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
+        selection=ancient(selection_of_model),
     output:
         "<results>/{model}/hubness.json",
     log:

@@ -7,7 +7,7 @@ def histories_of_rung(wildcards):
     survivors = []
     if rung:
         before = local_copy(decision_of(selection, rung - 1))
-        survivors = read_json(before)["survivors"]
+        survivors = content_of(before)["survivors"]
     return [
         f"{config['results']}/{run}/history.parquet"
         for candidate in selection.entrants(rung, survivors)
@@ -31,6 +31,8 @@ checkpoint select:
         "<results>/selection/{sweep}.{rung}.json",
     log:
         "<results>/logs/selection/{sweep}.{rung}.log",
+    benchmark:
+        "<results>/benchmarks/selection/{sweep}.{rung}.tsv"
     wildcard_constraints:
         sweep="|".join(SWEEPS.selections) or "(?!)",
         rung=r"\d+",
@@ -60,6 +62,8 @@ rule selection:
         "<results>/selection.json",
     log:
         "<results>/logs/selection.log",
+    benchmark:
+        "<results>/benchmarks/selection.tsv"
     localrule: True
     resources:
         mem_mb=1000,

@@ -57,12 +57,33 @@ def _filling_validator() -> type[Validator]:
                         instance[name] = merge(_without_other(default, value, rule), value)
         yield from check_properties(validator, properties, instance, schema)
 
+    check_reference = base.VALIDATORS["$ref"]
+    known: dict[tuple[str, str], Settings] = {}
+
+    def check_once(
+        validator: Any, reference: str, instance: Any, schema: Mapping[str, Any]
+    ) -> Iterator[jsonschema.ValidationError]:
+        """Of the points of a sweep, most parts of a recipe are alike: each is looked at once."""
+        # Not as JSON: what is looked at may be no such value.
+        key = (reference, repr(instance))
+        if key in known:
+            instance.update(copy.deepcopy(known[key]))
+            return
+        faults = False
+        for error in check_reference(validator, reference, instance, schema):
+            faults = True
+            yield error
+        if isinstance(instance, dict) and not faults:
+            known[key] = copy.deepcopy(instance)
+
     extend: Any = jsonschema.validators.extend
     # JSON Schema takes 1.0 for an integer; a seed of 1.0 would name another folder than 1.
     types = base.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and _is_finite_number(_, value)
     ).redefine("number", _is_finite_number)
-    filling: type[Validator] = extend(base, {"properties": fill_then_check}, type_checker=types)
+    filling: type[Validator] = extend(
+        base, {"properties": fill_then_check, "$ref": check_once}, type_checker=types
+    )
     return filling
 
 
@@ -251,7 +272,7 @@ def _check_of_recipe(validator: Any) -> Callable[[Settings], list[str]]:
     """What fills in the defaults of a recipe, in place, and returns what is wrong with it."""
 
     def check(recipe: Settings) -> list[str]:
-        errors = validator.descend(recipe, {"$ref": "#/$defs/recipe"})
+        errors = validator.descend(recipe, validator.schema["$defs"]["recipe"])
         lines = [line for error in errors for line in _explain(error)]
         return [line.removeprefix(_TOP) if line.startswith(_TOP) else f".{line}" for line in lines]
 
