@@ -71,6 +71,7 @@ from lookalike.training.variants import (
     modules_of,
     modules_of_network,
     network_built_by,
+    SCORED_BY,
     scored_by,
 )
 from snakemake.exceptions import IncompleteCheckpointException
@@ -204,6 +205,7 @@ CANDIDATES = [
     )
     for run in selection.runs(candidate, rung, config["seeds"])
 ]
+ALL_CANDIDATES = {*CANDIDATES}
 # The image settings of each recipe, and by their digest.
 IMAGES = {recipe: image_settings(config, recipe) for recipe in embedded_recipes(config)}
 IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
@@ -301,6 +303,27 @@ def selections_of_runs(wildcards):
         decision_of(selection, selection.rungs - 1)
         for selection in CHOSEN_FROM.values()
     ]
+
+
+def histories_of_rung(wildcards):
+    """Input function: the histories of the candidates that are trained in a rung."""
+    selection, rung = SWEEPS.selections[wildcards.sweep], int(wildcards.rung)
+    survivors = []
+    if rung:
+        before = local_copy(decision_of(selection, rung - 1))
+        survivors = content_of(before)["survivors"]
+    return [
+        f"{config['results']}/{run}/history.parquet"
+        for candidate in selection.entrants(rung, survivors)
+        for run in selection.runs(candidate, rung, config["seeds"])
+    ]
+
+
+def decision_before(wildcards):
+    """Input function: what was decided in the rung before; none of the first one."""
+    rung = int(wildcards.rung)
+    selection = SWEEPS.selections[wildcards.sweep]
+    return [] if rung == 0 else decision_of(selection, rung - 1)
 
 
 def settled_recipe(run):
@@ -741,6 +764,10 @@ def code_of_run(run):
     code = [code_of("train", also=variants_of_run(run)), built_by(recipe)]
     # What scores held-out images decides the weights where the best epoch's are kept.
     scored = scored_by(recipe)
+    if run in ALL_CANDIDATES:
+        # And which candidates win, by the epochs that are scored.
+        scored = SCORED_BY
+        code.append(recipe["validation"]["every"])
     return digest_of(
         [*code, module_digest(*scored, step="metrics")] if scored else code
     )

@@ -1,27 +1,6 @@
 # Sweeps from which winners are chosen: by scores of held-out training images, rung by rung.
 
 
-def histories_of_rung(wildcards):
-    """Input function: the histories of the candidates that are trained in a rung."""
-    selection, rung = SWEEPS.selections[wildcards.sweep], int(wildcards.rung)
-    survivors = []
-    if rung:
-        before = local_copy(decision_of(selection, rung - 1))
-        survivors = content_of(before)["survivors"]
-    return [
-        f"{config['results']}/{run}/history.parquet"
-        for candidate in selection.entrants(rung, survivors)
-        for run in selection.runs(candidate, rung, config["seeds"])
-    ]
-
-
-def decision_before(wildcards):
-    """Input function: what was decided in the rung before; none of the first one."""
-    rung = int(wildcards.rung)
-    selection = SWEEPS.selections[wildcards.sweep]
-    return [] if rung == 0 else decision_of(selection, rung - 1)
-
-
 # Which candidates go on, or win. A checkpoint: what is trained then follows from it.
 checkpoint select:
     input:

@@ -59,6 +59,7 @@ TESTED_ELSEWHERE = {
     "report/svg": ("unit/steps/test_report.py", "charts as the page shows them"),
     "report/thumbnails": ("unit/steps/test_report.py", "pictures as the page shows them"),
     "report/verdicts_in_words": ("unit/report/test_verdicts.py", "what verdicts say"),
+    "steps/selection": ("unit/steps/test_select.py", "the table of what is decided there"),
     "sweeps/extending": ("unit/sweeps/test_expansion.py", "recipes that extend others, resolved"),
     "sweeps/merging": ("unit/test_config.py", "settings are laid over each other there"),
     "sweeps/paths": ("unit/sweeps/test_expansion.py", "every path of the settings is swept"),

@@ -14,6 +14,7 @@ The packages, from the command's down; each imports only from those below it:
 - `steps`: What each rule of the workflow does: one file a rule, the function that its script calls.
 - `exporting`: A run's model for programs that have no torch.
 - `searching`: New images looked for in the gallery of a run.
+- `sweeps`: Recipes made of recipes: one that extends another, and sweeps over settings.
 - `report`: What the results say, as numbers, pictures and sentences for a page.
 - `training`: Teaching a network by labelled images.
 - `retrieval`: Ranking a gallery for queries, exactly, and measuring how good the rankings are.

@@ -88,6 +88,8 @@ NEUTRAL_IN: dict[str, dict[str, str]] = {
     "scale": _END,
     "rerank": _END,
     "hubness": _END,
+    "select": _END | _WORDS,
+    "selection": _END | _WORDS,
     "compare": _END,
     "report": _END,
 }

@@ -3,6 +3,6 @@ from pathlib import Path
 from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
-    from lookalike.steps.select import write_selection
+    from lookalike.steps.selection import write_selection
 
     write_selection([Path(path) for path in snakemake.input], Path(snakemake.output[0]))

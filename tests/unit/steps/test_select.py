@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from lookalike.errors import LookalikeError
-from lookalike.steps.select import score_of_run, write_decision, write_selection
+from lookalike.steps.select import score_of_run, write_decision
+from lookalike.steps.selection import write_selection
 from lookalike.steps.train import HISTORY
 from lookalike.storage.files import write_parquet
 from lookalike.sweeps.plan import Contender, Selection

@@ -42,8 +42,8 @@ def expanded(
     """
     if alpha and score != "cosine":
         raise LookalikeError(
-            "search: neighbours weigh by their cosine (alpha), and these embeddings are compared by "
-            "distance; set alpha: 0"
+            "search: neighbours weigh by their cosine (alpha), and these embeddings are compared "
+            "by distance; set alpha: 0"
         )
     return _joined(asked, gallery, found, alpha, score)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lookalike.storage.files import read_json, write_json
 from lookalike.storage.parquet import read_frame
 from lookalike.sweeps.plan import Selection
-from lookalike.sweeps.selection import Decision, decide, table_of_selection
+from lookalike.sweeps.selection import Decision, decide
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +75,3 @@ def _in_words(decision: Decision) -> list[str]:
         f"rung {decision['rung'] + 1} of {decision['rungs']}: {len(decision['survivors'])} of "
         f"{len(values)} candidates go on; the best has {decision['by']} {best:.3f}"
     ]
-
-
-def write_selection(decisions: Sequence[Path], output: Path) -> None:
-    """Write what was selected in all sweeps as one table.
-
-    Args:
-        decisions: files of `write_decision`, the rungs of a sweep in order.
-        output: see `lookalike.sweeps.selection.table_of_selection`.
-
-    Raises:
-        LookalikeError: a file cannot be read.
-    """
-    keys = {"sweep": str, "candidates": list, "winners": dict}
-    write_json(output, table_of_selection([read_json(path, keys) for path in decisions]))

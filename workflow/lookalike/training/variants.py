@@ -18,6 +18,9 @@ from lookalike.training.recipe import ValidationSettings, changes_seen
 from lookalike.training.samplers.table import SAMPLERS
 from lookalike.training.schedules.table import SCHEDULES
 
+SCORED_BY = ["lookalike.training.validation"]
+"""Dotted names of the modules that score held-out images."""
+
 
 def variants_of(recipe: Mapping[str, Any]) -> Iterator[Variant]:
     """The network, loss, miner, memory, sampler, optimizer, schedule and augmentations of a recipe.
@@ -60,7 +63,7 @@ def built_by(recipe: Mapping[str, Any]) -> list[Any]:
 def scored_by(recipe: Mapping[str, Any]) -> list[str]:
     """Dotted names of the modules whose scores decide a recipe's weights: none, most often."""
     keeps_best = ValidationSettings(**recipe["validation"]).keeps_best
-    return ["lookalike.training.validation"] if keeps_best else []
+    return SCORED_BY if keeps_best else []
 
 
 def modules_of_network(model: Mapping[str, Any]) -> list[str]:
