@@ -129,6 +129,7 @@ def test_embeddings_from_elsewhere_are_a_run_like_any_other(tmp_path: Path) -> N
     page = parse((results / "report.html").read_text())
     assert "as given" in page.text
     assert "embeddings from elsewhere" in page.text
+    assert "by cosine (default.4) or euclidean (dino.0)." in page.text
     assert project.run().jobs == {}
 
     # Of a changed table only what follows is made anew; other seeds are nothing to it.
@@ -138,6 +139,10 @@ def test_embeddings_from_elsewhere_are_a_run_like_any_other(tmp_path: Path) -> N
     assert project.run().jobs == {"bring": 1, **SCORED, **FINAL}
     found = float(project.rows()["dino.0", "trained"]["mAP@10"])
     assert found == pytest.approx(project.expected("mAP@{k}", 10), abs=1e-6)
+    # There are no embeddings of held-out images of it: its threshold is the queries' all the same.
+    promise = {"false_positive": 0.5, "from": "held_out"}
+    assert project.run("results/dino.0/threshold.json", threshold=promise).jobs == {"threshold": 1}
+    assert json.loads((results / "dino.0" / "threshold.json").read_text())["from"] == "queries"
     assert project.run("--dry-run", "--quiet", "rules", runs=["dino"], seeds=[1, 2]).status == 0
     run = project.run("results/dino.4/metrics.json")
     assert run.status == 1
