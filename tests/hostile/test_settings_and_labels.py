@@ -18,6 +18,8 @@ from lookalike.config import Settings, resolve
 from lookalike.data.labels import LabelEntry, read_labels
 from lookalike.errors import LookalikeError
 from lookalike.storage.yaml_files import read_yaml
+from lookalike.sweeps.extending import EXTENDS, SWEEP_KEYS
+from lookalike.sweeps.paths import rules_of_recipe
 from lookalike.training.given import is_given
 from support.project import ROOT
 
@@ -80,7 +82,8 @@ def said_by_name(branch: dict[str, Any], names: dict[str, Any]) -> st.SearchStra
 
 
 def mapping(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
-    rules = rule["properties"]
+    # What speaks of other recipes and of paths is more than a schema tells: see TestSweeps.
+    rules = {k: v for k, v in rule["properties"].items() if k not in (EXTENDS, *SWEEP_KEYS)}
     kinds = {key: COLOURS if key == "background" else said(rules[key]) for key in rules}
     if "oneOf" in rule:
         alone = {key: kinds.pop(key) for case in rule["oneOf"] for key in case["required"]}
@@ -210,6 +213,51 @@ def in_one_spelling(at: tuple[Any, ...], value: Any) -> Any:
 def is_cut_off(at: tuple[Any, ...]) -> bool:
     """Whether a place is one in the list of cut-offs, which is sorted."""
     return at[:2] == ("metrics", "k") and len(at) > 2
+
+
+PATHS = st.sampled_from([*rules_of_recipe(SCHEMA)]) | st.text("los.n", max_size=4)
+RANGE = st.fixed_dictionaries(
+    {"from": JUNK | st.integers(0, 9), "to": JUNK | st.floats(0, 9)},
+    optional={"scale": st.sampled_from(["log", "linear"]) | JUNK, "step": JUNK},
+)
+SWEPT = st.fixed_dictionaries(
+    {},
+    optional={
+        "extends": st.sampled_from(["default", "strong", "other", "swept"]) | JUNK,
+        "sweep": st.dictionaries(PATHS, RANGE | st.lists(JUNK, max_size=3) | JUNK, max_size=3)
+        | JUNK,
+        "sample": st.integers(-1, 20) | JUNK,
+        "sample_seed": st.integers(-1, 3) | JUNK,
+        "folds": st.integers(0, 4) | JUNK,
+        "select": st.fixed_dictionaries({}, optional={"by": JUNK, "per": PATHS | JUNK}) | JUNK,
+        "budget": st.sampled_from(["full", "halving", {"halving": 2}, {"halving": 1}]) | JUNK,
+        "epochs": st.just(3) | JUNK,
+    },
+)
+
+
+class TestSweeps:
+    @settings(EXAMPLES, max_examples=300)
+    @given(SWEPT, SWEPT, st.sampled_from(["swept", "strong"]))
+    def test_anything_in_a_sweep_resolves_or_is_named(
+        self, swept: Settings, other: Settings, name: str
+    ) -> None:
+        chosen = {"recipes": {name: swept, "other": other}, "runs": [name]}
+        before = copy.deepcopy(chosen)
+        faults = faults_of([chosen])
+        assert repr(chosen) == repr(before)
+        if faults is None:
+            resolved = resolve([chosen], SCHEMA)
+            assert {*resolved["runs"]} <= resolved["recipes"].keys()
+            keys = resolve([], SCHEMA)["recipes"]["default"].keys()
+            assert all(recipe.keys() == keys for recipe in resolved["recipes"].values())
+        else:
+            assert faults[0].startswith((f"recipes.{name}", "recipes.other"))
+        # Whatever else is wrong, a path that is none is told.
+        paths = swept["sweep"] if isinstance(swept.get("sweep"), dict) else {}
+        for path in paths:
+            if path not in rules_of_recipe(SCHEMA) and str(path).isprintable():
+                assert faults and any(f"recipes.{name}.sweep.{path}:" in line for line in faults)
 
 
 class TestSettings:

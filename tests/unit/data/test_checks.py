@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.data.checks import require_scorable, require_trainable
+from lookalike.data.checks import require_folds, require_scorable, require_trainable
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.data.quality import data_report
 from lookalike.errors import LookalikeError
@@ -19,7 +19,7 @@ from lookalike.records import Chosen
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
-from lookalike.training.held_out import hold_out
+from lookalike.training.held_out import Fold, hold_out, hold_out_fold
 from lookalike.training.sampling import epoch_batches
 
 BALANCED = {"name": "balanced", "classes": 4, "images_per_class": 3}
@@ -70,6 +70,18 @@ def test_a_training_that_could_make_no_batches(
     chosen = hold_out(known, None, of, share, seed=0).training
     would = refuses(epoch_batches, known[chosen], Chosen.from_dict(batch), 0, 1)
     assert refuses(require_trainable, report, "mine", batch) == would
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.lists(st.integers(0, 11), min_size=2, max_size=40), st.integers(2, 5))
+def test_folds_that_could_not_all_be_held_out(labels: list[int], folds: int) -> None:
+    """Against the folds themselves."""
+    rows = [(f"{number:02}", str(label), f"{number}") for number, label in enumerate(labels)]
+    report = report_of({"train": rows}, [])
+    held_out = [hold_out_fold(np.array(labels), Fold(fold, folds), 0)[1] for fold in range(folds)]
+    would = not all(map(len, held_out))
+    assert refuses(require_folds, report, "mine", {"fold": 0, "folds": folds}) == would
+    assert not refuses(require_folds, report, "mine", {"classes": 0.1})
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

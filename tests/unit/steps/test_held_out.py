@@ -24,6 +24,7 @@ from lookalike.steps.embed import embed_split
 from lookalike.steps.held_out import HeldOutFiles, write_held_out_answers
 from lookalike.steps.manifest import write_manifest
 from lookalike.storage.files import read_json, write_parquet
+from lookalike.training.folds import class_folds
 from lookalike.training.held_out import hold_out
 from support.drawings import write_data
 from support.models import IMAGE
@@ -125,6 +126,18 @@ def test_answers_are_of_images_that_the_network_has_not_seen(
     assert answers["image_id"].to_pylist() == [ids[place] for place in anchor]
     for name, values in wanted.items():
         np.testing.assert_array_equal(answers[name].to_numpy(), values)
+
+
+def test_of_a_fold_the_answers_are_of_its_classes_by_their_names(
+    made: Path, tmp_path: Path
+) -> None:
+    fold = {"classes": 1 / 3, "fold": 1, "folds": 3}
+    output = write(made, tmp_path, VALIDATION | fold, trains=True)
+    train = read_manifest(made / "train.parquet")
+    names = sorted({*train["label"].to_pylist()})
+    held_out = {names[i] for i in np.flatnonzero(class_folds(names, 3, 1) == 1)}
+    assert len(held_out) == 4
+    assert {*pq.read_table(output.embeddings)["label"].to_pylist()} == held_out
 
 
 @pytest.mark.parametrize("validation", [{"of": "images"}, {"classes": 0}])

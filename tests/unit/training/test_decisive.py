@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lookalike.config import merge
+from lookalike.sweeps.plan import of_fold
 from lookalike.training.decisive import DataFacts, decisive, for_data
 from support.training import recipe
 
@@ -53,6 +54,7 @@ def test_what_decides_no_weight(changes: dict[str, Any]) -> None:
         {"validation": {"seed": 1}},
         {"validation": {"keep": "best"}},
         {"validation": {"patience": 3}},
+        {"validation": {"fold": 0, "folds": 4}},
     ],
     ids=str,
 )
@@ -124,6 +126,14 @@ def test_beside_views_their_number_and_changes_decide() -> None:
     before = recipe(model=BACKBONE, train="head", views=2)
     for changes in ({"views": 3}, {"augment": {"flip": 0.25}}):
         assert decisive(merge(before, changes)) != decisive(before)
+
+
+def test_each_fold_decides_and_is_of_classes_whatever_the_data_are() -> None:
+    folds = [of_fold(recipe(), fold, folds) for folds in (2, 3) for fold in range(folds)]
+    closed = DataFacts(classes=4, largest=9, closed_set=True)
+    decided = [decisive(for_data(settings, closed)) for settings in folds]
+    assert all(decided.count(one) == 1 for one in decided)
+    assert {one["validation"]["of"] for one in decided} == {"classes"}
 
 
 def test_what_the_data_leave_open_is_settled_before_it_decides() -> None:

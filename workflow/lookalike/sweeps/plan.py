@@ -118,10 +118,11 @@ class Selection:
             rung: which, from 0.
             survivors: those that the last rung let go on; of the first, none.
         """
+        going_on = {*survivors}
         return [
             one.name
             for one in self.candidates
-            if one.name in survivors or self.rungs - self.rungs_of(one.group) == rung
+            if one.name in going_on or self.rungs - self.rungs_of(one.group) == rung
         ]
 
 
