@@ -326,6 +326,19 @@ def decision_before(wildcards):
     return [] if rung == 0 else decision_of(selection, rung - 1)
 
 
+def selection_of_model(wildcards):
+    """Input function: as `selection_of_run`, of a run or a model."""
+    model = wildcards.get("run") or wildcards.model
+    return selection_of_run(Path(model).parts[0])
+
+
+# Inputs, of jobs that follow from a choice and of those that follow from all: where none is made,
+# thousands of jobs are not asked one by one. A choice that is made anew is no reason to run: other
+# settings are.
+WINNER = ancient(selection_of_model) if SELECTION_OF else []
+WINNERS = ancient(selections_of_runs) if SELECTION_OF else []
+
+
 def settled_recipe(run):
     """The recipe that has a run's settings: its own, or the winning candidate's."""
     recipe = recipe_of(run)
@@ -353,12 +366,6 @@ def or_placeholder(ask, run, others):
         return ask(run)
     except IncompleteCheckpointException:
         return others[recipe_of(run)]
-
-
-def selection_of_model(wildcards):
-    """Input function: as `selection_of_run`, of a run or a model."""
-    model = wildcards.get("run") or wildcards.model
-    return selection_of_run(Path(model).parts[0])
 
 
 def images_of(digest):

@@ -9,7 +9,7 @@ rule embed_shard:
         manifest=ancient(manifest_of_split),
         weights="<results>/{model}/model.safetensors",
         model="<results>/{model}/model.json",
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         summary="<results>/{model}/embeddings/{split}.{scatteritem}.json",
     log:
@@ -44,7 +44,7 @@ rule embed:
         manifest=manifest_of_split,
         weights="<results>/{model}/model.safetensors",
         model="<results>/{model}/model.json",
-        selection=ancient(selection_of_model),
+        selection=WINNER,
         shards=shards_of,
     output:
         embeddings="<results>/{model}/embeddings/{split}.parquet",

@@ -6,7 +6,7 @@ rule metrics:
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
         # So too where a sweep chose the same winner again.
-        selection=ancient(selection_of_model),
+        selection=WINNER,
         # The param `attributes` sees whether a column that is used here changed.
         query_attributes=ancient(attributes_of("query", SCORED_BY)),
         gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
@@ -48,7 +48,7 @@ rule held_out:
         model="<results>/{run}/model.json",
         # How many relevant and other items the gallery has of each query.
         per_query="<results>/{run}/per_query.parquet",
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         manifest="<results>/{run}/held_out/manifest.parquet",
         embeddings="<results>/{run}/held_out/embeddings.parquet",
@@ -90,7 +90,7 @@ rule threshold:
         # alone, once these turn out to be what they were.
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         "<results>/{run}/threshold.json",
     log:
@@ -118,7 +118,7 @@ rule compare:
         of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selections=ancient(selections_of_runs),
+        selections=WINNERS,
     output:
         csv=report(
             "<results>/comparison.csv",

@@ -52,7 +52,7 @@ rule report:
         query_manifest=manifest_of("query"),
         attributes=attributes_of("query", config["report"]["slices"]),
         gallery_manifest=manifest_of("gallery"),
-        selections=ancient(selections_of_runs),
+        selections=WINNERS,
         # Of the folder of each run, then of those of its other states.
         metrics=expand("<results>/{run}/metrics.json", run=RUNS),
         of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),

@@ -13,7 +13,7 @@ rule fit_projection:
     input:
         training="<results>/{run}/embeddings/train.parquet",
         manifest=manifest_of("train"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         projection="<results>/{run}/{projected}/projection.safetensors",
         summary="<results>/{run}/{projected}/search.json",
@@ -41,7 +41,7 @@ rule project:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         query="<results>/{run}/{projected}/embeddings/query.parquet",
         gallery="<results>/{run}/{projected}/embeddings/gallery.parquet",
@@ -67,7 +67,7 @@ rule quantize:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         query="<results>/{run}/quantized/embeddings/query.parquet",
         gallery="<results>/{run}/quantized/embeddings/gallery.parquet",
@@ -95,7 +95,7 @@ rule expand:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
         query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
         gallery_attributes=ancient(
             attributes_of("gallery", config["metrics"]["within"])
@@ -131,7 +131,7 @@ rule augment:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
         query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
         gallery_attributes=ancient(
             attributes_of("gallery", config["metrics"]["within"])
@@ -167,7 +167,7 @@ rule scale:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
         query_attributes=ancient(attributes_of("query", config["metrics"]["within"])),
         gallery_attributes=ancient(
             attributes_of("gallery", config["metrics"]["within"])
@@ -204,7 +204,7 @@ rule rerank:
         gallery="<results>/{run}/embeddings/gallery.parquet",
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
         query_attributes=ancient(attributes_of("query", SCORED_BY)),
         gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
     output:
@@ -240,7 +240,7 @@ rule hubness:
         rankings="<results>/{model}/rankings.parquet",
         query_manifest=manifest_of("query"),
         gallery_manifest=manifest_of("gallery"),
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         "<results>/{model}/hubness.json",
     log:

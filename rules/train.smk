@@ -3,7 +3,7 @@ rule train:
         manifest=trainable_manifest,
         pixels=pixels_to_train_on,
         # Whose settings it has is a param: others that were chosen from train nothing anew.
-        selection=ancient(selection_of_model),
+        selection=WINNER,
     output:
         weights="<results>/{run}/model.safetensors",
         model="<results>/{run}/model.json",
