@@ -158,13 +158,13 @@ RECIPES_AND_SEEDS = [
     of_run for recipe in config["runs"] for of_run in runs_of(recipe, config)
 ]
 RUNS = [run_name(recipe, seed) for recipe, seed in RECIPES_AND_SEEDS]
-# The recipes among them whose embeddings come from elsewhere, their runs, and all other runs.
-GIVEN = {
-    recipe: config["recipes"][recipe]
-    for recipe in config["runs"]
-    if is_given(config["recipes"][recipe])
-}
-GIVEN_RUNS = [run_name(*of_run) for of_run in RECIPES_AND_SEEDS if of_run[0] in GIVEN]
+# The recipes whose embeddings come from elsewhere, also those that are not in `runs`: their runs
+# can be asked for by name, as all can.
+GIVEN = {name: recipe for name, recipe in config["recipes"].items() if is_given(recipe)}
+GIVEN_RUNS = [
+    run_name(*of_run) for recipe in GIVEN for of_run in runs_of(recipe, config)
+]
+GIVEN_IN_RUNS = {recipe: GIVEN[recipe] for recipe in config["runs"] if recipe in GIVEN}
 RUNS_WITH_MODEL = [run for run in RUNS if run not in GIVEN_RUNS]
 # The states in which each run is scored: the trained network, before its first step, and what
 # `search` asks for.
@@ -390,7 +390,7 @@ def label_files(wildcards):
             require_data(DATA)
             if workflow.is_main_process and ATTRIBUTES_NAMED:
                 require_columns_named(DATA.attributes_path, ATTRIBUTES_NAMED)
-    for recipe, settings in GIVEN.items():
+    for recipe, settings in GIVEN_IN_RUNS.items():
         with errors_without_traceback():
             require_files(recipe, settings)
     if workflow.is_main_process and RESULTS_ARE_HERE:
@@ -456,15 +456,16 @@ def manifest_of(split):
 @cache
 def require_given():
     """See that embeddings from elsewhere fit the manifest, before anything else is done with it."""
-    if not (workflow.is_main_process and GIVEN):
+    if not (workflow.is_main_process and GIVEN_IN_RUNS):
         return
     # Not above: it reads tables, which takes libraries that are long to load.
     from lookalike.embedding.given_tables import given_tables, is_of_images
 
     made = checkpoints.manifest.get().output
     manifests = {split: local_copy(made[split]) for split in ("query", "gallery")}
-    for run, recipe in zip(GIVEN_RUNS, GIVEN):
-        files = given_files(GIVEN[recipe])
+    for recipe, settings in GIVEN_IN_RUNS.items():
+        files = given_files(settings)
+        run = run_name(*runs_of(recipe, config)[0])
         brought = {
             split: results_folder() / run / f"embeddings/{split}.parquet"
             for split in files
@@ -475,12 +476,12 @@ def require_given():
         ):
             continue
         with errors_without_traceback():
-            require_files(recipe, GIVEN[recipe])
+            require_files(recipe, settings)
             given_tables(
                 recipe,
                 files,
                 manifests,
-                GIVEN[recipe].get("score"),
+                settings.get("score"),
                 labelled=DATA.labelled,
             )
 

@@ -84,7 +84,7 @@ rule report:
         runtime=20,
     params:
         runs=RUNS_IN_STATES,
-        given=GIVEN,
+        given=GIVEN_IN_RUNS,
         report=lookup(dpath="report", within=config),
         k=lookup(dpath="metrics/k", within=config),
         hubness=bool(config["search"]["hubness"]),

@@ -144,6 +144,9 @@ def test_embeddings_from_elsewhere_are_a_run_like_any_other(tmp_path: Path) -> N
     assert project.run("results/dino.0/threshold.json", threshold=promise).jobs == {"threshold": 1}
     assert json.loads((results / "dino.0" / "threshold.json").read_text())["from"] == "queries"
     assert project.run("--dry-run", "--quiet", "rules", runs=["dino"], seeds=[1, 2]).status == 0
+    # As any run it can be asked for by name.
+    run = project.run("results/dino.0/per_query.parquet", runs=["default"])
+    assert (run.status, run.jobs) == (0, {})
     run = project.run("results/dino.4/metrics.json")
     assert run.status == 1
     assert "no other run than dino.0" in run.output

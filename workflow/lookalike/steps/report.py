@@ -137,7 +137,7 @@ def write_report(
     trained, n_curves = [run for run in results if run.is_trained], CURVES
     if len(shown_runs) == len(results):
         n_curves = RUNS
-    shown_recipes = recipes_of(shown_runs)
+    shown_recipes = {recipe: recipes[recipe] for recipe in recipes_of(shown_runs)}
     curves = highest_runs(trained, rows, key, n_curves, leading)
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
@@ -192,7 +192,7 @@ def write_report(
             without_width=_without_width(rows, headline),
             searched=searched,
             hubs=hubs_of(searched, gallery),
-            differences=_of_shown(compared, shown_runs),
+            differences=_of_shown(compared, shown_runs, shown_recipes),
             slices=slices_of(by_rank, attributes, slices, headline, protocol) if attributes else {},
             growth_figures=growth_figures(by_rank, headline),
             forecasts=forecasts_of(by_rank),
@@ -232,10 +232,14 @@ def write_report(
     )
 
 
-def _of_shown(compared: Comparisons, shown_runs: Sequence[Results]) -> Comparisons:
+def _of_shown(
+    compared: Comparisons,
+    shown_runs: Sequence[Results],
+    shown_recipes: Mapping[str, Sequence[Results]],
+) -> Comparisons:
     """The comparisons of runs that are shown, and of their recipes; those of two sides all."""
     names = {run.name for run in shown_runs} | {
-        side_name(recipe, group) for recipe, group in recipes_of(shown_runs).items()
+        side_name(recipe, group) for recipe, group in shown_recipes.items()
     }
     return {
         what: judged
