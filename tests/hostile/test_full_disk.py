@@ -63,7 +63,7 @@ def content(path: Path) -> object:
     """What a file holds, but for how long it took and how much a cache knew."""
     if path.name == "history.parquet":
         return pq.read_table(path).drop_columns(["seconds", "images_per_second"]).to_pydict()
-    if path.name.startswith("gallery") and path.suffix == ".json":
+    if path.name.startswith(("gallery", "query")) and path.suffix == ".json":
         told = json.loads(path.read_bytes())
         return told["images"], told["model_digest"]
     if path.parent.name == "scan":  # in the order in which threads were done

@@ -26,6 +26,7 @@ from lookalike.images import pixel_store as pixels
 from lookalike.jobs.step import step as logged
 from lookalike.report.runs import Run
 from lookalike.retrieval.settings import MetricsSettings
+from lookalike.steps.bring import bring_embeddings
 from lookalike.steps.compare import write_comparison
 from lookalike.steps.embed import embed_shard, embed_split
 from lookalike.steps.manifest import write_manifest
@@ -120,6 +121,17 @@ def embed(inputs: Path, place: Path) -> None:
     )
 
 
+def bring(inputs: Path, place: Path) -> None:
+    splits = ("query", "gallery")
+    bring_embeddings(
+        "given",
+        dict.fromkeys(splits, inputs / "embed/results/gallery.parquet"),
+        dict.fromkeys(splits, inputs / "manifest/results/manifest/gallery.parquet"),
+        {split: place / f"results/{split}.parquet" for split in splits},
+        {split: place / f"results/{split}.json" for split in splits},
+    )
+
+
 def metrics(inputs: Path, place: Path) -> None:
     table = inputs / "embed/results/gallery.parquet"
     evaluate_files(
@@ -170,6 +182,7 @@ STEPS = {
     "train": Step(train, (*MODEL, *(f"untrained/{name}" for name in MODEL), "history.parquet")),
     "part": Step(part, ("gallery.1-of-2.json",)),
     "embed": Step(embed, ("gallery.parquet", "gallery.json")),
+    "bring": Step(bring, ("query.parquet", "gallery.parquet", "query.json", "gallery.json")),
     "metrics": Step(metrics, ("metrics.json", "per_query.parquet", "rankings.parquet")),
     "compare": Step(compare, ("comparison.csv", "comparison.parquet")),
     "report": Step(report, ("report.html",)),

@@ -6,10 +6,9 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from lookalike import __version__
 from lookalike.embedding.given_tables import FittingTable, given_tables
 from lookalike.embedding.tables import GIVEN_KEY, write_embeddings
+from lookalike.errors import LookalikeError
 from lookalike.jobs.preflight import require_room
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.tables import open_table
@@ -73,9 +73,8 @@ def bring_embeddings(
     folder = next(iter(outputs.values())).parent
     require_room(folder, 2 * n_bytes, "embeddings from elsewhere", "results")
     with ExitStack() as stack:
-        # Files without a name, which nothing leaves behind.
         vectors = {
-            split: _in_order(table, stack.enter_context(tempfile.TemporaryFile(dir=folder)))
+            split: stack.enter_context(_in_order(table, outputs[split]))
             for split, table in tables.items()
         }
         digest = _digest(tables, vectors, score)
@@ -97,12 +96,32 @@ def bring_embeddings(
         log.info("%s: %d embeddings of %d values", shown_path(table.path), len(table), table.width)
 
 
-def _in_order(table: FittingTable, place: IO[bytes]) -> NDArray[np.float32]:
-    """The embeddings in the manifest's order, in a file: they may be more than memory holds."""
-    vectors = np.memmap(place, np.float32, "w+", shape=(len(table), table.width))
-    for at, some in table.blocks():
-        vectors[at] = some
-    return vectors
+@contextmanager
+def _in_order(table: FittingTable, output: Path) -> Iterator[NDArray[np.float32]]:
+    """The embeddings in the manifest's order, in a file: they may be more than memory holds.
+
+    It lies beside the output and has no name, so that nothing leaves it behind.
+    """
+    shape = (len(table), table.width)
+    n_bytes = 4 * shape[0] * shape[1]
+    with ExitStack() as stack:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what could not be written would be tried again when it is closed.
+            place = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=output.parent))
+            # A file with holes in it would end the process where the disk has no room for them.
+            left = n_bytes
+            while left:
+                left -= place.write(bytes(min(_BYTES_AT_ONCE, left)))
+            vectors = np.memmap(place, np.float32, "r+", shape=shape)
+        except OSError as error:
+            raise LookalikeError(
+                f"{shown_path(output)}: cannot be written: {error.strerror}. Nothing is lost: mend "
+                "that, and the same command goes on from here"
+            ) from error
+        for at, some in table.blocks():
+            vectors[at] = some
+        yield vectors
 
 
 def _digest(
