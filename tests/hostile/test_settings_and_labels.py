@@ -50,6 +50,8 @@ def said(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "anyOf" in rule:
         rest = {key: value for key, value in rule.items() if key != "anyOf"}
         return st.one_of([said({**rest, **branch}) for branch in rule["anyOf"]])
+    if "then" in rule and "else" in rule:
+        return said(rule["then"]) | said(rule["else"])
     if "const" in rule:
         return st.just(rule["const"])
     if isinstance(rule["type"], list):

@@ -508,6 +508,7 @@ def test_exclude_is_a_word_or_names_attributes() -> None:
     assert metrics_of({})["exclude"] == "same_file"
     named = {"same": ["camera"]}
     assert metrics_of({"exclude": named})["exclude"] == {**named, "also": "same_file"}
+    assert metrics_of({"exclude": {}})["exclude"] == {"same": [], "also": "same_file"}
     full = {"same": ["camera", "place"], "also": "none"}
     assert metrics_of({"exclude": full})["exclude"] == full
 
@@ -518,7 +519,6 @@ def test_exclude_is_a_word_or_names_attributes() -> None:
         ({"exclude": "same_fil"}, "metrics.exclude: 'same_fil' is not one of none, same_file"),
         ({"exclude": ["camera"]}, "metrics.exclude: ['camera'] is not one of none, same_file"),
         ({"exclude": {"same": "camera"}}, "metrics.exclude.same: 'camera' must be a list"),
-        ({"exclude": {}}, "metrics.exclude.same: [] should be non-empty"),
         ({"exclude": {"sam": ["x"]}}, "unknown key 'sam'; did you mean 'same'?"),
         ({"exclude": {"same": ["x"], "also": "same_id"}}, "metrics.exclude.also: 'same_id' is not"),
         ({"within": "category"}, "metrics.within: 'category' must be a list"),

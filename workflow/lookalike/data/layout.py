@@ -65,7 +65,7 @@ class DataSettings:
     @property
     def attributes_path(self) -> Path | None:
         """The table of attributes; None where there is none."""
-        return self.root / Path(self.attributes).expanduser() if self.attributes else None
+        return self.root / self.attributes if self.attributes else None
 
     def folder(self, split: str) -> Path:
         """The image folder of `train`, `query` or `gallery`."""

@@ -13,12 +13,18 @@ from lookalike.report.svg import Curve, Measured, by_size
 from lookalike.retrieval.metrics import in_ranks
 
 
+def growing(runs: Sequence[Results], keys: Sequence[str]) -> list[str]:
+    """Those of some metrics whose growth is known of every run."""
+    known = [run.main.summary["growth"]["metrics"] for run in runs]
+    return [key for key in keys if all(key in metrics for metrics in known)]
+
+
 def growth_figures(runs: Sequence[Results], keys: Sequence[str]) -> list[Figure]:
     """A chart for each metric: the first `MOST_RUNS` runs by the size of the gallery, and then.
 
     Args:
         runs: those that come first are drawn.
-        keys: of `growth` in metrics.json.
+        keys: see `growing`.
 
     """
     drawn = runs[:MOST_RUNS]

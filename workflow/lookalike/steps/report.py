@@ -30,7 +30,7 @@ from lookalike.report.differences import (
 from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.glossary import explain
-from lookalike.report.growth_figures import forecasts_of, growth_figures
+from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
 from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.numbers import number, signed
@@ -194,7 +194,8 @@ def write_report(
             hubs=hubs_of(searched, gallery),
             differences=_of_shown(compared, shown_runs, shown_recipes),
             slices=slices_of(by_rank, attributes, slices, headline, protocol) if attributes else {},
-            growth_figures=growth_figures(by_rank, headline),
+            growing=growing(by_rank, headline),
+            growth_figures=growth_figures(by_rank, growing(by_rank, headline)),
             forecasts=forecasts_of(by_rank),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
