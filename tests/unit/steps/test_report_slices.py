@@ -68,3 +68,14 @@ def test_without_slices_there_is_no_such_section(made: Made, tmp_path: Path) -> 
     text = made.write()
     assert 'id="slices"' not in text
     assert 'href="#slices"' not in text
+
+
+def test_the_page_says_by_which_attributes_queries_are_scored(tmp_path: Path) -> None:
+    queries, gallery = dict.fromkeys(LABELS[:3], 4), dict.fromkeys(LABELS[:3], 3)
+    runs = RUNS[:1]
+    made = make_folder(tmp_path, queries, gallery, runs, same=["camera", EVIL], within=["category"])
+    text = made.write(runs)
+    lead = parse(text).one("p", "lead").text
+    assert f"of its own class that have its camera and {EVIL}." in lead
+    assert "It is ranked among those that have its category alone." in lead
+    assert EVIL not in text
