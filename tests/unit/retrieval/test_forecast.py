@@ -43,6 +43,7 @@ def require_covered(found: dict[str, list[Outcome]]) -> None:
         assert error < 0.5 * change, (key, error, change)
 
 
+@pytest.mark.slow
 def test_nine_of_ten_forecasts_cover_what_comes() -> None:
     require_covered(by_key(range(2)))
 
