@@ -182,6 +182,14 @@ def test_a_run_that_is_not_there_is_named_with_the_nearest(made: Searched, name:
         opened(made, name)
 
 
+@pytest.mark.parametrize("state", ["whitened", "expanded", "reranked"])
+def test_a_state_without_a_network_is_none_to_search_by(made: Searched, state: str) -> None:
+    with pytest.raises(
+        LookalikeError, match=f"default.0/{state}: this state .* the run, default.0"
+    ):
+        opened(made, f"default.0/{state}")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

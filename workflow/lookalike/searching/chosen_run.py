@@ -15,7 +15,7 @@ from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
 from lookalike.report.leading import HeldOutRun, shown_first
-from lookalike.report.runs import MAIN, RUN_PATTERN, model_pattern
+from lookalike.report.runs import MAIN, MODEL, RUN_PATTERN, model_pattern, state_in
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
 from lookalike.storage.files import read_json
@@ -99,6 +99,11 @@ def open_run(
     """
     _require_results(results)
     name = name or _usual_run(results)
+    if re.fullmatch(model_pattern(), name) and not {*MODEL} & {*state_in(name).files}:
+        raise LookalikeError(
+            f"{name}: this state has no network of its own, only other embeddings or another "
+            f"order; name the run, {name.partition('/')[0]}"
+        )
     if not re.fullmatch(model_pattern(), name) or not _has_gallery(results / name):
         known = _runs_in(results)
         raise LookalikeError(
