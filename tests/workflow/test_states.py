@@ -23,6 +23,8 @@ DECLARED = """
     State("re_ordered", "what another order gives", "re_ordered", "copied", SCORE_FILES),
 """
 MADE_BY = """
+from lookalike.report.runs import STATES
+
 
 rule copied:
     input:
