@@ -57,7 +57,8 @@ def said(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     if isinstance(rule["type"], list):
         # Of several kinds, each by itself; `not` is what is no value of any.
         by_kind = [said({**rule, "type": kind}) for kind in rule["type"]]
-        return st.one_of(by_kind).filter(lambda value: value is not rule["not"]["const"])
+        never = rule.get("not", {}).get("const")
+        return st.one_of(by_kind).filter(lambda value: never is None or value is not never)
     kinds = {"object": mapping, "array": sequence, "integer": integer, "number": number}
     if rule["type"] in kinds:
         return kinds[rule["type"]](rule)
@@ -143,6 +144,11 @@ def valid_settings(draw: st.DrawFn) -> Settings:
     if "runs" in chosen:
         known = sorted({*resolve([], SCHEMA)["recipes"], *chosen.get("recipes", {})})
         chosen["runs"] = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
+    # Nor may it exclude what a run is, see `lookalike.retrieval.search_settings`.
+    for state in list(chosen.get("search", {})):
+        if faults_of([chosen]) is None:
+            break
+        del chosen["search"][state]
     return chosen
 
 
@@ -210,6 +216,11 @@ def in_one_spelling(at: tuple[Any, ...], value: Any) -> Any:
             rgb := ImageColor.getrgb(value)[:3], "#{:02x}{:02x}{:02x}".format(*rgb)
         )
     return sorted(set(value)) if at == ("metrics", "k") else value
+
+
+def stands_for_defaults(at: tuple[Any, ...], value: Any) -> bool:
+    """Whether a value asks for a state of the search side, with whatever its defaults are."""
+    return at[0] == "search" and value is True
 
 
 def is_cut_off(at: tuple[Any, ...]) -> bool:
@@ -280,7 +291,9 @@ class TestSettings:
         resolved = resolve([chosen], SCHEMA)
         for at in places(chosen):
             value, kept = (parent(settings, at)[at[-1]] for settings in (chosen, resolved))
-            if not isinstance(value, dict) and at not in ELSEWHERE and not is_cut_off(at):
+            if stands_for_defaults(at, value):
+                assert isinstance(kept, dict)
+            elif not isinstance(value, dict) and at not in ELSEWHERE and not is_cut_off(at):
                 assert type(kept) is type(value)
                 assert kept == in_one_spelling(at, value)
 
@@ -290,7 +303,7 @@ class TestSettings:
         resolved = resolve([chosen], SCHEMA)
         defaults = resolve([], SCHEMA)
         assert resolved.keys() == defaults.keys()
-        for section in ("data", "image", "embed", "metrics", "report"):
+        for section in ("data", "image", "embed", "metrics", "search", "report"):
             assert resolved[section].keys() == defaults[section].keys()
         (promise,) = resolved["threshold"].keys() - {"from"}
         assert promise in ("precision", "false_positive")
@@ -318,6 +331,8 @@ class TestSettings:
             allowed.append("runs")  # the recipe of a run is gone
         if at[0] == "recipes":
             allowed.append(dotted(at[:2]))  # what excludes something else in it
+        if at[0] in ("data", "metrics", "recipes", "runs"):
+            allowed.append("search")  # what excludes something there
         for fault in faults:
             assert fault.startswith(tuple(f"{place}{end}" for place in allowed for end in ":.")), at
 
@@ -365,7 +380,9 @@ class TestSettings:
         resolved = resolve([below, above], SCHEMA)
         for at in places(above):
             value = parent(above, at)[at[-1]]
-            if not isinstance(value, dict) and at not in ELSEWHERE and not is_cut_off(at):
+            if stands_for_defaults(at, value):
+                assert isinstance(parent(resolved, at)[at[-1]], dict)
+            elif not isinstance(value, dict) and at not in ELSEWHERE and not is_cut_off(at):
                 assert parent(resolved, at)[at[-1]] == in_one_spelling(at, value)
         assert set(below.get("recipes", {})) <= set(resolved["recipes"])
 
