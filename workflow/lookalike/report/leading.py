@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lookalike.errors import LookalikeError
+from lookalike.storage.files import read_json
 from lookalike.text import shown
 from lookalike.training.keeping import SCORE
 
@@ -105,3 +108,26 @@ def shown_first(candidates: Sequence[HeldOutRun]) -> First:
         f"the first seed of the recipe with the highest {METRIC} on training images that all "
         f"{len(by_recipe)} recipes held out: {means[best]:.3f}",
     )
+
+
+def run_shown_first(results: Path, runs: Sequence[str]) -> str:
+    """The run that the report shows first, by the runs' files; the first where these do not tell.
+
+    Args:
+        results: the folder of all results.
+        runs: their names, in the order of the comparison.
+    """
+    from lookalike.storage.parquet import read_frame
+
+    recipes = [run.rpartition(".")[0] for run in runs]
+    if len(set(recipes)) == 1:
+        return runs[0]
+    candidates = []
+    for run, recipe in zip(runs, recipes, strict=True):
+        try:
+            settings = read_json(results / run / "model.json", {"settings": dict})["settings"]
+            history = read_frame(results / run / "history.parquet")
+        except LookalikeError:  # whoever hands on one run hands on no other
+            return runs[0]
+        candidates.append(HeldOutRun.of(recipe, settings, history))
+    return runs[shown_first(candidates).place]

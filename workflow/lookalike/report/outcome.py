@@ -13,7 +13,7 @@ _CMC = re.compile(r"CMC@\d+")
 
 
 def outcome_in_words(report: Path, comparison: Path) -> str:
-    """Where the report is, and how often the first run's first answers are right.
+    """Where the report is, and how often first answers are right of the run that it shows first.
 
     Args:
         report: report.html.
@@ -21,7 +21,11 @@ def outcome_in_words(report: Path, comparison: Path) -> str:
     """
     with comparison.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    run = next(row["run"] for row in rows if row["state"] == MAIN.name)
+    # At the end of a run alone, and it reads tables.
+    from lookalike.report.leading import run_shown_first
+
+    runs = [row["run"] for row in rows if row["state"] == MAIN.name]
+    run = run_shown_first(comparison.parent, runs)
     by_state = {row["state"]: row for row in rows if row["run"] == run}
     k = min(int(name.partition("@")[2]) for name in rows[0] if _CMC.fullmatch(name))
     key = f"CMC@{k}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from lookalike.embedding.tables import GIVEN_KEY, read_metadata, read_names
 from lookalike.errors import LookalikeError
 from lookalike.images.resizing import ImageSettings
 from lookalike.models.settings import ModelSettings
-from lookalike.report.leading import HeldOutRun, shown_first
+from lookalike.report.leading import run_shown_first
 from lookalike.report.runs import MAIN, MODEL, RUN_PATTERN, model_pattern, state_in
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
 from lookalike.storage.files import read_json
-from lookalike.storage.parquet import read_frame, read_table, reading
+from lookalike.storage.parquet import read_table, reading
 from lookalike.text import did_you_mean, shown, shown_path
 
 AGAIN = "Run the workflow again: it makes anew what is missing or stale"
@@ -211,24 +211,7 @@ def _usual_run(results: Path) -> str:
     states = zip(rows["run"].to_pylist(), rows["state"].to_pylist(), strict=True)
     if not (runs := [str(run) for run, state in states if state == MAIN.name]):
         raise LookalikeError(f"{shown_path(path)}: it names no run. {AGAIN}")
-    return runs[0] if len(set(map(_recipe_of, runs))) == 1 else _shown_first(results, runs)
-
-
-def _shown_first(results: Path, runs: Sequence[str]) -> str:
-    """The run that the report shows first; the first one where their files do not tell."""
-    contenders = []
-    for run in runs:
-        try:
-            settings = read_json(results / run / "model.json", {"settings": dict})["settings"]
-            history = read_frame(results / run / "history.parquet")
-        except LookalikeError:  # whoever hands on one run hands on no other
-            return runs[0]
-        contenders.append(HeldOutRun.of(_recipe_of(run), settings, history))
-    return runs[shown_first(contenders).place]
-
-
-def _recipe_of(run: str) -> str:
-    return run.rpartition(".")[0]
+    return run_shown_first(results, runs)
 
 
 def _runs_in(results: Path) -> list[str]:
