@@ -2,11 +2,19 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+from lookalike.report.runs import RUN_PATTERN, model_pattern
+
 
 configfile: workflow.source_path("config.yaml")
 
 
 include: "rules/common.smk"
+include: "rules/runs.smk"
+include: "rules/choices.smk"
+include: "rules/attributes.smk"
+include: "rules/given.smk"
+include: "rules/inputs.smk"
+include: "rules/code.smk"
 include: "rules/resources.smk"
 include: "rules/start.smk"
 

@@ -1,3 +1,9 @@
+from pathlib import Path
+
+from lookalike.data.layout import fingerprint
+from snakemake.logging import logger
+
+
 checkpoint manifest:
     input:
         unpack(label_files),

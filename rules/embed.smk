@@ -1,3 +1,8 @@
+from lookalike.report.runs import MODEL, model_pattern
+from lookalike.training.given import given_files
+from lookalike.training.variants import modules_of_network
+
+
 scattergather:
     embed=config["embed"]["shards"],
 

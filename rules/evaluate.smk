@@ -1,3 +1,7 @@
+from lookalike.report.runs import EMBEDDINGS, model_pattern
+from lookalike.training.variants import modules_of_network
+
+
 rule metrics:
     input:
         query=table_of("query"),
@@ -8,8 +12,8 @@ rule metrics:
         # So too where a sweep chose the same winner again.
         selection=WINNER,
         # The param `attributes` sees whether a column that is used here changed.
-        query_attributes=ancient(attributes_of("query", SCORED_BY)),
-        gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
+        query_attributes=ancient(attributes_of("query", SCORING_COLUMNS)),
+        gallery_attributes=ancient(attributes_of("gallery", SCORING_COLUMNS)),
     output:
         metrics="<results>/{model}/metrics.json",
         per_query="<results>/{model}/per_query.parquet",

@@ -1,3 +1,7 @@
+from lookalike.data.layout import SPLITS
+from lookalike.report.runs import COST, state_in
+from lookalike.training.losses.table import LOSSES
+
 # What the page is made of, by the names that the files include each other by. One by one, since
 # whoever imports the workflow gets those files alone that are asked for.
 SECTIONS = [

@@ -1,9 +1,11 @@
 # What a job asks for: cores, GPUs, memory and time by the images that it works on.
 from dataclasses import replace
+from pathlib import Path
 
 from lookalike.jobs.devices import gpu_count
 from lookalike.jobs.resources import Work, images_in, memory_mb, minutes, passes_of
 from lookalike.models.backbones.costs import needs_of_embedding, needs_of_training
+from lookalike.training.recipe import TrainedParts
 from lookalike.training.samplers.table import SAMPLERS
 
 # How long a pair of re-ranked images takes, in scores of the search: measured, with a margin.

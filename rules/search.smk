@@ -1,6 +1,8 @@
 # What the search side adds to a trained network: each a state of the run, where `search` asks for it.
 # Every rule has the manifests and the selection among its inputs: read by nothing here, they make
 # Snakemake look again at the jobs once these turn out to be what they were.
+from lookalike.data.protocol import exclusion
+
 # Of the metrics, what decides which images may be neighbours; the param `attributes` sees whether a
 # column that is used changed.
 COMPARED_BY = {
@@ -205,8 +207,8 @@ rule rerank:
         query_manifest=scorable_manifest,
         gallery_manifest=manifest_of("gallery"),
         selection=WINNER,
-        query_attributes=ancient(attributes_of("query", SCORED_BY)),
-        gallery_attributes=ancient(attributes_of("gallery", SCORED_BY)),
+        query_attributes=ancient(attributes_of("query", SCORING_COLUMNS)),
+        gallery_attributes=ancient(attributes_of("gallery", SCORING_COLUMNS)),
     output:
         metrics="<results>/{run}/reranked/metrics.json",
         per_query="<results>/{run}/reranked/per_query.parquet",

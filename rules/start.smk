@@ -5,6 +5,7 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
+from lookalike.data.layout import require_apart
 from lookalike.data.places import PLACES_FILE, other_images
 from lookalike.jobs import preflight
 from lookalike.jobs import lifeline

@@ -1,3 +1,6 @@
+from lookalike.training.recipe import summary_of
+
+
 rule train:
     input:
         manifest=trainable_manifest,
