@@ -6,10 +6,11 @@ import signal
 import sys
 from contextlib import contextmanager
 
-from lookalike.config import notes_on_old_names, resolve_sweeps
+from lookalike.config import resolve_sweeps
 from lookalike.data.layout import DataSettings
 from lookalike.errors import LookalikeError
 from lookalike.jobs.surroundings import names_are_unicode
+from lookalike.old_names import notes_on_old_names
 from lookalike.storage.yaml_files import read_yaml
 from snakemake.logging import logger
 

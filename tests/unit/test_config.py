@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.config import image_settings, merge, notes_on_old_names, recipe_and_seed, resolve
+from lookalike.config import image_settings, merge, recipe_and_seed, resolve
 from lookalike.errors import LookalikeError
+from lookalike.old_names import notes_on_old_names
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.training.losses.table import LOSSES
 from support.project import ROOT

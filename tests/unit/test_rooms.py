@@ -58,6 +58,8 @@ TESTED_ELSEWHERE = {
     "report/results": ("unit/report/test_differences.py", "results are what differs"),
     "report/svg": ("unit/steps/test_report.py", "charts as the page shows them"),
     "report/thumbnails": ("unit/steps/test_report.py", "pictures as the page shows them"),
+    "setting_faults": ("unit/test_config.py", "mistakes as resolve tells them"),
+    "old_names": ("unit/test_config.py", "settings with old names are resolved"),
     "report/verdicts_in_words": ("unit/report/test_verdicts.py", "what verdicts say"),
     "steps/selection": ("unit/steps/test_select.py", "the table of what is decided there"),
     "sweeps/extending": ("unit/sweeps/test_expansion.py", "recipes that extend others, resolved"),

@@ -6,7 +6,6 @@ Imports no torch: the Snakefile is parsed anew by every job on a cluster.
 from __future__ import annotations
 
 import copy
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,9 @@ from jsonschema.protocols import Validator
 
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.images import image_of_backbone
+from lookalike.old_names import OLD_NAMES, with_new_names
 from lookalike.retrieval.search_settings import search_misfits
+from lookalike.setting_faults import TOP, explain_fault, is_finite_number
 from lookalike.sweeps.expansion import (
     Sweeps,
     complete,
@@ -33,7 +34,7 @@ from lookalike.sweeps.merging import with_length
 from lookalike.sweeps.paths import rules_of_recipe
 from lookalike.text import did_you_mean, shown
 from lookalike.training.combinations import misfits
-from lookalike.training.given import GIVEN_BY, is_given, misfits_of_given
+from lookalike.training.given import is_given, misfits_of_given
 from lookalike.training.recipe import TrainedParts
 
 _LARGEST_SEED = 2147483647  # as in the schema
@@ -79,8 +80,8 @@ def _filling_validator() -> type[Validator]:
     extend: Any = jsonschema.validators.extend
     # JSON Schema takes 1.0 for an integer; a seed of 1.0 would name another folder than 1.
     types = base.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and _is_finite_number(_, value)
-    ).redefine("number", _is_finite_number)
+        "integer", lambda _, value: isinstance(value, int) and is_finite_number(_, value)
+    ).redefine("number", is_finite_number)
     filling: type[Validator] = extend(
         base, {"properties": fill_then_check, "$ref": check_once}, type_checker=types
     )
@@ -96,56 +97,6 @@ def _without_other(below: Settings, above: Mapping[str, Any], rule: Mapping[str,
     if not one_of & above.keys():
         return below
     return {key: value for key, value in below.items() if key not in one_of}
-
-
-def _is_finite_number(_: Any, value: Any) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
-        return False
-
-
-# What recipes were called before.
-_OLD_NAMES = {"seed": "original"}
-
-
-def notes_on_old_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence on each name in these settings that has another one now and is understood."""
-    return [
-        f"the recipe {old} is called {new} now (seeds are something else): it is understood, and "
-        f"its runs are {new}.0 and so on; write {new} in your settings"
-        for old, new in _OLD_NAMES.items()
-        if any(_names(layer, old) for layer in layers)
-    ]
-
-
-def _names(layer: Mapping[str, Any], recipe: str) -> bool:
-    """Whether a layer of settings names a recipe, under `runs` or `recipes`."""
-    runs, recipes = layer.get("runs"), layer.get("recipes")
-    return (isinstance(runs, list) and recipe in runs) or (
-        isinstance(recipes, Mapping) and recipe in recipes
-    )
-
-
-def _with_new_names(layer: Mapping[str, Any]) -> Settings:
-    """A layer of settings with the names that recipes have now."""
-    renamed, runs, recipes = dict(layer), layer.get("runs"), layer.get("recipes")
-    for old, new in _OLD_NAMES.items():
-        if not _names(layer, old):
-            continue
-        if isinstance(runs, list) and old in runs:
-            # A run that is named by both names is one.
-            runs = [new if run == old else run for run in runs if run != old or new not in runs]
-            renamed["runs"] = runs
-        if isinstance(recipes, Mapping) and old in recipes:
-            both = [recipes[old], recipes[new]] if new in recipes else [recipes[old]]
-            mappings = all(isinstance(recipe, Mapping) for recipe in both)
-            recipes = {name: recipe for name, recipe in recipes.items() if name != old}
-            recipes[new] = merge(*both) if mappings and len(both) > 1 else both[0]
-            renamed["recipes"] = recipes
-    return renamed
 
 
 def _with_length(layer: Mapping[str, Any]) -> Settings:
@@ -204,13 +155,13 @@ def resolve_sweeps(
                 below, above = settings.get(name), layer.get(name)
                 if isinstance(below, dict) and isinstance(above, Mapping):
                     settings[name] = _without_other(below, above, rule)
-            settings = merge(settings, _with_length(_with_new_names(_spelt_out(layer))))
+            settings = merge(settings, _with_length(with_new_names(_spelt_out(layer))))
         if given := _misfits_of_given(settings, schema):
             raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(given))
         shipped = schema["properties"]["recipes"]["properties"]
         swept, mistakes = set_aside_swept(settings, shipped)
         errors = list(validator.iter_errors(settings))
-        mistakes += [line for error in errors for line in _explain(error)]
+        mistakes += [line for error in errors for line in explain_fault(error)]
         wrong = {place for error in errors for place in [*error.absolute_path][1:2]}
         swept, rules = complete(swept, settings), rules_of_recipe(schema)
         check = _check_of_recipe(validator)
@@ -273,8 +224,8 @@ def _check_of_recipe(validator: Any) -> Callable[[Settings], list[str]]:
 
     def check(recipe: Settings) -> list[str]:
         errors = validator.descend(recipe, validator.schema["$defs"]["recipe"])
-        lines = [line for error in errors for line in _explain(error)]
-        return [line.removeprefix(_TOP) if line.startswith(_TOP) else f".{line}" for line in lines]
+        lines = [line for error in errors for line in explain_fault(error)]
+        return [line.removeprefix(TOP) if line.startswith(TOP) else f".{line}" for line in lines]
 
     return check
 
@@ -354,109 +305,6 @@ def _at_home(place: str, folder: str) -> Path:
         ) from None
 
 
-_TOP = "(top level)"
-
-
-def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
-    """A line for each mistake that the error stands for."""
-    place = ".".join(str(part) for part in error.absolute_path) or _TOP
-    if error.validator == "additionalProperties":
-        schema: Any = error.schema
-        value: Any = error.instance
-        known = schema["properties"]
-        # Which keys a loss or a model has depends on its name, which may be a default.
-        kind = f" of {value['name']}" if "name" in known and "name" in value else ""
-        # What makes a recipe one of another kind is none of its keys.
-        names = [*known, *([GIVEN_BY] if "loss" in known else [])]
-        for key in value:
-            if key not in known:
-                yield f"{place}: unknown key {key!r}{kind}{did_you_mean(key, names)}"
-    else:
-        yield f"{place}: {_fault(error)}"
-
-
-# Snakemake's reading of --config 'image={size: 64}'.
-_ON_THE_LINE = " (in a mapping given to --config, all is text: give it in a file)"
-
-
-def _fault(error: jsonschema.ValidationError) -> str:
-    schema: Any = error.schema
-    value: Any = error.instance
-    if error.validator == "required" and "from" in schema["properties"]:
-        return (
-            f"{value!r} is no range; write it as {{from: 0.1, to: 1.0}}, or give a list of values"
-        )
-    if error.validator == "required" and "name" not in schema["required"]:
-        missing = error.message.removesuffix(" is a required property")
-        return f"the key {missing} is missing; it takes {' and '.join(schema['required'])}"
-    if error.validator == "required":  # `name`, of a loss, a model and the like
-        given = ", ".join(map(repr, value)) or "none"
-        return (
-            "the key 'name' is missing; it is one of "
-            f"{', '.join(schema['properties']['name']['enum'])} (keys given: {given})"
-        )
-    if error.validator == "enum":
-        known = schema["enum"]
-        allowed = ", ".join(str(choice) for choice in known)
-        return f"{value!r} is not one of {allowed}" + did_you_mean(value, known, list_known=False)
-    if error.validator == "anyOf" and "enum" in schema["anyOf"][0]:
-        names, mapping = schema["anyOf"]
-        (key,) = mapping["required"]
-        least = mapping["properties"][key]["minimum"]
-        return (
-            f"{value!r} is not one of {', '.join(names['enum'])}, nor a mapping with a whole "
-            f"number from {least} up such as {{{key}: 2}}"
-        )
-    if error.validator == "anyOf":
-        word, number = schema["anyOf"]
-        if "maximum" not in number:
-            return f"{value!r} must be {word['const']}, or {number['minimum']} or more"
-        return (
-            f"{shown(repr(value), 40)} must be {word['const']}, or a whole number (without quotes) "
-            f"from {number['minimum']} to {number['maximum']}"
-        )
-    if error.validator == "oneOf":
-        one_of = [key for case in schema["oneOf"] for key in case["required"]]
-        return f"{value!r} must have one of the keys {', '.join(one_of)}"
-    if error.validator == "pattern" and "{" in schema["pattern"]:
-        return (
-            f"{value!r} holds braces or angle brackets, which Snakemake takes for wildcards and "
-            "variables, or control characters; rename the folder, or name a link that leads to it"
-        )
-    if error.validator == "pattern":
-        return f"{value!r} must begin with a letter or a digit and hold only these, '-' and '_'"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if error.validator == "type" and is_number and not _is_finite_number(None, value):
-        return f"{shown(repr(value), 40)} must be a finite number"
-    if error.validator == "type" and schema["type"] == "array":
-        return f"{value!r} must be a list, such as [{value}]"
-    if error.validator == "type" and schema["type"] == ["array", "object"]:
-        return f"{value!r} must be a list of values, or a range such as {{from: 0.1, to: 1.0}}"
-    if error.validator == "type" and schema["type"] == "string":
-        return f"{value!r} must be text; write it in quotes"
-    if error.validator == "type" and schema["type"] == "object":
-        return f"{value!r} must be a mapping of settings, such as {{name: value}}"
-    if error.validator == "type" and isinstance(value, str) and _reads_as_number(value):
-        if "integer" in schema["type"]:
-            return f"{value!r} is text; write the whole number without quotes{_ON_THE_LINE}"
-        return f"{value!r} is text to YAML; write it with a point, such as 1.0e-3{_ON_THE_LINE}"
-    if error.validator == "type" and schema["type"] == "boolean" and isinstance(value, str):
-        return f"{value!r} is text; write true or false without quotes{_ON_THE_LINE}"
-    if error.validator == "type" and schema["type"] == ["boolean", "object"]:
-        known = ", ".join(schema["properties"]) or "none"
-        return f"{value!r} must be true, false or a mapping of its settings ({known})"
-    if error.validator == "not":  # of what may be a number or false
-        return f"{value!r} is neither a whole number nor false"
-    return str(error.message)
-
-
-def _reads_as_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
 def recipe_and_seed(run: str, recipes: Mapping[str, Any]) -> tuple[str, int]:
     """The recipe and the seed of a run such as default.0; the seed need not be in the settings.
 
@@ -464,8 +312,8 @@ def recipe_and_seed(run: str, recipes: Mapping[str, Any]) -> tuple[str, int]:
         LookalikeError: no recipe has that name (the message tells the nearest), or it is no seed.
     """
     recipe, _, seed = run.rpartition(".")
-    if recipe in _OLD_NAMES and recipe not in recipes:
-        new = _OLD_NAMES[recipe]
+    if recipe in OLD_NAMES and recipe not in recipes:
+        new = OLD_NAMES[recipe]
         raise LookalikeError(
             f"{run}: the recipe {recipe} is called {new} now; ask for {new}.{seed}"
         )
