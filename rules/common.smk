@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import contextmanager
 
-from lookalike.config import resolve_sweeps
+from lookalike.config import notes_on_idle_recipes, resolve_sweeps
 from lookalike.data.layout import DataSettings
 from lookalike.errors import LookalikeError
 from lookalike.jobs.surroundings import names_are_unicode
@@ -56,11 +56,16 @@ def resolve_config():
 
 
 def resolve_layers(layers, schema):
-    """As `resolve_config`, of layers; says, once, which names in them are old ones."""
+    """As `resolve_config`, of layers; says, once, what in them is old, or idle."""
     if workflow.is_main_process:
         for note in notes_on_old_names(layers):
             logger.info(note)
-    return resolve_sweeps(layers, schema)
+    settings, sweeps = resolve_sweeps(layers, schema)
+    shipped = schema["properties"]["recipes"]["properties"]
+    if workflow.is_main_process:
+        for note in notes_on_idle_recipes(layers, shipped, settings["runs"], sweeps):
+            logger.info(note)
+    return settings, sweeps
 
 
 @errors_without_traceback()

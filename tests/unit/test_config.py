@@ -11,7 +11,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.config import image_settings, merge, recipe_and_seed, resolve
+from lookalike.config import (
+    image_settings,
+    merge,
+    notes_on_idle_recipes,
+    recipe_and_seed,
+    resolve,
+    resolve_sweeps,
+)
 from lookalike.errors import LookalikeError
 from lookalike.old_names import notes_on_old_names
 from lookalike.storage.yaml_files import read_yaml
@@ -530,3 +537,19 @@ def test_what_attributes_cannot_be_named_by_is_told(metrics: dict[str, Any], say
     with pytest.raises(LookalikeError) as error:
         metrics_of(metrics)
     assert says in str(error.value)
+
+
+def test_recipes_that_no_run_is_of_are_named() -> None:
+    shipped = SCHEMA["properties"]["recipes"]["properties"]
+
+    def notes(layer: dict[str, Any]) -> list[str]:
+        settings, sweeps = resolve_sweeps([layer], SCHEMA)
+        return notes_on_idle_recipes([layer], shipped, settings["runs"], sweeps)
+
+    recipes = {"mine": {"epochs": 3}, "base": {"epochs": 2}, "on_it": {"extends": "base"}}
+    [note] = notes({"recipes": recipes, "runs": ["default", "on_it"]})
+    assert "the recipe mine:" in note and "(default and on_it)" in note
+    swept = {"many": {"sweep": {"optimizer.lr": [0.1, 0.2]}}}
+    assert notes({"recipes": swept, "runs": ["many"]}) == []
+    assert notes({"recipes": {"default": {"epochs": 2}}, "runs": ["strong"]}) == []
+    assert notes({}) == []

@@ -27,10 +27,10 @@ The packages, from the command's down; each imports only from those below it:
 - `jobs`: How a job is done: its log, its signals, its locks, its machine.
 - `storage`: Files that appear whole or not at all, and what is kept by content.
 
-And single modules: `cli` (the command), `config` (the settings), `setting_faults` (mistakes in them,
-in words), `old_names` (what is still understood), `errors`, `records` (what there is to choose from),
-`text` (names and labels as a person reads them), `provenance` (digests of code and libraries),
-`compilation`.
+And single modules: `cli` (the command), `config` (the settings), `setting_faults` (mistakes in
+them, in words), `old_names` (what is still understood), `errors`, `records` (what there is to
+choose from), `text` (names and labels as a person reads them), `provenance` (digests of code and
+libraries), `compilation`.
 """
 
 from __future__ import annotations

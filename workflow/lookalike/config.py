@@ -8,13 +8,14 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 from jsonschema.protocols import Validator
 
+from lookalike.data.spellings import first_few
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.images import image_of_backbone
 from lookalike.old_names import OLD_NAMES, with_new_names
@@ -28,6 +29,7 @@ from lookalike.sweeps.expansion import (
     faults_in_words,
     set_aside_swept,
 )
+from lookalike.sweeps.extending import EXTENDS
 from lookalike.sweeps.merging import Settings as Settings
 from lookalike.sweeps.merging import merge as merge
 from lookalike.sweeps.merging import with_length
@@ -213,6 +215,33 @@ def resolve_sweeps(
     if mistakes := [*_mistaken_baseline(settings), *search_misfits(settings)]:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     return settings, sweeps
+
+
+def notes_on_idle_recipes(
+    layers: Sequence[Mapping[str, Any]],
+    shipped: Collection[str],
+    runs: Collection[str],
+    sweeps: Sweeps,
+) -> list[str]:
+    """A sentence on the recipes of the user's that no run is of, if there are any.
+
+    Args:
+        layers: as `resolve_sweeps` took them.
+        shipped: the recipes that come with the package.
+        runs: the resolved setting.
+        sweeps: what became of the swept recipes.
+    """
+    recipes = [(name, each) for layer in layers for name, each in layer.get("recipes", {}).items()]
+    used = {*shipped, *runs, *OLD_NAMES}
+    used |= {name for name, parts in sweeps.runs.items() if {*parts} & {*runs}}
+    used |= {each[EXTENDS] for _, each in recipes if EXTENDS in each}
+    idle = list(dict.fromkeys(name for name, _ in recipes if name not in used))
+    if not idle:
+        return []
+    return [
+        f"no run is of the recipe{'s' * (len(idle) > 1)} {', '.join(idle)}: what is trained and "
+        f"scored is what runs names ({first_few(runs)})"
+    ]
 
 
 def _trains(recipe: Mapping[str, Any]) -> bool:
