@@ -36,7 +36,7 @@ RUNS_WITH_MODEL = [run for run in RUNS if run not in GIVEN_RUNS]
 # The states in which each run is scored: the trained network, before its first step, and what
 # `search` asks for.
 STATES_OF = {
-    run: states_asked_for(config["search"], given=run in GIVEN_RUNS) for run in RUNS
+    name: states_asked_for(config["search"], given=name in GIVEN_RUNS) for name in RUNS
 }
 # As the steps are told of them: recipe, seed and names of states.
 RUNS_IN_STATES = [

@@ -16,7 +16,7 @@ from lookalike.errors import LookalikeError
 from lookalike.jobs.seals import broken, sealed
 from lookalike.report.outcome import outcome_in_words
 from lookalike.storage.files import remove_half_written
-from snakemake.io import IOFile
+from snakemake.io import IOFile, get_flag_value
 from snakemake.logging import logger
 
 # Where results lie in storage, that keeps its own checksums, and has no locks.
@@ -74,9 +74,11 @@ def outcome():
     made = {job.rule.name: job for job in workflow.dag.jobs}
     if "report" not in made or "compare" not in made:
         return ""
-    return outcome_in_words(
-        Path(made["report"].output[0]), Path(made["compare"].output.csv)
-    )
+    page, comparison = made["report"].output[0], Path(made["compare"].output.csv)
+    if not comparison.exists():
+        # It lies in storage, and its copy here is gone by now.
+        return f"report: {get_flag_value(page, 'storage_object').query}"
+    return outcome_in_words(Path(page), comparison)
 
 
 # What Snakemake says on the terminal, in fewer words; another logger of the user's does as it likes.

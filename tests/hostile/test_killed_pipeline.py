@@ -88,7 +88,8 @@ class Life:
     def _read(self) -> None:
         for line in self.process.stdout or ():
             self.lines.append(line)
-            if job := re.match(r"Job (\d+): (\w+):(.*)", line):
+            # All but the last one, which only asks for the others' files.
+            if job := re.match(r"Job (\d+): (?!all:)(\w+):(.*)", line):
                 part = "_shard" if job[2] == "embed" and ", part " in job[3] else ""
                 self.began[job[1]] = (job[2] + part, time.monotonic())
             elif job := re.match(r"Finished jobid: (\d+) ", line):

@@ -144,6 +144,8 @@ def valid_settings(draw: st.DrawFn) -> Settings:
     if "runs" in chosen:
         known = sorted({*resolve([], SCHEMA)["recipes"], *chosen.get("recipes", {})})
         chosen["runs"] = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
+    if "baseline" in chosen.get("report", {}):
+        chosen["report"]["baseline"] = draw(st.sampled_from(["", *chosen.get("runs", ["default"])]))
     # Nor may it exclude what a run is, see `lookalike.retrieval.search_settings`.
     for state in list(chosen.get("search", {})):
         if faults_of([chosen]) is None:
@@ -333,6 +335,8 @@ class TestSettings:
             allowed.append(dotted(at[:2]))  # what excludes something else in it
         if at[0] in ("data", "metrics", "recipes", "runs"):
             allowed.append("search")  # what excludes something there
+        if at[0] in ("recipes", "runs"):
+            allowed.append("report.baseline")  # it is among the runs no longer
         for fault in faults:
             assert fault.startswith(tuple(f"{place}{end}" for place in allowed for end in ":.")), at
 
