@@ -60,7 +60,7 @@ rule embed:
         "<results>/benchmarks/{model}/embed_{split}.tsv"
     wildcard_constraints:
         # Those of embeddings from elsewhere are brought.
-        model=f"(?!({pattern_of(GIVEN_RUNS)})/embeddings/){model_pattern(*MODEL)}",
+        model=rf"(?!({pattern_of(GIVEN_RUNS)})/embeddings/(query|gallery)\.){model_pattern(*MODEL)}",
     threads: cores()
     resources:
         # Divided, the parts have done the work.

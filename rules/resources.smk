@@ -158,7 +158,7 @@ def work_of_neighbours(wildcards, input):
 def work_of_reranking(wildcards, input):
     """Work function: scoring, and for each query the distances of its first images to each other."""
     work = work_of_scoring(wildcards, input)
-    first = config["search"]["reranked"]["first"]
+    first = asked_of_search("reranked")["first"]
     queries = images_in([local_copy(input.query_manifest)])
     return replace(
         work,

@@ -212,7 +212,13 @@ def resolve_sweeps(
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     runs = [part for run in settings["runs"] for part in sweeps.runs.get(run, [run])]
     settings["runs"] = [*dict.fromkeys(runs)]
-    if mistakes := [*_mistaken_baseline(settings), *search_misfits(settings)]:
+    candidates = [
+        candidate.name
+        for selection in sweeps.selections.values()
+        if {*selection.finals.values()} & {*settings["runs"]}
+        for candidate in selection.candidates
+    ]
+    if mistakes := [*_mistaken_baseline(settings), *search_misfits(settings, candidates)]:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
     return settings, sweeps
 
@@ -231,10 +237,12 @@ def notes_on_idle_recipes(
         runs: the resolved setting.
         sweeps: what became of the swept recipes.
     """
-    recipes = [(name, each) for layer in layers for name, each in layer.get("recipes", {}).items()]
+    named = [layer.get("recipes") or {} for layer in layers]
+    recipes = [(name, each) for some in named for name, each in some.items()]
     used = {*shipped, *runs, *OLD_NAMES}
     used |= {name for name, parts in sweeps.runs.items() if {*parts} & {*runs}}
-    used |= {each[EXTENDS] for _, each in recipes if EXTENDS in each}
+    extended = (each.get(EXTENDS) for _, each in recipes if isinstance(each, Mapping))
+    used |= {name for name in extended if isinstance(name, str)}
     idle = list(dict.fromkeys(name for name, _ in recipes if name not in used))
     if not idle:
         return []

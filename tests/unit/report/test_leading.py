@@ -94,3 +94,10 @@ def test_how_often_held_out_images_are_scored_does_not_matter() -> None:
 def test_of_one_recipe_it_is_the_first_seed() -> None:
     assert shown_first([candidate("a", 0.1)]) == First(0, "")
     assert shown_first([candidate("a", 0.1), candidate("a", 0.9)]).why == "the first of 2 seeds"
+
+
+def test_folds_of_one_sweep_held_out_different_images() -> None:
+    folds = [candidate(f"a-fold{fold}", 0.5 + fold / 10, fold=fold, folds=3) for fold in range(3)]
+    first = shown_first(folds)
+    assert first.place == 0
+    assert "held out different training images" in first.why

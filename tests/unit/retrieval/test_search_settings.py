@@ -70,3 +70,29 @@ def test_what_a_headless_backbone_gives_is_not_known_before() -> None:
     model = {"name": "efficientnet_lite", "head": "none"}
     layer = {"recipes": {"default": {"model": model}}, "search": {"truncated": {"dim": 500}}}
     assert resolve([layer], SCHEMA)["search"]["truncated"] == {"dim": 500}
+
+
+def test_every_candidate_of_a_sweep_must_suit_what_is_asked_for() -> None:
+    sweep = {"sweep": {"model.embedding_dim": [128, 16]}, "select": {"by": "mAP@R"}}
+    layer: dict[str, Any] = {
+        "recipes": {"many": sweep},
+        "runs": ["many"],
+        "search": {"truncated": {"dim": 64}},
+    }
+    with pytest.raises(LookalikeError, match="64 is more than the 16 numbers"):
+        resolve([layer], SCHEMA)
+    sweep["sweep"] = {"model.embedding_dim": [128, 64]}
+    resolve([layer], SCHEMA)
+
+
+def test_embeddings_from_elsewhere_that_are_compared_by_distance_have_no_cosine() -> None:
+    tables = {"query": "q.parquet", "gallery": "g.parquet"}
+    layer: dict[str, Any] = {
+        "recipes": {"dino": {"embeddings": tables, "score": "euclidean"}},
+        "runs": ["dino"],
+        "search": {"expanded": True},
+    }
+    with pytest.raises(LookalikeError, match="embeddings of dino are compared by distance"):
+        resolve([layer], SCHEMA)
+    layer["search"] = {"expanded": {"alpha": 0}, "whitened": True}
+    resolve([layer], SCHEMA)

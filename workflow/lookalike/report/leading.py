@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METRIC = SCORE.removeprefix("validation_")
-_DECIDES_WHAT_IS_HELD_OUT = ("of", "classes", "seed")
+_DECIDES_WHAT_IS_HELD_OUT = ("of", "classes", "seed", "fold", "folds")
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def run_shown_first(results: Path, runs: Sequence[str]) -> str:
         results: the folder of all results.
         runs: their names, in the order of the comparison.
     """
+    from lookalike.embedding.tables import GIVEN_KEY, read_metadata
     from lookalike.storage.parquet import read_frame
 
     recipes = [run.rpartition(".")[0] for run in runs]
@@ -125,6 +126,9 @@ def run_shown_first(results: Path, runs: Sequence[str]) -> str:
     candidates = []
     for run, recipe in zip(runs, recipes, strict=True):
         try:
+            # Beside embeddings from elsewhere a model of before may lie.
+            if read_metadata(results / run / "embeddings" / "gallery.parquet").get(GIVEN_KEY):
+                return runs[0]
             settings = read_json(results / run / "model.json", {"settings": dict})["settings"]
             history = read_frame(results / run / "history.parquet")
         except LookalikeError:  # whoever hands on one run hands on no other

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
-def search_misfits(settings: Mapping[str, Any]) -> Iterator[str]:
+def search_misfits(settings: Mapping[str, Any], candidates: Iterable[str] = ()) -> Iterator[str]:
     """A sentence for each mistake, with the path of the key in front.
 
-    settings: all of them, complete; what `search` does not ask for is false there.
+    Args:
+        settings: all of them, complete; what `search` does not ask for is false there.
+        candidates: recipes of which one or another may be a run.
     """
     search = settings["search"]
     hubness, most = search["hubness"], max(settings["metrics"]["k"])
@@ -25,10 +27,12 @@ def search_misfits(settings: Mapping[str, Any]) -> Iterator[str]:
                     f"search.{name}: with data.labelled: false there are no rankings to make it "
                     "of; set it to false"
                 )
-    for run in dict.fromkeys(settings["runs"]):
-        model = settings["recipes"][run].get("model")
+    for run in dict.fromkeys([*settings["runs"], *candidates]):
+        recipe = settings["recipes"][run]
+        model = recipe.get("model")
         if model is None:
-            continue  # embeddings from elsewhere
+            # Embeddings from elsewhere: what compares them may be stated.
+            model = {"head": "none", "normalize": recipe.get("score") != "euclidean"}
         for name in ("whitened", "truncated"):
             dim = search[name] and search[name]["dim"]
             if _is_known(model) and isinstance(dim, int) and dim > model["embedding_dim"]:
@@ -39,8 +43,8 @@ def search_misfits(settings: Mapping[str, Any]) -> Iterator[str]:
         for name in ("expanded", "augmented"):
             if search[name] and search[name]["alpha"] > 0 and not model["normalize"]:
                 yield (
-                    f"search.{name}.alpha: neighbours weigh by their cosine, and {run} has "
-                    "normalize: false, so its embeddings are compared by distance; set alpha: 0"
+                    f"search.{name}.alpha: neighbours weigh by their cosine, and the embeddings "
+                    f"of {run} are compared by distance; set alpha: 0"
                 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,17 +88,24 @@ def answer_rule(run: SearchedRun, names: Mapping[str, Texts]) -> AnswerRule:
         "n_gallery": len(names["image_id"]),
         "score": run.score,
     }
+    within: Sequence[str] = ()
     exclude, metrics = USUAL_EXCLUDE, run.folder / "metrics.json"
     if labelled or is_there(metrics):
         content = read_made(metrics, {"settings": dict})
         _require_of(metrics, content, scored, run)
         exclude = str(content["settings"].get("exclude", "none"))
+        within = content["settings"].get("within", ())
     threshold, promise, path = None, "", run.folder / THRESHOLD
     if is_there(path):
         content = read_made(path, {"promise": dict, "on": dict})
         _require_of(path, content["on"], scored, run)
         threshold = _score_in(path, content)
         promise = _in_words(content) if threshold is not None else str(content.get("reason") or "")
+        if threshold is not None and within:
+            promise = (
+                "nothing here: it was chosen where an image is ranked among those of its own "
+                f"{' and '.join(map(str, within))} (metrics.within), and all are searched"
+            )
     return AnswerRule(exclude, threshold, promise)
 
 

@@ -127,6 +127,7 @@ def open_run(
 
 def _with_table(run: SearchedRun, table: Path, folder: Path | None) -> SearchedRun:
     """The run with the folder of the images that the table is of, after a look at its model."""
+    run.require_model("no table can be embedded to be searched by --among")
     if not is_there(table):
         raise LookalikeError(
             f"{shown_path(table)}: there is no such file; --among takes a table that lookalike "

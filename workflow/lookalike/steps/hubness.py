@@ -23,6 +23,10 @@ def write_hubness(rankings: Path, metrics: Path, output: Path, k: int) -> None:
 
     """
     table = read_table(rankings, ["query_id", "rank", "gallery_id"])
-    found = hubness(table, read_json(metrics, {"n_gallery": int})["n_gallery"], k)
+    scored = read_json(metrics, {"n_gallery": int, "settings": dict})
+    found = hubness(table, scored["n_gallery"], k)
+    if scored["settings"].get("within"):
+        # Not every query can find every image: chance is another one for each part of the gallery.
+        found |= {"skew_by_chance": None, "never_found_by_chance": None}
     write_json(output, found)
     log.info("skew of N_%d: %s (by chance %s)", k, found["skew"], found["skew_by_chance"])

@@ -183,7 +183,7 @@ def write_report(
             runs=shown_runs,
             n_runs=len(results),
             curves=curves,
-            states=states_of(results),
+            states=states_of(shown_runs),
             rows=rows,
             warnings=page_warnings(results, compared, key, data, no_interval)
             + few_units(summary["units"], no_interval)
@@ -196,7 +196,7 @@ def write_report(
             slices=slices_of(by_rank, attributes, slices, headline, protocol) if attributes else {},
             growing=growing(by_rank, headline),
             growth_figures=growth_figures(by_rank, growing(by_rank, headline)),
-            forecasts=forecasts_of(by_rank),
+            forecasts=forecasts_of(shown_runs),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
             against=verdicts.against[:RUNS],
@@ -276,7 +276,7 @@ def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         "explain": explain,
         "heading_in": lambda state, run: run.heading(state),
         "called_in": lambda state, runs: " or ".join(
-            dict.fromkeys(run.called(state) for run in runs)
+            dict.fromkeys(run.called(state) for run in runs if state.name in run.states)
         ),
     }
     environment.globals |= {
