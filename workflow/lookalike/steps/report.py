@@ -129,6 +129,7 @@ def write_report(
     compared = differences(results, headline)
     verdicts = compare_recipes(recipes, baseline, key, headline, protocol)
     intervals = {mean.recipe: mean.interval[key] for mean in verdicts.means}
+    shown_against, growing_keys = verdicts.against[:RUNS], growing(by_rank, headline)
     by_class = protocol["bootstrap_unit"] == "class"
     data = read_json(data_report, {"near_duplicates": dict, "findings": list})
 
@@ -194,16 +195,16 @@ def write_report(
             hubs=hubs_of(searched, gallery),
             differences=_of_shown(compared, shown_runs, shown_recipes),
             slices=slices_of(by_rank, attributes, slices, headline, protocol) if attributes else {},
-            growing=growing(by_rank, headline),
-            growth_figures=growth_figures(by_rank, growing(by_rank, headline)),
+            growing=growing_keys,
+            growth_figures=growth_figures(by_rank, growing_keys),
             forecasts=forecasts_of(shown_runs),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
-            against=verdicts.against[:RUNS],
+            against=shown_against,
             means=[mean for mean in verdicts.means if mean.recipe in shown_recipes],
             verdicts_in_words=[
                 sentence
-                for one in verdicts.against[:RUNS]
+                for one in shown_against
                 if (sentence := verdict_in_words(one, key, by_class, len(verdicts.against)))
             ],
             any_untold=any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
