@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lookalike.embedding.transformed import write_transformed
-from lookalike.jobs.progress import Progress
 from lookalike.retrieval.candidates import Candidates
-from lookalike.retrieval.expansion import expanded
-from lookalike.retrieval.neighbours import EmbeddingRows, lenders, nearest, part_of
+from lookalike.retrieval.neighbours import lenders, part_of
 from lookalike.retrieval.score_choice import choose_score
+from lookalike.steps.expand import join_nearest
 from lookalike.storage.files import write_json
 
 log = logging.getLogger(__name__)
@@ -50,12 +48,8 @@ def augment_gallery(
         )
     items = candidates.gallery_in_itself(gallery)
     source = part_of(items, free)
-    with Progress("neighbours", len(items.ids) * len(source.ids), "scores") as progress:
-        found = nearest(items, source, settings["k"], score, progress.update)
-    width = EmbeddingRows(items).width
-    vectors = expanded(items, EmbeddingRows(source), found, alpha=settings["alpha"], score=score)
-    write_transformed(gallery, output, vectors, width)
-    joined = float((found.places >= 0).sum(axis=1).mean())
-    facts = {"dim": width, "bytes_per_image": 4 * width, "joined": joined}
+    facts = join_nearest(gallery, output, items, source, settings, score)
     write_json(summary, facts | {"lenders": int(free.sum())})
-    log.info("%d gallery images, each joined by %.1f of %d", len(items.ids), joined, free.sum())
+    log.info(
+        "%d gallery images, each joined by %.1f of %d", len(items.ids), facts["joined"], free.sum()
+    )

@@ -13,6 +13,8 @@ from lookalike.retrieval.candidates import Candidates
 from lookalike.retrieval.expansion import expanded
 from lookalike.retrieval.neighbours import EmbeddingRows, nearest
 from lookalike.retrieval.score_choice import choose_score
+from lookalike.retrieval.streams import Items
+from lookalike.steps.quantize import width_of
 from lookalike.storage.files import write_json
 
 log = logging.getLogger(__name__)
@@ -40,12 +42,36 @@ def expand_queries(
     """
     asked, searched = candidates.tables(query, gallery)
     score = choose_score(asked, searched, None)
-    with Progress("neighbours", len(asked.ids) * len(searched.ids), "scores") as progress:
-        found = nearest(asked, searched, settings["k"], score, progress.update)
-    rows = EmbeddingRows(searched)
-    vectors = expanded(asked, rows, found, alpha=settings["alpha"], score=score)
-    write_transformed(query, output, vectors, rows.width)
-    joined = float((found.places >= 0).sum(axis=1).mean())
-    facts = {"dim": rows.width, "bytes_per_image": 4 * rows.width, "joined": joined}
+    facts = join_nearest(query, output, asked, searched, settings, score)
     write_json(summary, facts)
-    log.info("%d queries, each joined by %.1f gallery images", len(asked.ids), joined)
+    log.info("%d queries, each joined by %.1f gallery images", len(asked.ids), facts["joined"])
+
+
+def join_nearest(
+    table: Path,
+    output: Path,
+    asked: Items,
+    source: Items,
+    settings: Mapping[str, Any],
+    score: str,
+) -> dict[str, Any]:
+    """Write a table's embeddings, each joined by the nearest of others.
+
+    Args:
+        table: whose embeddings they are.
+        output: the table to write.
+        asked: the same as items.
+        source: what is joined to them, but for what each leaves out.
+        settings: `k` and `alpha`.
+        score: "cosine" or "euclidean".
+
+    Returns:
+        What search.json says of it: `dim`, `bytes_per_image`, and in the mean `joined`.
+    """
+    with Progress("neighbours", len(asked.ids) * len(source.ids), "scores") as progress:
+        found = nearest(asked, source, settings["k"], score, progress.update)
+    vectors = expanded(asked, EmbeddingRows(source), found, alpha=settings["alpha"], score=score)
+    width = width_of(table)
+    write_transformed(table, output, vectors, width)
+    joined = float((found.places >= 0).sum(axis=1).mean())
+    return {"dim": width, "bytes_per_image": 4 * width, "joined": joined}
