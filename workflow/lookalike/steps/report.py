@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from lookalike import __version__
 from lookalike.data.layout import SPLITS
@@ -29,19 +25,18 @@ from lookalike.report.differences import (
 )
 from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
-from lookalike.report.glossary import explain
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
 from lookalike.report.hardest import class_scores, hardest, sample
 from lookalike.report.leading import HeldOutRun, shown_first
-from lookalike.report.numbers import number, signed
 from lookalike.report.page_warnings import of_unreadable, page_warnings
 from lookalike.report.recipe_points import highest_runs, recipe_points
-from lookalike.report.results import ComparisonRows, Results, flat, read_results, states_of
-from lookalike.report.runs import MAIN, Run
+from lookalike.report.results import ComparisonRows, Results, read_results, states_of
+from lookalike.report.runs import Run
 from lookalike.report.search_side import hubs_of, searched_states
+from lookalike.report.settings_table import settings_table
 from lookalike.report.side_by_side import side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
-from lookalike.report.svg import colour_number, dash_of, mark_name
+from lookalike.report.templating import environment
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.report.verdicts import NOT_TOLD_APART, compare_recipes
 from lookalike.report.verdicts_in_words import few_units, on_seeds, verdict_in_words
@@ -49,7 +44,6 @@ from lookalike.retrieval.identification import Answers
 from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
-from lookalike.text import shown
 
 HARDEST, SAMPLED = 30, 20
 """Queries shown: the hardest ones, and a sample of the others."""
@@ -168,7 +162,7 @@ def write_report(
         places,
     )
     searched = searched_states(leading, rows, key, hubness=hubness)
-    page = _environment(templates).get_template("page.html.j2")
+    page = environment(templates).get_template("page.html.j2")
     write_text(
         output,
         page.render(
@@ -219,7 +213,7 @@ def write_report(
             false_match_rates=false_match_rates(summary["verification"]),
             wrong_answers=wrong,
             training_figures=training_figures(curves),
-            settings=_settings(results, shown_runs),
+            settings=settings_table(results, shown_runs),
             n_classes=n_classes,
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
@@ -250,45 +244,6 @@ def _of_shown(
     }
 
 
-def _environment(templates: Mapping[str, Path]) -> jinja2.Environment:
-    """Templates by name; whatever they are given is text and gets escaped."""
-
-    # Not by their folder: in an imported workflow each lies where Snakemake has put it.
-    def source(name: str) -> tuple[str, str, None] | None:
-        path = templates.get(name)
-        return None if path is None else (path.read_text(encoding="utf-8"), str(path), None)
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(source),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "as": lambda value, key: number(key, value),
-        "shown": shown,
-        "signed": lambda value, key: signed(key, value),
-        "percent": "{:.1%}".format,
-        "short": _short,
-        "count": _count,
-        "duration": _duration,
-        "prose": _prose,
-        "explain": explain,
-        "heading_in": lambda state, run: run.heading(state),
-        "called_in": lambda state, runs: " or ".join(
-            dict.fromkeys(run.called(state) for run in runs if state.name in run.states)
-        ),
-    }
-    environment.globals |= {
-        "main": MAIN,
-        "mark_name": mark_name,
-        "colour_number": colour_number,
-        "dash_of": dash_of,
-    }
-    return environment
-
-
 def _middle(k: Sequence[int]) -> int:
     return 10 if 10 in k else sorted(k)[len(k) // 2]
 
@@ -298,51 +253,3 @@ def _without_width(rows: ComparisonRows, keys: Sequence[str]) -> bool:
     bounds = [(row[f"{key}_low"], row[f"{key}_high"]) for row in rows.values() for key in keys]
     # Sums of equal numbers differ in their last bits.
     return any(low is not None and high - low < 1e-9 for low, high in bounds)
-
-
-def _settings(
-    runs: Sequence[Results], shown_runs: Sequence[Results]
-) -> list[tuple[str, dict[str, Any], bool]]:
-    """(setting, {recipe: value or None}, whether the recipes differ); those that do come first.
-
-    Recipes are those of `shown_runs`, but whether they differ is said of all that embed, and of all
-    whose embeddings come from elsewhere.
-    """
-    by_recipe = {run.recipe: flat(run.settings) for run in runs}
-    # Embeddings from elsewhere have no setting in common with what embeds.
-    kinds = [{run.recipe for run in runs if run.is_given == given} for given in (False, True)]
-    names = dict.fromkeys(name for values in by_recipe.values() for name in values)
-    table = []
-    for name in names:
-        values = {recipe: settings.get(name) for recipe, settings in by_recipe.items()}
-        of_kinds = ([values[recipe] for recipe in kind] for kind in kinds if kind)
-        differs = any(other != first for first, *others in of_kinds for other in others)
-        table.append((name, {run.recipe: values[run.recipe] for run in shown_runs}, differs))
-    return sorted(table, key=lambda row: not row[2])
-
-
-def _short(value: float | int | None) -> str:
-    """A cell of a training history: four significant digits, a dash for none, yes or nothing."""
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    return str(value) if isinstance(value, int) else f"{value:,.4g}"
-
-
-def _count(value: float | None) -> str:
-    """A count, or a median of counts, which may end in .5."""
-    return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
-
-
-def _prose(text: Markup) -> Markup:
-    """A text that is written over several lines, in one."""
-    return Markup(" ").join(text.split())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
