@@ -53,7 +53,6 @@ TESTED_ELSEWHERE = {
     "report/charts_of_many": ("unit/report/test_side_by_side.py", "points are read back there"),
     "report/examples": ("unit/steps/test_report.py", "read back from the page"),
     "report/figures": ("unit/steps/test_report.py", "read back from the page"),
-    "report/glossary": ("unit/steps/test_report.py", "read back from the page"),
     "report/numbers": ("unit/steps/test_compare.py", "numbers as its table shows them"),
     "report/results": ("unit/report/test_differences.py", "results are what differs"),
     "report/settings_table": ("unit/steps/test_report.py", "read back from the page"),

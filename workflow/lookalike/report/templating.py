@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from lookalike.report.glossary import explain
+from lookalike.report.glossary import explain, without_repetition
 from lookalike.report.numbers import number, signed
 from lookalike.report.runs import MAIN
 from lookalike.report.svg import colour_number, dash_of, mark_name
@@ -40,6 +40,7 @@ def environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         "duration": _duration,
         "prose": _prose,
         "explain": explain,
+        "without_repetition": lambda metrics: without_repetition(list(metrics)),
         "heading_in": lambda state, run: run.heading(state),
         "called_in": lambda state, runs: " or ".join(
             dict.fromkeys(run.called(state) for run in runs if state.name in run.states)
