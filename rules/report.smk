@@ -6,6 +6,7 @@ from lookalike.training.losses.table import LOSSES
 # whoever imports the workflow gets those files alone that are asked for.
 SECTIONS = [
     "numbers",
+    "queries",
     "search",
     "sweep",
     "setup",
@@ -14,7 +15,6 @@ SECTIONS = [
     "slices",
     "growth",
     "classes",
-    "queries",
     "data",
     "all",
 ]
@@ -78,6 +78,8 @@ rule report:
             caption="../workflow/report/report.rst",
             category="Report",
         ),
+        markdown="<results>/comparison.md",
+        latex="<results>/comparison.tex",
     log:
         "<results>/logs/report.log",
     benchmark:
@@ -100,6 +102,6 @@ rule report:
         code=code_of("report", *TEMPLATES.values()),
         software=software_of("report"),
     message:
-        "report: {output}"
+        "report: {output[0]}"
     script:
         "../workflow/scripts/report.py"

@@ -64,6 +64,8 @@ COMPARED = (
         "<results>/report.html",
         "<results>/comparison.csv",
         "<results>/comparison.parquet",
+        "<results>/comparison.md",
+        "<results>/comparison.tex",
     ]
     if DATA.labelled
     else []

@@ -65,6 +65,8 @@ class Made:
         write_comparison(folders, comparison.with_suffix(".csv"), comparison)
         output = self.root / "results" / "report.html"
         settings: dict[str, Any] = {
+            "markdown": comparison.with_suffix(".md"),
+            "latex": comparison.with_suffix(".tex"),
             "templates": TEMPLATES,
             "comparison": comparison,
             "data_report": self.root / "results" / "data_report.json",

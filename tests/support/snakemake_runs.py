@@ -67,6 +67,8 @@ def repeatable(*runs: str) -> list[str]:
         "results/data_report.json",
         "results/comparison.csv",
         "results/comparison.parquet",
+        "results/comparison.md",
+        "results/comparison.tex",
         *(f"results/{model}/{name}" for model in models for name in of_a_model),
     ]
 

@@ -155,6 +155,8 @@ def report(inputs: Path, place: Path) -> None:
     scored = inputs / "scored"
     write_report(
         place / "results/report.html",
+        markdown=place / "results/comparison.md",
+        latex=place / "results/comparison.tex",
         templates=TEMPLATES,
         comparison=inputs / "compare/results/comparison.parquet",
         data_report=scored / "data_report.json",
@@ -185,7 +187,7 @@ STEPS = {
     "bring": Step(bring, ("query.parquet", "gallery.parquet", "query.json", "gallery.json")),
     "metrics": Step(metrics, ("metrics.json", "per_query.parquet", "rankings.parquet")),
     "compare": Step(compare, ("comparison.csv", "comparison.parquet")),
-    "report": Step(report, ("report.html",)),
+    "report": Step(report, ("report.html", "comparison.md", "comparison.tex")),
 }
 
 

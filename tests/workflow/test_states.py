@@ -92,13 +92,13 @@ def test_a_further_state_is_declared_and_nothing_else_changes(tmp_path: Path) ->
 
     page = parse((folder / "results" / "report.html").read_text())
     numbers, classes, everything = (section(page, name) for name in ("numbers", "classes", "all"))
-    listed = numbers.all("table")[0].one("tbody").all("tr")
+    listed = numbers.all("table")[1].one("tbody").all("tr")
     assert [row.all("th")[-1].text for row in listed] == [*states, "chance"]
-    compared = numbers.all("table")[1].one("tbody").all("tr")
+    compared = numbers.all("table")[2].one("tbody").all("tr")
     assert [row.one("th").text for row in compared] == [
-        "default.0: trained − untrained",
-        "default.0: copied − trained",
-        "default.0: re_ordered − copied",
+        "default: trained − untrained",
+        "default: copied − trained",
+        "default: re_ordered − copied",
     ]
     for card in numbers.all("li", "card"):
         assert [term.text for term in card.all("dt")] == [*states[1:], "chance"]

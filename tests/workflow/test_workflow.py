@@ -59,7 +59,8 @@ def test_one_command_makes_everything(done: tuple[Path, Run]) -> None:
     }
     last = run.output.splitlines()[-1]
     assert re.fullmatch(
-        r"report: results/report.html; default.0: the first image is right for \d+ of 100 queries "
+        r"report: results/report.html; default: for \d+ of 100 queries the first image is right "
+        r"\(untrained [\d.]+, chance [\d.]+\); for \d+ of 100 at least one of the first \w+ is "
         r"\(untrained [\d.]+, chance [\d.]+\)",
         last,
     )

@@ -9,6 +9,8 @@ with step(snakemake.log[0], snakemake.output):
 
     write_report(
         Path(snakemake.output[0]),
+        markdown=Path(snakemake.output.markdown),
+        latex=Path(snakemake.output.latex),
         templates={name: Path(path) for name, path in snakemake.params.templates.items()},
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),

@@ -7,7 +7,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from lookalike.report.hardest import class_scores, hardest, sample
+from lookalike.report.hardest import class_scores, hardest, one_a_class, sample
 
 
 def test_class_scores_against_a_count_by_hand() -> None:
@@ -86,3 +86,13 @@ def test_the_sample_is_little_changed_by_new_queries() -> None:
     assert drawn == by_hash[:20]
     assert sample(table(1000)[::-1], 20) == drawn
     assert len(set(drawn) & set(sample(table(1050), 20))) >= 16
+
+
+@pytest.mark.parametrize(("count", "expected"), [(8, ["q1", "q3", "q5"]), (2, ["q1", "q3"])])
+def test_of_each_class_the_first_query_is_taken(count: int, expected: list[str]) -> None:
+    per_query = pd.DataFrame(
+        {"query_id": ["q5", "q4", "q3", "q2", "q1", "q0"], "label": ["c", "a", "b", "a", "a", "d"]}
+    )
+    queries = ["q1", "q2", "q3", "q4", "q5"]
+    assert one_a_class(queries, per_query, count) == expected
+    assert one_a_class([], per_query, count) == []

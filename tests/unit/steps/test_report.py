@@ -22,6 +22,7 @@ from PIL import Image
 
 from lookalike.report import svg as charts
 from lookalike.report.glossary import explain
+from lookalike.report.numbers import number as as_shown
 from lookalike.report.thumbnails import SIDE, Thumbnails
 from lookalike.retrieval.metrics import metrics_at
 from lookalike.storage.files import write_parquet
@@ -66,6 +67,11 @@ def section(page: Node, name: str) -> Node:
     return next(
         node for node in page.all("section") if node.attributes.get("aria-labelledby") == name
     )
+
+
+def called(recipe: str, seed: int) -> str:
+    """What the page calls one of RUNS: of `other` there is one seed."""
+    return recipe if recipe == "other" else f"{recipe}.{seed}"
 
 
 def shown_queries(page: Node) -> list[tuple[Node, Node]]:
@@ -173,14 +179,14 @@ def test_tables_have_captions_scopes_and_can_be_scrolled_by_keyboard(page: Node)
 
 
 def test_each_run_shows_value_interval_chance_and_untrained(page: Node, made: Made) -> None:
-    body = section(page, "numbers").one("table").one("tbody")
+    body = section(page, "numbers").all("table")[1].one("tbody")
     rows = [" ".join(row.text.split()) for row in body.all("tr")]
     for place, (recipe, seed, _) in enumerate(RUNS):
         folder = made.root / "results" / f"{recipe}.{seed}"
         trained = json.loads((folder / "metrics.json").read_text())
         untrained = json.loads((folder / "untrained" / "metrics.json").read_text())
         shown = rows[3 * place : 3 * place + 3]
-        assert shown[0].startswith(f"{recipe}.{seed}trained")
+        assert shown[0].startswith(f"{called(recipe, seed)}trained")
         for content, row in ((trained, shown[0]), (untrained, shown[1])):
             low, high = content["ci95"]["mAP@10"]
             assert f"{content['metrics']['mAP@10']:.3f} {low:.3f} to {high:.3f}" in row
@@ -189,11 +195,19 @@ def test_each_run_shows_value_interval_chance_and_untrained(page: Node, made: Ma
         assert f"{trained['chance']['mAP@10']:.3f}" in shown[2]
 
 
-def test_the_run_that_is_shown_first_has_the_cards_and_skipped_queries_are_said(page: Node) -> None:
-    values = [card.one("p", "value").text for card in page.all("li", "card")]
-    table = section(page, "numbers").one("table")
-    cells = table.one("tbody").all("tr")[0].all("td")
-    assert values == [cell.text.split()[0] for cell in cells]
+def test_the_run_that_is_shown_first_has_the_cards_and_skipped_queries_are_said(
+    page: Node, made: Made
+) -> None:
+    cards = {card.one("h3").text: card for card in page.all("li", "card")}
+    assert list(cards) == ["mAP@1", "CMC@10", "mAP@10", "mean rank"]
+    content = json.loads((made.root / "results" / "default.0" / "metrics.json").read_text())
+    for name, card in cards.items():
+        key = name.replace(" ", "_")
+        numbers = [content["metrics"][key], *content["ci95"][key]]
+        shown = [as_shown(key, value) for value in numbers]
+        assert card.one("p", "value").text == shown[0]
+        assert card.one("p", "interval").text == f"95 % interval {shown[1]} to {shown[2]}"
+        assert explain(key) in card.text
     assert "2 further queries have no gallery image" in page.one("header").text
 
 
@@ -203,7 +217,7 @@ def test_exactly_the_relevant_hits_are_marked_right(page: Node, made: Made) -> N
         query: group.sort_values("rank").head(10) for query, group in rankings.groupby("query_id")
     }
     queries = shown_queries(page)
-    assert len(queries) == 50
+    assert len(queries) == 30 + 14 + 6
     for query, _ in queries:
         name = query.one("div", "asked").one("svg").attributes["aria-label"]
         expected = truth[name]
@@ -227,7 +241,7 @@ def test_promise_and_outcome_stand_side_by_side(page: Node, made: Made) -> None:
         found = json.loads(path.read_text())
         cells = [" ".join(cell.text.split()) for cell in row.children if cell.tag in ("td", "th")]
         ((kind, rate),) = found["promise"].items()
-        assert cells[:2] == [f"{recipe}.{seed}", f"{kind.replace('_', ' ')} {rate:g}"]
+        assert cells[:2] == [called(recipe, seed), f"{kind.replace('_', ' ')} {rate:g}"]
         if found["score"] is None:
             assert cells[2:] == ["none", *["–"] * 5]
             assert found["reason"] in " ".join(part.text.split())
@@ -236,7 +250,7 @@ def test_promise_and_outcome_stand_side_by_side(page: Node, made: Made) -> None:
         assert cells[3].startswith(f"{found['outcome'][kind]:.3f}")
         rates = [found["at_score"][key] for key in ("coverage", "precision", "FPIR", "FNIR")]
         assert cells[4:] == [f"{rate:.3f}" for rate in rates]
-    assert {row.one("th").text for row in rows if "none" in row.text} == {"other.0"}
+    assert {row.one("th").text for row in rows if "none" in row.text} == {"other"}
     charts = part.all("svg", "chart")
     assert [chart.attributes["aria-label"].partition(".")[0] for chart in charts] == [
         "Precision by coverage",
@@ -257,7 +271,7 @@ def test_rates_of_pairs_stand_with_the_numbers_of_pairs(page: Node, made: Made) 
         found = json.loads(path.read_text())["verification"]
         cells = [cell.text.strip() for cell in row.children if cell.tag in ("td", "th")]
         counts = [f"{found[key]:,}" for key in ("n_relevant_pairs", "n_other_pairs")]
-        assert cells[:3] == [f"{recipe}.{seed}", *counts]
+        assert cells[:3] == [called(recipe, seed), *counts]
         eer = found["EER"]
         assert cells[3].split()[0] == ("–" if eer is None else f"{eer['value']:.3f}")
         for cell, rate in zip(cells[4:], rates, strict=True):
@@ -321,21 +335,41 @@ def test_wrong_answers_are_those_accepted_with_the_highest_scores(
     assert heading in part.one("h3").text
 
 
-def test_the_hardest_queries_come_first_and_the_sample_repeats_none(page: Node, made: Made) -> None:
+def test_six_queries_stand_under_the_cards_then_the_hardest_then_a_sample_that_repeats_none(
+    page: Node, made: Made, text: str
+) -> None:
     per_query = made.table("per_query.parquet").set_index("query_id")
-    shown: dict[str, list[str]] = {}
-    for query, each in shown_queries(page):
-        name = query.one("div", "asked").one("svg").attributes["aria-label"]
-        shown.setdefault(each.attributes["aria-labelledby"], []).append(name)
-    hard, sampled = shown["hardest"], shown["sampled"]
+    drawn, unfolded, folded, sampled = (
+        [
+            query.one("div", "asked").one("svg").attributes["aria-label"]
+            for query in each.all("li", "query")
+        ]
+        for each in page.all("ol", "queries")
+    )
+    assert [len(names) for names in (drawn, sampled)] == [6, 14]
+    assert unfolded == [name for name in unfolded if name not in folded]
+    # Of the first of each class none is folded, as far as eight go.
+    labels = per_query["label"].astype(str)
+    hard = sorted(
+        [*unfolded, *folded],
+        key=lambda name: (per_query["mAP@10"][name], -per_query["first_rank"][name], name),
+    )
+    firsts = {labels[name]: name for name in reversed(hard)}
+    assert unfolded == sorted(firsts.values(), key=hard.index)[:8]
+    assert folded == [name for name in hard if name not in unfolded]
     values = [
         (per_query.loc[name, "mAP@10"], -float(per_query["first_rank"][name])) for name in hard
     ]
     assert values == sorted(values)
     rest = per_query[per_query["scored"]].drop(hard)
     assert rest["mAP@10"].min() >= values[-1][0]
-    assert (len(hard), len(sampled)) == (30, 20)
-    assert not set(hard) & set(sampled)
+    assert len(hard) == 30
+    assert not {*hard, *drawn} & set(sampled)
+    by_hash = per_query[per_query["scored"]].index
+    assert drawn == sorted(by_hash, key=lambda name: hashlib.sha256(name.encode()).digest())[:6]
+    order = [each.attributes.get("aria-labelledby") for each in page.all("ol", "queries")]
+    assert order == ["drawn", "hardest", None, "sampled"]
+    assert text.index('class="cards"') < text.index('id="drawn"') < text.index("<table")
 
 
 def test_each_distinct_image_is_embedded_once_small_and_over_the_background(
@@ -387,16 +421,16 @@ def test_no_line_of_the_pages_files_is_too_long_to_read() -> None:
 
 def test_paired_differences_and_seeds_are_shown(page: Node) -> None:
     numbers = section(page, "numbers")
-    compared = [row.one("th").text for row in numbers.all("table")[1].one("tbody").all("tr")]
+    compared = [row.one("th").text for row in numbers.all("table")[2].one("tbody").all("tr")]
     assert compared == [
         "default.0: trained − untrained",
         "default.1: trained − untrained",
         "default (mean of 2 seeds): trained − untrained",
-        "other.0: trained − untrained",
+        "other: trained − untrained",
     ]
-    recipes = numbers.all("table")[2].one("tbody").all("tr")
-    assert [row.one("th").text for row in recipes] == ["other.0 − default (mean of 2 seeds)"]
-    seeds = numbers.all("table")[3].one("tbody").all("tr")
+    recipes = numbers.all("table")[3].one("tbody").all("tr")
+    assert [row.one("th").text for row in recipes] == ["other − default (mean of 2 seeds)"]
+    seeds = numbers.all("table")[4].one("tbody").all("tr")
     assert [row.one("th").text for row in seeds] == ["default"]
 
 
@@ -414,7 +448,7 @@ def test_settings_that_differ_between_recipes_come_first_and_are_marked(page: No
 def test_one_run_makes_a_page_without_comparisons_between_runs(made: Made) -> None:
     page = parse(made.write(RUNS[:1]))
     numbers = section(page, "numbers")
-    assert len(numbers.all("table")) == 2
+    assert len(numbers.all("table")) == 3
     assert not page.all("ul", "legend")
     assert not page.one("header").text.count("runs")
 
@@ -425,7 +459,7 @@ def test_a_network_that_did_not_learn_is_a_warning(made: Made, tmp_path: Path) -
     gallery = pa.Table.from_pandas(pd.read_parquet(made.root / "results" / "gallery.parquet"))
     make_run(folder, queries, gallery, 3.0, "default")
     page = parse(made.write([("flat", 0, 3.0)]))
-    assert "Training is not shown to have helped flat.0" in section(page, "alarm").text
+    assert "Training is not shown to have helped flat:" in section(page, "alarm").text
     helped = parse(made.write(RUNS[:1]))
     assert "not shown to have helped" not in section(helped, "alarm").text
 
@@ -471,7 +505,7 @@ def test_near_duplicates_are_shown_side_by_side(page: Node, made: Made) -> None:
     assert "the 2 nearest" in data.text
 
 
-def test_ties_are_shown_only_where_there_are_some(made: Made) -> None:
+def test_ties_are_shown_only_where_they_decide_something(made: Made) -> None:
     metrics = made.root / "results" / "default.0" / "metrics.json"
     before = metrics.read_text()
     content = json.loads(before)
@@ -483,7 +517,7 @@ def test_ties_are_shown_only_where_there_are_some(made: Made) -> None:
     try:
         metrics.write_text(json.dumps(content))
         with_ties = made.write(RUNS[:1])
-        content["ties"]["share"] = 0.0
+        content["ties"]["share"] = 0.0099
         metrics.write_text(json.dumps(content))
         without = made.write(RUNS[:1])
     finally:

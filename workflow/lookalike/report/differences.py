@@ -50,8 +50,8 @@ def require_scored_alike(
     for (run, state), key in product(scored, keys):
         if rows[run.name, state.name].get(key) is None:
             raise LookalikeError(
-                f"{model_name(run.name, state)} was scored by other settings (`metrics`): it has "
-                f"no {key}. Score all runs alike: --forcerun metrics"
+                f"{model_name(run.folder_name, state)} was scored by other settings (`metrics`): "
+                f"it has no {key}. Score all runs alike: --forcerun metrics"
             )
 
 
@@ -66,6 +66,11 @@ def recipes_of(runs: Sequence[Results]) -> dict[str, list[Results]]:
 def gain_of(run: Results) -> str:
     """What `differences` calls the comparison of `run`, if it is trained, with its baseline."""
     return _name_of(run.name, run, MAIN)
+
+
+def gain_of_recipe(recipe: str, group: Sequence[Results]) -> str:
+    """The same of a recipe: of its only run, or of the mean over its seeds."""
+    return _name_of(side_name(recipe, group), group[0], MAIN)
 
 
 def differences(runs: Sequence[Results], keys: Sequence[str]) -> Comparisons:

@@ -82,6 +82,13 @@ def hardest(per_query: pd.DataFrame, key: str, count: int) -> list[str]:
     return list(ordered["query_id"].head(count))
 
 
+def one_a_class(queries: Sequence[str], per_query: pd.DataFrame, count: int) -> list[str]:
+    """At most `count` of `queries` in their order, of each class the first alone."""
+    labels = per_query.set_index("query_id").loc[list(queries), "label"]
+    first = labels[~labels.duplicated()]
+    return [str(query) for query in first.index[:count]]
+
+
 def sample(per_query: pd.DataFrame, count: int, without: Sequence[str] = ()) -> list[str]:
     """Ids of `count` scored queries other than `without`, drawn by the hash of their ids.
 

@@ -1,15 +1,18 @@
-"""What came of a run in a line, for the terminal. Imports nothing heavy."""
+"""What came of a run in a sentence, for terminal and page. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lookalike.report.runs import BASELINE, MAIN
+from lookalike.report.runs import BASELINE, MAIN, shown_names
 from lookalike.text import shown_path
 
-_CMC = re.compile(r"CMC@\d+")
+_CMC = re.compile(r"CMC@(\d+)")
+_IN_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def outcome_in_words(report: Path, comparison: Path) -> str:
@@ -27,18 +30,52 @@ def outcome_in_words(report: Path, comparison: Path) -> str:
     runs = [row["run"] for row in rows if row["state"] == MAIN.name]
     run = run_shown_first(comparison.parent, runs)
     by_state = {row["state"]: row for row in rows if row["run"] == run}
-    k = min(int(name.partition("@")[2]) for name in rows[0] if _CMC.fullmatch(name))
-    key = f"CMC@{k}"
-    what = "the first image" if k == 1 else f"one of the first {k} images"
-    value = float(by_state[MAIN.name][key])
-    beside = [("chance", by_state[MAIN.name][f"{key}_chance"])]
-    if BASELINE.name in by_state:
-        beside.insert(0, (BASELINE.name, by_state[BASELINE.name][key]))
-    compared = ", ".join(f"{name} {of_hundred(float(number))}" for name, number in beside)
-    return (
-        f"report: {shown_path(report)}; {run}: {what} is right for {of_hundred(value)} of 100 "
-        f"queries ({compared})"
-    )
+    main = by_state[MAIN.name]
+    # What this run was not scored with is empty.
+    ks = [int(match[1]) for name in main if (match := _CMC.fullmatch(name)) and main[name]]
+    found = found_in_words(ks, main, by_state.get(BASELINE.name))
+    return f"report: {shown_path(report)}; {shown_names(runs)[run]}: {found}"
+
+
+def telling_cut_off(ks: Sequence[int]) -> int:
+    """The cut-off whose metrics tell the most: 10, or else the middle one."""
+    return 10 if 10 in ks else sorted(set(ks))[len(set(ks)) // 2]
+
+
+def found_in_words(
+    ks: Sequence[int],
+    main: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    called: str = BASELINE.name,
+) -> str:
+    """For how many of a hundred queries the first images are right, at two cut-offs.
+
+    Args:
+        ks: the cut-offs: of them the least is told of, and the one that tells the most.
+        main: row of the comparison of a run in the state that it stands for; its values are
+            numbers, or numbers as text.
+        before: the same before its training, if there is one.
+        called: what that state is called.
+
+    >>> row = {"CMC@1": 0.18, "CMC@1_chance": 0.01, "CMC@10": 0.5, "CMC@10_chance": 0.06}
+    >>> found_in_words([1, 10, 50], row, None)
+    'for 18 of 100 queries the first image is right (chance 1); \
+for 50 of 100 at least one of the first ten is (chance 6)'
+    """
+    told: list[str] = []
+    for k in sorted({min(ks), telling_cut_off(ks)}):
+        key = f"CMC@{k}"
+        beside = [] if before is None else [(called, before[key])]
+        beside.append(("chance", main[f"{key}_chance"]))
+        compared = ", ".join(f"{name} {of_hundred(float(share))}" for name, share in beside)
+        many, right = ("", " is") if told else (" queries", " is right")
+        if k == 1:
+            images = "the first image"
+        else:
+            first = _IN_WORDS[k - 2] if k <= 10 else f"{k:,}"
+            images = f"at least one of the first {first}{'' if told else ' images'}"
+        told.append(f"for {of_hundred(float(main[key]))} of 100{many} {images}{right} ({compared})")
+    return "; ".join(told)
 
 
 def of_hundred(share: float) -> str:

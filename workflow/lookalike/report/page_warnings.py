@@ -53,6 +53,14 @@ def page_warnings(
     return warnings + told_together(of_runs)
 
 
+def findings_below(findings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Findings of the data report as they stand on the page: what is in the report is below."""
+    return [
+        {**finding, "text": finding["text"].replace(" in the report", " below")}
+        for finding in findings
+    ]
+
+
 def told_together(of_runs: Sequence[tuple[str, str, str]]) -> list[str]:
     """Warnings of runs; where many are of one kind, the first of them with the others' names.
 

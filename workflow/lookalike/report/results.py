@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,16 @@ import pyarrow.compute as pc
 
 from lookalike.errors import LookalikeError
 from lookalike.models.backbones.sources import is_pretrained
-from lookalike.report.runs import MAIN, METRICS_KEYS, SHOWN, THRESHOLD, Run, State, run_name
+from lookalike.report.runs import (
+    MAIN,
+    METRICS_KEYS,
+    SHOWN,
+    THRESHOLD,
+    Run,
+    State,
+    run_name,
+    shown_names,
+)
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path
@@ -21,7 +30,7 @@ from lookalike.training.lessons import SHARES
 from lookalike.training.recipe import TrainedParts, network_in_words
 
 ComparisonRows = Mapping[tuple[str, str], Mapping[str, Any]]
-"""Rows of the comparison by the names of run and state."""
+"""Rows of the comparison by the names of run, as the page shows it, and state."""
 
 AS_IT_CAME = "as it came"
 """What the report calls the state that a run stands for where nothing is trained."""
@@ -88,11 +97,18 @@ class Results:
     is_given: bool = False
     embedded: dict[str, Any] | None = None
     """How its gallery was embedded, as embeddings/gallery.json says; None where no file does."""
+    shown_name: str = ""
+    """What the page calls it, where that is not its folder's name."""
+
+    @property
+    def folder_name(self) -> str:
+        """The run's name as its folder has it, `<recipe>.<seed>`."""
+        return run_name(self.recipe, self.seed)
 
     @property
     def name(self) -> str:
-        """The run's name, `<recipe>.<seed>`."""
-        return run_name(self.recipe, self.seed)
+        """The run's name as the page shows it; no two runs of a page share one."""
+        return self.shown_name or self.folder_name
 
     @property
     def main(self) -> StateResults:
@@ -211,6 +227,12 @@ def read_results(run: Run, place: int) -> Results:
         is_given=run.given is not None,
         embedded=_read_embedded(folder / "embeddings" / "gallery.json", run),
     )
+
+
+def with_shown_names(runs: Sequence[Results]) -> list[Results]:
+    """The same runs under the names that a page of all of them shows: see `shown_names`."""
+    names = shown_names([run.folder_name for run in runs])
+    return [replace(run, shown_name=names[run.folder_name]) for run in runs]
 
 
 def _read_embedded(path: Path, run: Run) -> dict[str, Any] | None:

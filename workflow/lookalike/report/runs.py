@@ -6,6 +6,7 @@ scored in. Imports nothing heavy: every job parses the rules again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,24 @@ class Run(NamedTuple):
 def run_name(recipe: str, seed: int) -> str:
     """Name of a run, `<recipe>.<seed>`, as its folder is called."""
     return f"{recipe}.{seed}"
+
+
+def shown_names(runs: Collection[str]) -> dict[str, str]:
+    """What each run is called where a person reads of it: by its recipe, if it is the only one.
+
+    Args:
+        runs: names of all runs that are told of, as from `run_name`.
+
+    >>> shown_names(["ms.0", "ntx.0", "ntx.1"])
+    {'ms.0': 'ms', 'ntx.0': 'ntx.0', 'ntx.1': 'ntx.1'}
+    """
+    recipes = Counter(run.rpartition(".")[0] for run in runs)
+    shown = {}
+    for run in runs:
+        recipe = run.rpartition(".")[0]
+        # A swept recipe's name may read as that of a run.
+        shown[run] = recipe if recipes[recipe] == 1 and recipe not in runs else run
+    return shown
 
 
 def model_name(run: str, state: State) -> str:

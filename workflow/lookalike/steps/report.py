@@ -15,6 +15,7 @@ from lookalike.report.answers import (
     roc_figure,
     wrong_answers,
 )
+from lookalike.report.cards import card_keys, table_keys
 from lookalike.report.differences import (
     Comparisons,
     differences,
@@ -26,16 +27,25 @@ from lookalike.report.differences import (
 from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
-from lookalike.report.hardest import class_scores, hardest, sample
+from lookalike.report.hardest import class_scores, hardest, one_a_class, sample
 from lookalike.report.leading import HeldOutRun, shown_first
-from lookalike.report.page_warnings import of_unreadable, page_warnings
+from lookalike.report.outcome import found_in_words, telling_cut_off
+from lookalike.report.page_warnings import findings_below, of_unreadable, page_warnings
 from lookalike.report.recipe_points import highest_runs, recipe_points
-from lookalike.report.results import ComparisonRows, Results, read_results, states_of
-from lookalike.report.runs import Run
+from lookalike.report.results import (
+    ComparisonRows,
+    Results,
+    read_results,
+    states_of,
+    with_shown_names,
+)
+from lookalike.report.runs import BASELINE, MAIN, Run
 from lookalike.report.search_side import hubs_of, searched_states
 from lookalike.report.settings_table import settings_table
 from lookalike.report.side_by_side import side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
+from lookalike.report.summary_table import summary_table
+from lookalike.report.summary_text import as_latex, as_markdown, remarks_on
 from lookalike.report.templating import environment
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.report.verdicts import NOT_TOLD_APART, compare_recipes
@@ -45,8 +55,12 @@ from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
 
-HARDEST, SAMPLED = 30, 20
-"""Queries shown: the hardest ones, and a sample of the others."""
+HARDEST, SAMPLED, DRAWN = 30, 14, 6
+"""Queries shown: the hardest ones, a sample of the others, and such as are drawn from all."""
+UNFOLDED = 8
+"""Hardest queries that are seen without opening anything, at most one a class."""
+TIED = 0.01
+"""Share of queries from which on ties are shown."""
 PLACES = 10
 """Gallery images shown for each of them."""
 WRONG = 10
@@ -73,6 +87,8 @@ _QUERY_COLUMNS = (
 def write_report(
     output: Path,
     *,
+    markdown: Path,
+    latex: Path,
     templates: Mapping[str, Path],
     comparison: Path,
     data_report: Path,
@@ -87,10 +103,12 @@ def write_report(
     attributes: Path | None = None,
     hubness: bool = False,
 ) -> None:
-    """Write the page `output` from the files of all `runs`.
+    """Write the page `output` from the files of all `runs`, and its table of recipes by itself.
 
     Args:
         output: the HTML file.
+        markdown: the table of recipes as Markdown.
+        latex: the same as LaTeX.
         templates: the files that the page is made of, by the names they include each other by:
             jinja2 templates, `page.html.j2` first of all, and a style sheet.
         comparison: comparison.parquet over the same runs.
@@ -109,11 +127,11 @@ def write_report(
 
     An image that can no longer be read is shown as a blank and counted in a warning.
     """
-    results = [read_results(run, place) for place, run in enumerate(runs)]
-    rows = {(row["run"], row["state"]): row for row in read_table(comparison).to_pylist()}
-    key = f"mAP@{_middle(k)}"
+    results = with_shown_names([read_results(run, place) for place, run in enumerate(runs)])
+    rows = _rows_of(results, comparison)
+    key = f"mAP@{telling_cut_off(k)}"
     headline = headline_keys(sorted(set(k)))
-    require_scored_alike(results, rows, headline)
+    require_scored_alike(results, rows, table_keys(k))
     first = shown_first(
         [HeldOutRun.of(run.recipe, run.model["settings"], run.history) for run in results]
     )
@@ -126,6 +144,7 @@ def write_report(
     shown_against, growing_keys = verdicts.against[:RUNS], growing(by_rank, headline)
     by_class = protocol["bootstrap_unit"] == "class"
     data = read_json(data_report, {"near_duplicates": dict, "findings": list})
+    data["findings"] = findings_below(data["findings"])
 
     thumbnails = Thumbnails(leading.model["image"].get("background", "white"))
     shown_runs = highest_runs(results, rows, key, RUNS, leading)
@@ -143,11 +162,14 @@ def write_report(
     n_classes = per_query.loc[per_query["scored"], "label"].nunique()
     summary = leading.main.summary
     no_interval = why_no_interval(protocol, summary["n_queries"], n_classes)
+    drawn = sample(per_query, DRAWN)
     hard = hardest(per_query, key, HARDEST)
-    others = sample(per_query, SAMPLED, without=hard)
-    hard_examples, other_examples = (
+    unfolded = one_a_class(hard, per_query, UNFOLDED)
+    others = sample(per_query, SAMPLED, without=[*drawn, *hard])
+    folded = [query for query in hard if query not in unfolded]
+    drawn_examples, hard_examples, folded_examples, other_examples = (
         examples(names, per_query, rankings, images["query"], gallery, key, places)
-        for names in (hard, others)
+        for names in (drawn, unfolded, folded, others)
     )
     wrong = wrong_answers(answered, rankings, images["query"], gallery, threshold, WRONG)
     classes = class_scores(
@@ -162,6 +184,13 @@ def write_report(
         places,
     )
     searched = searched_states(leading, rows, key, hubness=hubness)
+    tables = [
+        summary_table(group, rows, table_keys(k), key, compared)
+        for group in (recipes, shown_recipes)
+    ]
+    remarks = remarks_on(tables[0], summary["n_queries"], summary["n_gallery"], no_interval)
+    write_text(markdown, as_markdown(tables[0], remarks))
+    write_text(latex, as_latex(tables[0], remarks))
     page = environment(templates).get_template("page.html.j2")
     write_text(
         output,
@@ -171,6 +200,15 @@ def write_report(
             version=__version__,
             key=key,
             headline=headline,
+            cards=card_keys(k),
+            table=tables[1],
+            remarks=remarks,
+            found_first=found_in_words(
+                k,
+                rows[leading.name, MAIN.name],
+                rows.get((leading.name, BASELINE.name)),
+                leading.called(BASELINE),
+            ),
             leading=leading,
             why_first=first.why,
             by_class=by_class,
@@ -217,8 +255,12 @@ def write_report(
             n_classes=n_classes,
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
+            drawn=drawn_examples,
             hardest=hard_examples,
+            folded=folded_examples,
+            most_unfolded=UNFOLDED,
             sampled=other_examples,
+            tied=[run for run in shown_runs if run.main.summary["ties"]["share"] >= TIED],
             places=places,
             data=data,
             # Empty, too, where they were not looked for, which is one of the findings.
@@ -244,8 +286,9 @@ def _of_shown(
     }
 
 
-def _middle(k: Sequence[int]) -> int:
-    return 10 if 10 in k else sorted(k)[len(k) // 2]
+def _rows_of(results: Sequence[Results], comparison: Path) -> ComparisonRows:
+    shown = {run.folder_name: run.name for run in results}
+    return {(shown[row["run"]], row["state"]): row for row in read_table(comparison).to_pylist()}
 
 
 def _without_width(rows: ComparisonRows, keys: Sequence[str]) -> bool:
