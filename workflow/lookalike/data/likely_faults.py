@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from lookalike.data.image_endings import IMAGE_ENDINGS
 from lookalike.text import quoted, shown_path
 
 _WINDOWS = re.compile(r"([A-Za-z]):[\\/](.*)")
-# What tells a folder of images from another one, before any image is read.
-_OF_IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"}
 _CLASSES_NAMED = 3
 
 
@@ -113,7 +112,7 @@ def _class_folders(root: Path, expected: set[str]) -> list[str]:
 
 def _holds_image(folder: str) -> bool:
     with os.scandir(folder) as entries:
-        return any(Path(entry.name).suffix.lower() in _OF_IMAGES for entry in entries)
+        return any(Path(entry.name).suffix.lower() in IMAGE_ENDINGS for entry in entries)
 
 
 def _stem(name: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lookalike.data.image_endings import IMAGE_ENDINGS
 from lookalike.data.labels import storable
 from lookalike.data.spellings import first_few
 from lookalike.data.walking import files_below
@@ -40,12 +41,6 @@ _MARKET: Mapping[str, tuple[Side, Role | None]] = {
 _MARKET_NAME = re.compile(r"(-1|\d{4})_c(\d+)")
 _JUNK = "-1"
 
-# Endings of image files, those among them that are not read here: their files are named then.
-_ENDINGS = {
-    *("avif", "bmp", "dib", "gif", "heic", "heif", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg"),
-    *("jxl", "mpo", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
-}
-
 IsImage = Callable[[Path, Sequence[str]], set[str]]
 """Of some files of a folder, those that are images by their content."""
 
@@ -62,12 +57,12 @@ def read_folder(root: Path, kind: str | None, is_image: IsImage) -> Collection:
         LookalikeError: there is no image, or none where this kind has them.
     """
     files = sorted(files_below(root), key=natural)
-    by_name = [file for file in files if _ending(file) in _ENDINGS]
+    by_name = [file for file in files if _ending(file) in IMAGE_ENDINGS]
     known = set(by_name)
     unsure = [file for file in files if file not in known]
     images = sorted([*by_name, *is_image(root, unsure)], key=natural)
     if not images:
-        tables = [file for file in files if _ending(file) in ("csv", "tsv", "parquet")]
+        tables = [file for file in files if _ending(file) in (".csv", ".tsv", ".parquet")]
         raise LookalikeError(
             f"{shown_path(root)}: there is no image in this folder or below it"
             + (f"; is it the table {first_few(map(shown, tables))} that is meant?" * bool(tables))
@@ -96,7 +91,8 @@ def _aside(what: str, files: Sequence[str]) -> str:
 
 
 def _ending(file: str) -> str:
-    return file.rpartition("/")[2].rpartition(".")[2].casefold() if "." in file else ""
+    _, point, end = file.rpartition("/")[2].rpartition(".")
+    return point + end.casefold() if point else ""
 
 
 def _kind_of(root: Path, images: Sequence[str]) -> str:

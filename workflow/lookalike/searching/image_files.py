@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
-
+from lookalike.data.image_endings import IMAGE_ENDINGS
 from lookalike.data.walking import files_below
 from lookalike.errors import BadImageError, LookalikeError
-from lookalike.images.decoding import FORMATS
 from lookalike.images.limits import MAX_BYTES
 from lookalike.text import shown_path
 
@@ -21,7 +19,6 @@ STANDARD_INPUT = "-"
 
 # What of a folder is passed over, unless its name is that of an image.
 _NO_IMAGES = {"not_an_image", "empty_file"}
-_ENDINGS = {end for end, name in Image.registered_extensions().items() if name in FORMATS}
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,9 @@ class ImageFile:
     def is_no_image(self, error: BadImageError) -> bool:
         """Whether it merely lies beside images: nobody named it, and nothing says it is one."""
         return (
-            self.found and error.status in _NO_IMAGES and self.path.suffix.lower() not in _ENDINGS
+            self.found
+            and error.status in _NO_IMAGES
+            and self.path.suffix.lower() not in IMAGE_ENDINGS
         )
 
 
