@@ -191,7 +191,7 @@ def resolve_sweeps(
         mistakes = faults_in_words(
             sweeps.fault(name, f": {misfit}")
             for name, recipe in embedded_recipes(settings).items()
-            for misfit in misfits(recipe)
+            for misfit in misfits(sweeps.as_run(name, recipe, swept, settings["runs"]))
         )
     if mistakes:
         raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))

@@ -146,6 +146,54 @@ def test_folds_are_a_recipe_each_that_holds_out_one() -> None:
     assert validation == whole | {"of": "classes", "classes": 1 / 3, "fold": 1, "folds": 3}
 
 
+KEPT_BY_SCORE: list[dict[str, Any]] = [{"keep": "best"}, {"keep": "last", "patience": 3}]
+
+
+@pytest.mark.parametrize("validation", KEPT_BY_SCORE, ids=str)
+@pytest.mark.parametrize("more", [{}, {"sweep": {"epochs": [1, 2]}, "select": {}}], ids=str)
+def test_what_goes_by_scores_is_asked_of_the_folds_that_are_run(
+    validation: dict[str, Any], more: dict[str, Any]
+) -> None:
+    recipe = {"validation": {"classes": 0.0, **validation}, **more}
+    found = resolved({"ms": {**recipe, "folds": 2}}, "ms")
+    assert len(found["runs"]) == (1 if more else 2)
+    without = {**recipe, "sweep": {"epochs": [1, 2]}}
+    with pytest.raises(LookalikeError, match=r"with validation.classes: 0 none are held out"):
+        resolved({"ms": without}, "ms")
+    # A single point is run as it stands, whatever else is run of it.
+    with pytest.raises(LookalikeError, match=r"as ms-epochs1\): validation.(keep|patience)"):
+        resolved({"ms": {**without, "folds": 2}}, "ms", "ms-epochs1")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs"),
+    [
+        ({"epochs": 9, "budget": "halving", "sweep": {"memory": [*range(100, 109)]}}, 1),
+        ({"epochs": 9, "budget": "halving", "sweep": {"memory": [100, 101]}}, 9),
+        ({"epochs": 9, "budget": {"halving": 2}, "sweep": {"memory": [100, 101]}}, 4),
+        ({"steps": 12, "budget": {"halving": 2}, "sweep": {"memory": [100, 101]}}, 6),
+        ({"steps": 700, "budget": {"halving": 2}, "sweep": {"memory": [100, 101]}}, 30),
+        ({"epochs": 3, "sweep": {"memory": [100, 101]}}, 3),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("folds", [{}, {"folds": 2, "validation": {"classes": 0.0}}], ids=str)
+def test_candidates_that_end_before_they_are_scored_are_told_before_they_are_trained(
+    recipe: dict[str, Any], epochs: int, folds: dict[str, Any]
+) -> None:
+    def found(every: int, **validation: Any) -> dict[str, Any]:
+        of_folds = folds.get("validation", {})
+        asked = {"validation": {**of_folds, "every": every, **validation}}
+        return resolved({"ms": {**recipe, **folds, "select": {}, **asked}}, "ms")
+
+    found(epochs)
+    # Where the best epoch is kept, the last one is scored.
+    found(epochs + 1, keep="best")
+    said = rf"validation.every: {epochs + 1} is more than the {epochs} .*set it to {epochs} or"
+    with pytest.raises(LookalikeError, match=said):
+        found(epochs + 1)
+
+
 MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"a": {"extends": "b"}, "b": {"extends": "c"}, "c": {"extends": "b"}},

@@ -15,12 +15,16 @@ from lookalike.sweeps.plan import (
     ALL,
     Contender,
     Selection,
+    epochs_of,
     eta_of,
+    is_scored,
     length_of,
     name_of_part,
+    of_first_fold,
     of_fold,
     on_all_classes,
     parts_of_selection,
+    shortened,
 )
 from lookalike.sweeps.points import (
     Point,
@@ -61,6 +65,20 @@ class Sweeps:
     points: dict[str, Point] = field(default_factory=dict)
     selections: dict[str, Selection] = field(default_factory=dict)
     runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_run(
+        self, name: str, recipe: Settings, swept: Mapping[str, Settings], runs: Collection[str]
+    ) -> Settings:
+        """A complete recipe, or of a point that is run in folds, as it is in the first of them.
+
+        Args:
+            name: of the recipe.
+            recipe: its settings.
+            swept: the swept recipes, as given.
+            runs: as given; a point that is named there is run as it stands.
+        """
+        folds = swept[self.sweep_of[name]].get("folds", 0) if name in self.sweep_of else 0
+        return of_first_fold(recipe, 0 if name in runs and name not in swept else folds)
 
     def fault(self, recipe: str, text: str) -> Fault:
         """A mistake in a recipe, which may be a point, or in what all have in common."""
@@ -285,7 +303,7 @@ def _selection(
     names = [sweep] if per is None else [f"{sweep}-{group}" for group in groups]
     # A sweep over the setting that tells the groups apart has points of these very names.
     names = [f"{name}-best" if name in settings and per else name for name in names]
-    return Selection(
+    selection = Selection(
         sweep,
         select["by"],
         per,
@@ -295,3 +313,23 @@ def _selection(
         min(length_of(settings[candidate.name]) for candidate in candidates),
         dict(zip(groups, names, strict=True)),
     )
+    faults += _without_scores(selection, settings, sweeps)
+    return selection if len(faults) == known else None
+
+
+def _without_scores(
+    selection: Selection, settings: Mapping[str, Settings], sweeps: Sweeps
+) -> Iterator[Fault]:
+    """Candidates that end before their held-out images are scored, in the first of their rungs."""
+    for one in selection.candidates:
+        share = selection.share(selection.rungs - selection.rungs_of(one.group))
+        trained = of_first_fold(shortened(settings[one.name], share), selection.folds)
+        if not is_scored(trained):
+            every, n = trained["validation"]["every"], epochs_of(trained)
+            yield sweeps.fault(
+                one.name,
+                f".validation.every: {every} is more than the {n} "
+                f"{'epoch' if n == 1 else 'epochs'} that candidates are trained for"
+                f"{' at first (budget)' if share > 1 else ''}, so there would be no score to "
+                f"select by; set it to {n} or less",
+            )

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from lookalike.sweeps.merging import Settings
+from lookalike.training.course import parts_of
+from lookalike.training.recipe import ValidationSettings
 
 ALL = "all"
 """The group of every candidate, where a selection is made of all."""
@@ -144,6 +146,16 @@ def of_fold(settings: Mapping[str, Any], fold: int, folds: int) -> Settings:
     return {**settings, "validation": {**settings["validation"], **held_out}}
 
 
+def of_first_fold(settings: Mapping[str, Any], folds: int) -> Settings:
+    """As a complete recipe is run in its first fold: what is asked of one holds for each of them.
+
+    Args:
+        settings: of the whole recipe.
+        folds: how many there are; with 0 it is run as it stands.
+    """
+    return of_fold(settings, 0, folds) if folds else dict(settings)
+
+
 def shortened(settings: Mapping[str, Any], share: int) -> Settings:
     """A complete recipe that takes one in `share` of its epochs, or of its steps."""
     if share == 1:
@@ -161,6 +173,21 @@ def on_all_classes(settings: Mapping[str, Any]) -> Settings:
 def length_of(settings: Mapping[str, Any]) -> int:
     """Epochs of a complete recipe, or steps, whichever says how long it is."""
     return int(settings["steps" if settings["epochs"] == "auto" else "epochs"])
+
+
+def is_scored(settings: Mapping[str, Any]) -> bool:
+    """Whether held-out images are scored in some epoch of a complete recipe that trains.
+
+    A short training may end before the first; where the best epoch is kept, the last is scored.
+    """
+    validation = ValidationSettings(**settings["validation"])
+    return validation.keeps_best or validation.every <= epochs_of(settings)
+
+
+def epochs_of(settings: Mapping[str, Any]) -> int:
+    """How many epochs a complete recipe has, whichever way it says how long it is."""
+    length = length_of(settings)
+    return parts_of(length) if settings["epochs"] == "auto" else length
 
 
 def eta_of(budget: Any) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from typing import TYPE_CHECKING
 
-from lookalike.training.decks import Indices
 from lookalike.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lookalike.training.decks import Indices
 
 # Parts of a training whose length is given in steps: its epochs, for the log, for what is counted
 # in epochs (warm-up, validations) and for the state that is kept.
@@ -35,7 +38,7 @@ class Course:
         """The one that a recipe asks for."""
         if recipe.epochs is not None:
             return cls(recipe.epochs)
-        return cls(min(PARTS, recipe.steps), recipe.steps)
+        return cls(parts_of(recipe.steps), recipe.steps)
 
     def steps_before(self, epoch: int) -> int:
         """Steps of all epochs before one (from 1), where the steps are given."""
@@ -91,6 +94,11 @@ class Course:
             return every
         images = max(1, self.steps * batch_size // self.epochs)
         return min(max(every, -(-n_embedded // images)), max(every, self.epochs))
+
+
+def parts_of(steps: int) -> int:
+    """The epochs of a training whose length is given in steps."""
+    return min(PARTS, steps)
 
 
 def _leave_out(items: Iterable[object], n: int) -> None:
