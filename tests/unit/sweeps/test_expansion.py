@@ -276,6 +276,10 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
                         | {"epochs": [*range(1, 20)]}}},
         ["recipes.a.sweep: its lists make 13,851 recipes"],
     ),
+    (
+        {"d": {"embeddings": {"query": "q", "gallery": "g"}}, "a": {"extends": "d", "folds": 2}},
+        ["recipes.a: folds would train runs, but its embeddings come from elsewhere"],
+    ),
     ({"a.b": {"sweep": {"epochs": [1]}}}, ["recipes", "'a.b'"]),
 ]  # fmt: skip
 

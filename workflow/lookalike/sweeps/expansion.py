@@ -34,6 +34,7 @@ from lookalike.sweeps.points import (
     usable_part,
 )
 from lookalike.text import did_you_mean
+from lookalike.training.given import is_given
 
 
 class Fault(NamedTuple):
@@ -124,6 +125,14 @@ def set_aside_swept(
         return {}, []
     defaults = {name: rule["default"] for name, rule in shipped.items()}
     recipes, mistakes = extended(recipes, defaults)
+    for name, recipe in recipes.items():
+        if _is_swept(recipe) and is_given(recipe):
+            own = _own_keys(recipe)
+            mistakes.append(
+                f"recipes.{name}: {', '.join(own)} would train runs, but its embeddings come from "
+                f"elsewhere, as those of the recipe that it extends; leave {' and '.join(own)} out"
+            )
+            recipes[name] = {key: value for key, value in recipe.items() if key not in own}
     # One that ships has its defaults where it is given, which a swept one is no more.
     swept = {
         name: merge(defaults.get(name, {}), recipe)
