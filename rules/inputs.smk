@@ -16,6 +16,7 @@ from lookalike.errors import LookalikeError
 from lookalike.report.runs import run_name
 from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.storage.files import read_json
+from lookalike.training.class_subsets import require_train_classes
 from lookalike.training.decisive import DataFacts, decisive, for_data
 from lookalike.training.given import is_given, require_files, runs_of
 from lookalike.training.recipe import TrainedParts
@@ -124,6 +125,10 @@ def trainable_manifest(wildcards):
             require_pairs(data_facts(), recipe)
             require_trainable(data_facts(), recipe, recipe_settings["batch"])
             require_folds(data_facts(), recipe, recipe_settings["validation"])
+            facts = DataFacts.from_report(data_facts())
+            require_train_classes(
+                data_facts(), recipe, for_data(recipe_settings, facts)
+            )
     return file
 
 

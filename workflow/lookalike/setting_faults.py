@@ -68,6 +68,12 @@ def _fault(error: jsonschema.ValidationError) -> str:
             f"{value!r} is not one of {', '.join(names['enum'])}, nor a mapping with a whole "
             f"number from {least} up such as {{{key}: 2}}"
         )
+    if error.validator == "anyOf" and "const" not in schema["anyOf"][0]:
+        share, count = schema["anyOf"]
+        return (
+            f"{shown(repr(value), 40)} must be a share above 0 and up to {share['maximum']}, or a "
+            f"whole number (without quotes) from {count['minimum']} up"
+        )
     if error.validator == "anyOf":
         word, number = schema["anyOf"]
         if "maximum" not in number:

@@ -38,6 +38,7 @@ from lookalike.training.decisive import decisive, for_data
 from lookalike.training.distributed import fabric_for, first_alone, leave
 from lookalike.training.features import training_features
 from lookalike.training.feeds import FeatureData, TrainingData, TrainingSet
+from lookalike.training.held_out import divided
 from lookalike.training.job import TrainingJob
 from lookalike.training.keeping import SCORE, SCORE_AT_R
 from lookalike.training.loop import train
@@ -128,7 +129,8 @@ def train_run(job: TrainingJob) -> None:
     checkpoint = _checkpoint(job, recipe, table, part, data, fabric)
     epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
-        digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen)
+        on = divided(data, recipe)[0].n_classes(data.labels)
+        digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen, on)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
         checkpoint.finish(digest)
     leave()
@@ -230,10 +232,18 @@ def _save(
     state: str,
     device: torch.device,
     features: str | None,
+    trained_on: tuple[int, int] | None = None,
 ) -> str:
-    """Write a model's two files; returns its digest."""
+    """Write a model's two files; returns its digest.
+
+    trained_on: as from `HeldOut.n_classes`.
+    """
     weights = getattr(model, "weights", None)
-    further = {"backbone_weights": weights, "features": features}
+    further = {
+        "backbone_weights": weights,
+        "features": features,
+        "trained_on": trained_on and dict(zip(("classes", "of"), trained_on, strict=True)),
+    }
     digest = save_model(
         model,
         folder / "model.safetensors",

@@ -51,6 +51,24 @@ def is_whole(rules: list[Mapping[str, Any]]) -> bool:
     return "integer" in kinds and "number" not in kinds
 
 
+def is_range_of_counts(rules: list[Mapping[str, Any]], values: Any) -> bool:
+    """Whether a range is one of whole numbers, of a setting that may be a share instead.
+
+    Args:
+        rules: what the schema says of the setting.
+        values: what a sweep says of it.
+    """
+    if not isinstance(values, Mapping):
+        return False
+    ends = (values["from"], values["to"])
+    return all(isinstance(end, int) for end in ends) and any(
+        case.get("type") == "integer" and case["minimum"] <= ends[0] and ends[1] <= case["maximum"]
+        for rule in rules
+        for case in rule.get("anyOf", ())
+        if not is_whole(rules)
+    )
+
+
 def takes_numbers(rules: list[Mapping[str, Any]]) -> bool:
     """Whether a setting is, or can be, a number."""
     cases = [case for rule in rules for case in (rule, *rule.get("anyOf", ()))]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from lookalike.sweeps.merging import Settings
-from lookalike.training.course import parts_of
+from lookalike.training.course import epochs_of_steps
 from lookalike.training.recipe import ValidationSettings
 
 ALL = "all"
@@ -187,7 +187,7 @@ def is_scored(settings: Mapping[str, Any]) -> bool:
 def epochs_of(settings: Mapping[str, Any]) -> int:
     """How many epochs a complete recipe has, whichever way it says how long it is."""
     length = length_of(settings)
-    return parts_of(length) if settings["epochs"] == "auto" else length
+    return epochs_of_steps(length) if settings["epochs"] == "auto" else length
 
 
 def eta_of(budget: Any) -> int:

@@ -10,7 +10,7 @@ from itertools import count, islice, product
 from typing import Any
 
 from lookalike.storage.digests import digest_of
-from lookalike.sweeps.paths import Rules, is_whole, takes_numbers
+from lookalike.sweeps.paths import Rules, is_range_of_counts, is_whole, takes_numbers
 from lookalike.text import did_you_mean
 
 Point = dict[str, Any]
@@ -105,7 +105,10 @@ def points_of(recipe: Mapping[str, Any], rules: Rules) -> list[Point]:
     if "sample" not in recipe:
         return [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
     wanted, seed = recipe["sample"], recipe.get("sample_seed", 0)
-    whole = {path: is_whole(rules[path]) for path in sweep}
+    whole = {
+        path: is_whole(rules[path]) or is_range_of_counts(rules[path], values)
+        for path, values in sweep.items()
+    }
     drawn: dict[str, Point] = {}
     for place in islice(halton(len(sweep), seed), wanted * _TRIES):
         point = {

@@ -12,6 +12,7 @@ from lookalike.models.backbones.images import image_of_backbone, names_of_backbo
 from lookalike.models.table import MODELS
 from lookalike.text import did_you_mean
 from lookalike.training.augmentations.table import AUGMENTATIONS
+from lookalike.training.class_subsets import is_part
 from lookalike.training.losses.record import Loss
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import MINERS, NONE, OWN
@@ -37,6 +38,11 @@ def misfits(recipe: Mapping[str, Any]) -> Iterator[str]:
         )
     yield from _misfits_of_network(recipe)
     yield from _misfits_of_views(recipe)
+    if is_part(recipe["train_classes"]) and not TrainedParts.from_setting(recipe["train"]).head:
+        yield (
+            f"train_classes: {recipe['train_classes']:g} says on how many classes to train, and "
+            "with train: none nothing is trained; set train_classes: 1.0"
+        )
     yield from _misfits_of_validation(recipe["validation"])
     yield from _misfits_of_miner(loss, recipe)
     if recipe["memory"]:

@@ -38,7 +38,7 @@ class Course:
         """The one that a recipe asks for."""
         if recipe.epochs is not None:
             return cls(recipe.epochs)
-        return cls(parts_of(recipe.steps), recipe.steps)
+        return cls(epochs_of_steps(recipe.steps), recipe.steps)
 
     def steps_before(self, epoch: int) -> int:
         """Steps of all epochs before one (from 1), where the steps are given."""
@@ -96,7 +96,7 @@ class Course:
         return min(max(every, -(-n_embedded // images)), max(every, self.epochs))
 
 
-def parts_of(steps: int) -> int:
+def epochs_of_steps(steps: int) -> int:
     """The epochs of a training whose length is given in steps."""
     return min(PARTS, steps)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lookalike.models.backbones.sources import with_known_weights
+from lookalike.training.class_subsets import is_part
 from lookalike.training.losses.table import LOSSES
 from lookalike.training.miners.table import OWN
 from lookalike.training.optimizers.table import OF_BACKBONE
@@ -99,6 +100,7 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
     values = [change.own(settings["augment"]) for change in changes]
     off = {
         "image": True,
+        "train_classes": not is_part(settings["train_classes"]),
         "train": settings["train"] == "all",
         "views": not (train.frozen_backbone and changes),
         "miner": settings["miner"]["name"] == OWN,
@@ -110,7 +112,7 @@ def decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         "loss": _decisive_of_loss(settings),
         "optimizer": _decisive_of_optimizer(settings["optimizer"]),
-        "validation": _decisive_of_validation(settings["validation"]),
+        "validation": _decisive_of_validation(settings),
         "precision": "float32" if settings["precision"] == "auto" else settings["precision"],
         "augment": {name: value for change in values for name, value in change.items()},
     }
@@ -139,8 +141,11 @@ def _decisive_of_optimizer(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if not off.get(key, False)}
 
 
-def _decisive_of_validation(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _decisive_of_validation(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    settings = recipe["validation"]
     decided: dict[str, Any] = {"classes": settings["classes"]}
+    if is_part(recipe["train_classes"]):
+        decided["seed"] = settings["seed"]
     if settings["classes"]:
         decided |= {"of": settings["of"], "seed": settings["seed"]}
         decided |= {key: settings[key] for key in ("fold", "folds") if key in settings}

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.training.class_subsets import class_subset, is_part
+from lookalike.training.decisive import held_out as what_is_held_out
 from lookalike.training.decks import Indices
 from lookalike.training.folds import class_folds
 from lookalike.training.recipe import ValidationSettings
 from lookalike.training.sampling import generator
+
+if TYPE_CHECKING:
+    from lookalike.training.feeds import TrainingSet
+    from lookalike.training.recipe import Recipe
 
 # Images that a validation embeds at most: 10,000 in a gallery of as many are ranked in seconds.
 MOST = 10_000
@@ -36,10 +42,12 @@ class HeldOut:
     Attributes:
         of: `classes` or `images`.
         training: int64 [t], the images to train on, sorted.
-        held_out: int64 [h], all others, sorted.
+        held_out: int64 [h], all others, sorted, but for those that only a part of the classes
+            leaves out: these are neither trained on nor scored.
         queries: int64 [q], the held-out images that are scored: one of each content, none that is
             also trained on under another name; a part of them where they are very many.
-        companions: int64 [c], images trained on that lie in the gallery beside the queries.
+        companions: int64 [c], images that lie in the gallery beside the queries: of those trained
+            on, or that would be without the part.
     """
 
     of: str
@@ -52,6 +60,15 @@ class HeldOut:
     def gallery(self) -> Indices:
         """int64 [q + c], what each query is looked for in, itself left out."""
         return np.concatenate([self.queries, self.companions])
+
+    def n_classes(self, labels: NDArray[np.int64]) -> tuple[int, int]:
+        """How many classes are trained on, and of how many that are not held out.
+
+        Args:
+            labels: int64 [n], the classes of all images.
+        """
+        there = np.delete(labels, self.held_out)
+        return len(np.unique(labels[self.training])), len(np.unique(there))
 
 
 class Fold(NamedTuple):
@@ -73,6 +90,34 @@ def fold_of(validation: ValidationSettings) -> Fold | None:
     return Fold(validation.fold, validation.folds)
 
 
+def divided(data: TrainingSet, recipe: Recipe) -> tuple[HeldOut, str]:
+    """What a recipe trains on, and scores meanwhile.
+
+    Args:
+        data: the training images.
+        recipe: how they are trained on.
+
+    Returns:
+        The division; and why classes or images are held out, in words.
+
+    Raises:
+        LookalikeError: see `hold_out`.
+    """
+    validation = recipe.validation
+    of, why = what_is_held_out(asdict(validation), data.facts)
+    split = hold_out(
+        data.labels,
+        data.contents,
+        of,
+        validation.classes,
+        validation.seed,
+        fold_of(validation),
+        data.classes,
+        recipe.train_classes,
+    )
+    return split, why
+
+
 def hold_out(
     labels: NDArray[np.int64],
     contents: NDArray[np.int64] | None,
@@ -81,6 +126,7 @@ def hold_out(
     seed: int,
     fold: Fold | None = None,
     names: Sequence[str] | None = None,
+    part: float = 1,
 ) -> HeldOut:
     """Divide images into those to train on and those to score meanwhile.
 
@@ -100,8 +146,43 @@ def hold_out(
         share: of the classes, or of each class's images.
         seed: of the choice.
         fold: the classes that are held out, instead of a share of them.
-        names: of the classes, by their number, which a fold goes by; None: their numbers.
+        names: of the classes, by their number, which a fold and a part go by; None: their numbers.
+        part: of the classes that are not held out, how much is trained on; see
+            `lookalike.training.class_subsets`. What is held out and scored does not depend on it.
+
+    Raises:
+        LookalikeError: the part is too small to train on.
     """
+    split = _held_out_of_all(labels, contents, of, share, seed, fold, names)
+    if not is_part(part):
+        return split
+    trained = split.training[_in_part(labels[split.training], part, seed, names)]
+    return replace(split, training=trained)
+
+
+def _in_part(
+    labels: NDArray[np.int64], part: float, seed: int, names: Sequence[str] | None
+) -> NDArray[np.bool_]:
+    """Which images are of the classes that are trained on: bool [n]."""
+    values, of_value, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    called = [str(value) if names is None else names[value] for value in values.tolist()]
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for name, count in zip(called, counts.tolist(), strict=True):
+        kinds[count == 1].append(name)
+    taken = class_subset(*kinds, part, seed)
+    return np.array([name in taken for name in called])[of_value]
+
+
+def _held_out_of_all(
+    labels: NDArray[np.int64],
+    contents: NDArray[np.int64] | None,
+    of: str,
+    share: float,
+    seed: int,
+    fold: Fold | None,
+    names: Sequence[str] | None,
+) -> HeldOut:
+    """As `hold_out`, where all classes that are not held out are trained on."""
     copies = np.arange(len(labels)) if contents is None else contents
     if fold is not None:
         training, held_out = hold_out_fold(labels, fold, seed, names)

@@ -6,7 +6,6 @@ import copy
 import logging
 import time
 from contextlib import closing
-from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from lookalike.jobs.progress import Progress
 from lookalike.training.averaging import Average
 from lookalike.training.checkpoints import Checkpoint, Position
 from lookalike.training.course import Course
-from lookalike.training.decisive import held_out
 from lookalike.training.distributed import (
     from_first,
     gathered,
@@ -31,7 +29,7 @@ from lookalike.training.distributed import (
 )
 from lookalike.training.feeds import TrainingSet
 from lookalike.training.health import TrainingHealth
-from lookalike.training.held_out import fold_of, hold_out
+from lookalike.training.held_out import divided
 from lookalike.training.keeping import SCORE, SCORE_AT_R, VALIDATION_K, best_epoch, is_over
 from lookalike.training.layer_rates import freeze
 from lookalike.training.lessons import in_words, never_taught, taught_nothing
@@ -119,16 +117,7 @@ class Training:
         self.data, self.recipe, self.seed = data, recipe, seed
         self.fabric, self.checkpoint = fabric, checkpoint
         self.course, validation = Course.of(recipe), recipe.validation
-        of, why = held_out(asdict(validation), data.facts)
-        split = hold_out(
-            data.labels,
-            data.contents,
-            of,
-            validation.classes,
-            validation.seed,
-            fold_of(validation),
-            data.classes,
-        )
+        split, why = divided(data, recipe)
         self.chosen, self.split = split.training, split
         self.labels = np.unique(data.labels[self.chosen], return_inverse=True)[1]
         batch_size = SAMPLERS[recipe.batch.name].batch_size(recipe.batch.values)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lookalike.data.class_draws import UnevenDraws, uneven_draws
 from lookalike.records import Value
+from lookalike.training.class_subsets import is_part
 from lookalike.training.course import Course
 from lookalike.training.held_out import HeldOut
 from lookalike.training.recipe import Recipe
@@ -41,6 +42,16 @@ def log_plan(
         if course.steps is None
         else f"{course.steps} steps, in {course.epochs} parts that are called epochs here",
     )
+    if is_part(recipe.train_classes):
+        n, of_all = split.n_classes(labels)
+        log.info(
+            "of the %d classes that are not held out, %d are trained on (train_classes: %g), by "
+            "validation.seed %d",
+            of_all,
+            n,
+            recipe.train_classes,
+            recipe.validation.seed,
+        )
     if unused:
         log.info(
             "not used in balanced batches, being the only one of its class: %d of %d images",
@@ -87,7 +98,13 @@ def _log_validation(
         why,
     )
     if len(split.companions):
-        log.info("they are looked for among %d of the images trained on", len(split.companions))
+        log.info(
+            "they are looked for among %d %s",
+            len(split.companions),
+            "further images of their classes"
+            if is_part(recipe.train_classes)
+            else "of the images trained on",
+        )
     if len(split.queries) < len(split.held_out):
         log.info(
             "scored are %d of them: not equal copies, and no more than a validation may take",

@@ -9,6 +9,7 @@ from typing import Any
 from lookalike.models.settings import ModelSettings
 from lookalike.records import Chosen, Value, Variant
 from lookalike.training.augmentations.table import AUGMENTATIONS
+from lookalike.training.class_subsets import is_part
 from lookalike.training.optimizers.table import ALIKE
 
 
@@ -115,6 +116,8 @@ class Recipe:
     Attributes:
         model: the network.
         train: what of it is trained.
+        train_classes: how many of the classes that are not held out it is trained on: a share up
+            to 1, all of them, or from 2 up a number.
         views: changed views of each image whose features are kept, for a frozen backbone.
         loss: its name and settings.
         miner: which chooses among a batch's pairs or triplets, its name and settings.
@@ -132,6 +135,7 @@ class Recipe:
 
     model: ModelSettings
     train: TrainedParts
+    train_classes: float
     views: int
     loss: Chosen
     miner: Chosen
@@ -151,6 +155,7 @@ class Recipe:
         return cls(
             model=ModelSettings.from_dict(settings["model"]),
             train=TrainedParts.from_setting(settings["train"]),
+            train_classes=settings["train_classes"],
             views=settings["views"],
             loss=Chosen.from_dict(settings["loss"]),
             miner=Chosen.from_dict(settings["miner"]),
@@ -193,4 +198,6 @@ def summary_of(settings: Mapping[str, Any]) -> str:
     )
     by_steps = settings["epochs"] == "auto"
     length = f"{settings['steps']} steps" if by_steps else f"{settings['epochs']} epochs"
-    return f"{what}, {settings['loss']['name']} loss, {length}"
+    of_classes = settings["train_classes"]
+    part = f", train_classes: {of_classes:g}" if is_part(of_classes) else ""
+    return f"{what}, {settings['loss']['name']} loss, {length}{part}"
