@@ -22,6 +22,7 @@ from lookalike.report.differences import (
 )
 from lookalike.report.recipe_scores import Gathered, RecipeScores, on_same_queries, scored_queries
 from lookalike.report.results import Results
+from lookalike.report.runs import MAIN, State
 from lookalike.retrieval.metrics import in_ranks, less_is_better
 from lookalike.retrieval.multiple_comparisons import holm
 from lookalike.retrieval.statistics import Difference, Interval, paired_differences
@@ -143,10 +144,41 @@ def compare_recipes(
     )
 
 
-def _side_of(recipe: str, group: Sequence[Results], keys: Sequence[str]) -> RecipeScores:
+def compare_two(
+    recipes: Mapping[str, Sequence[Results]], keys: Sequence[str], protocol: Mapping[str, Any]
+) -> Against:
+    """The first of two recipes minus the second, by themselves: nothing is corrected for others.
+
+    Args:
+        recipes: the runs of both, one a seed.
+        keys: the metrics.
+        protocol: see `StateResults.protocol`.
+
+    Raises:
+        LookalikeError: they have no scored query in common.
+    """
+    (first, one), (second, other) = recipes.items()
+    sides = _side_of(first, one, keys), _side_of(second, other, keys)
+    return _corrected([_against(first, *sides, keys, protocol)], keys)[0]
+
+
+def mean_in_state(
+    recipe: str,
+    group: Sequence[Results],
+    state: State,
+    keys: Sequence[str],
+    protocol: Mapping[str, Any],
+) -> RecipeMean:
+    """A recipe's means over its seeds in another state than the one that it stands for."""
+    return _mean_of(recipe, _side_of(recipe, group, keys, state), keys, protocol)
+
+
+def _side_of(
+    recipe: str, group: Sequence[Results], keys: Sequence[str], state: State = MAIN
+) -> RecipeScores:
     gathered = Gathered()
     for run in group:
-        gathered.add(scored_queries(run.main, keys))
+        gathered.add(scored_queries(run.states[state.name], keys))
     return gathered.scores(side_name(recipe, group), group[0].depends_on_seed)
 
 

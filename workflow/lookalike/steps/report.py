@@ -16,6 +16,7 @@ from lookalike.report.answers import (
     wrong_answers,
 )
 from lookalike.report.cards import card_keys, table_keys
+from lookalike.report.class_growth import class_growth
 from lookalike.report.differences import (
     Comparisons,
     differences,
@@ -230,6 +231,7 @@ def write_report(
             growing=growing_keys,
             growth_figures=growth_figures(by_rank, growing_keys),
             forecasts=forecasts_of(shown_runs),
+            class_growth=class_growth(results, rows, verdicts.means, key, headline, protocol),
             most_runs=MOST_RUNS,
             verdicts=verdicts,
             against=shown_against,
