@@ -57,6 +57,7 @@ rule report:
         attributes=attributes_of("query", config["report"]["slices"]),
         gallery_manifest=manifest_of("gallery"),
         selections=WINNERS,
+        selection=SELECTED,
         # Of the folder of each run, then of those of its other states.
         metrics=expand("<results>/{run}/metrics.json", run=RUNS),
         of_states=expand("<results>/{model}/metrics.json", model=OTHER_FOLDERS),

@@ -22,6 +22,7 @@ with step(snakemake.log[0], snakemake.output):
         manifests={split: Path(snakemake.input[f"{split}_manifest"]) for split in SPLITS},
         k=snakemake.params.k,
         attributes=Path(snakemake.input.attributes) if snakemake.input.attributes else None,
+        selection=Path(snakemake.input.selection[0]) if snakemake.input.selection else None,
         hubness=bool(snakemake.params.hubness),
         **snakemake.params.report,
     )

@@ -42,6 +42,7 @@ from lookalike.report.results import (
 )
 from lookalike.report.runs import BASELINE, MAIN, Run
 from lookalike.report.search_side import hubs_of, searched_states
+from lookalike.report.selections import MOST_WINNERS, read_selections
 from lookalike.report.settings_table import settings_table
 from lookalike.report.side_by_side import side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
@@ -102,6 +103,7 @@ def write_report(
     k: Sequence[int],
     slices: Sequence[str] = (),
     attributes: Path | None = None,
+    selection: Path | None = None,
     hubness: bool = False,
 ) -> None:
     """Write the page `output` from the files of all `runs`, and its table of recipes by itself.
@@ -124,6 +126,7 @@ def write_report(
         k: cut-offs of the metrics; 10, or else the middle one, ranks recipes, classes and queries.
         slices: columns of `attributes` by whose values the queries are told apart.
         attributes: what is known of the queries; None where there are no slices.
+        selection: selection.json; None where nothing was chosen from sweeps.
         hubness: whether each state of each run has hubness.json.
 
     An image that can no longer be read is shown as a blank and counted in a warning.
@@ -233,6 +236,7 @@ def write_report(
             forecasts=forecasts_of(shown_runs),
             class_growth=class_growth(results, rows, verdicts.means, key, headline, protocol),
             most_runs=MOST_RUNS,
+            most_winners=MOST_WINNERS,
             verdicts=verdicts,
             against=shown_against,
             means=[mean for mean in verdicts.means if mean.recipe in shown_recipes],
@@ -243,6 +247,7 @@ def write_report(
             ],
             any_untold=any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
             on_seeds=on_seeds(shown_recipes, by_class, no_interval is None),
+            selections=read_selections(selection) if selection else [],
             side_by_side=side_by_side(recipe_points(results, rows, key, intervals), key),
             headline_figures=headline_figures(shown_runs, rows, headline),
             answer_figures=answer_figures(Answers.of(answered), threshold, leading.place),
