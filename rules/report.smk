@@ -16,6 +16,8 @@ SECTIONS = [
     "growth",
     "classes",
     "data",
+    "use",
+    "origin",
     "all",
 ]
 TEMPLATES = {
@@ -78,6 +80,7 @@ rule report:
             "<results>/report.html",
             caption="../workflow/report/report.rst",
             category="Report",
+            labels={"results": config["results"], "page": config["report"]["title"]},
         ),
         markdown="<results>/comparison.md",
         latex="<results>/comparison.tex",
@@ -99,6 +102,8 @@ rule report:
         templates=untracked(
             {name: workflow.source_path(path) for name, path in TEMPLATES.items()}
         ),
+        # Where and how this run was started decides nothing but what the page says of it.
+        started=untracked_of(as_started),
         advice=ADVICE,
         code=code_of("report", *TEMPLATES.values()),
         software=software_of("report"),

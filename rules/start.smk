@@ -15,6 +15,7 @@ from lookalike.jobs.devices import gpu_count
 from lookalike.errors import LookalikeError
 from lookalike.jobs.seals import broken, sealed
 from lookalike.report.outcome import outcome_in_words
+from lookalike.report.started import command_shown
 from lookalike.storage.files import remove_half_written
 from snakemake.io import IOFile, get_flag_value
 from snakemake.logging import logger
@@ -107,6 +108,23 @@ if workflow.is_main_process and RESULTS_ARE_HERE:
                 "them anew of these. To keep both, give each a folder of its own: "
                 "results: some/folder"
             )
+
+
+def as_started(wildcards):
+    """How this run was started, as the page tells it.
+
+    What others should not read is left out here already: Snakemake notes params, and shows them.
+    """
+    return {
+        "command": command_shown(sys.argv),
+        "settings": [str(path) for path in workflow.config_settings.configfiles],
+        "folder": str(Path.cwd()),
+        "data_root": config["data"]["root"],
+        "results": config["results"],
+        "cores": workflow.resource_settings.cores,
+        "executor": "local" if workflow.local_exec else workflow.executor_plugin.name,
+        "in_storage": not RESULTS_ARE_HERE,
+    }
 
 
 def begin():

@@ -5,6 +5,7 @@ For users, `from lookalike import ...`:
 - `evaluate`: score two tables of embeddings, with chance values and intervals.
 - `paired_differences`: how far two runs differ on the same queries.
 - `search`: the nearest gallery items of each query.
+- `embed_images`: the embeddings of image files by the model of a run.
 - `read_image`: an image's pixels as the pipeline sees them.
 - `LookalikeError`, `BadImageError`: what they raise where input cannot be used.
 
@@ -44,11 +45,13 @@ if TYPE_CHECKING:
     from lookalike.retrieval.evaluation import evaluate
     from lookalike.retrieval.search import search
     from lookalike.retrieval.statistics import paired_differences
+    from lookalike.searching.image_vectors import embed_images
 
 __all__ = [
     "BadImageError",
     "LookalikeError",
     "__version__",
+    "embed_images",
     "evaluate",
     "paired_differences",
     "read_image",
@@ -60,6 +63,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "BadImageError": "lookalike.errors",
     "LookalikeError": "lookalike.errors",
+    "embed_images": "lookalike.searching.image_vectors",
     "evaluate": "lookalike.retrieval.evaluation",
     "paired_differences": "lookalike.retrieval.statistics",
     "read_image": "lookalike.images.decoding",

@@ -5,6 +5,7 @@ from lookalike.jobs.step import step
 with step(snakemake.log[0], snakemake.output):
     from lookalike.data.layout import SPLITS
     from lookalike.report.runs import Run
+    from lookalike.report.started import Started
     from lookalike.steps.report import write_report
 
     write_report(
@@ -24,5 +25,6 @@ with step(snakemake.log[0], snakemake.output):
         attributes=Path(snakemake.input.attributes) if snakemake.input.attributes else None,
         selection=Path(snakemake.input.selection[0]) if snakemake.input.selection else None,
         hubness=bool(snakemake.params.hubness),
+        started=Started.from_dict(snakemake.params.started),
         **snakemake.params.report,
     )

@@ -12,7 +12,7 @@ from lookalike.report.glossary import explain, without_repetition
 from lookalike.report.numbers import number, signed
 from lookalike.report.runs import MAIN
 from lookalike.report.svg import colour_number, dash_of, mark_name
-from lookalike.text import shown
+from lookalike.text import shown, shown_path
 
 
 def environment(templates: Mapping[str, Path]) -> jinja2.Environment:
@@ -33,6 +33,7 @@ def environment(templates: Mapping[str, Path]) -> jinja2.Environment:
     made.filters |= {
         "as": lambda value, key: number(key, value),
         "shown": shown,
+        "path": shown_path,
         "signed": lambda value, key: signed(key, value),
         "percent": "{:.1%}".format,
         "short": _short,
@@ -75,6 +76,8 @@ def _prose(text: Markup) -> Markup:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

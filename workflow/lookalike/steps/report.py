@@ -30,6 +30,7 @@ from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
 from lookalike.report.hardest import class_scores, hardest, one_a_class, sample
 from lookalike.report.leading import HeldOutRun, shown_first
+from lookalike.report.origin import origin_of
 from lookalike.report.outcome import found_in_words, telling_cut_off
 from lookalike.report.page_warnings import findings_below, of_unreadable, page_warnings
 from lookalike.report.recipe_points import highest_runs, recipe_points
@@ -40,22 +41,27 @@ from lookalike.report.results import (
     states_of,
     with_shown_names,
 )
-from lookalike.report.runs import BASELINE, MAIN, Run
+from lookalike.report.runs import BASELINE, MAIN, Run, model_name
 from lookalike.report.search_side import hubs_of, searched_states
 from lookalike.report.selections import MOST_WINNERS, read_selections
 from lookalike.report.settings_table import settings_table
 from lookalike.report.side_by_side import side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
+from lookalike.report.started import Started
 from lookalike.report.summary_table import summary_table
 from lookalike.report.summary_text import as_latex, as_markdown, remarks_on
 from lookalike.report.templating import environment
 from lookalike.report.thumbnails import Thumbnails
+from lookalike.report.training_time import that_differ, training_time
+from lookalike.report.use import use_of
 from lookalike.report.verdicts import NOT_TOLD_APART, compare_recipes
 from lookalike.report.verdicts_in_words import few_units, on_seeds, verdict_in_words
 from lookalike.retrieval.identification import Answers
 from lookalike.retrieval.metrics import headline_keys
+from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
+from lookalike.text import shown, shown_path
 
 HARDEST, SAMPLED, DRAWN = 30, 14, 6
 """Queries shown: the hardest ones, a sample of the others, and such as are drawn from all."""
@@ -105,6 +111,7 @@ def write_report(
     attributes: Path | None = None,
     selection: Path | None = None,
     hubness: bool = False,
+    started: Started | None = None,
 ) -> None:
     """Write the page `output` from the files of all `runs`, and its table of recipes by itself.
 
@@ -128,6 +135,8 @@ def write_report(
         attributes: what is known of the queries; None where there are no slices.
         selection: selection.json; None where nothing was chosen from sweeps.
         hubness: whether each state of each run has hubness.json.
+        started: how the run was started: with it the page tells where it comes from, and how to use
+            the model from there.
 
     An image that can no longer be read is shown as a blank and counted in a warning.
     """
@@ -195,11 +204,17 @@ def write_report(
     remarks = remarks_on(tables[0], summary["n_queries"], summary["n_gallery"], no_interval)
     write_text(markdown, as_markdown(tables[0], remarks))
     write_text(latex, as_latex(tables[0], remarks))
+    times = {
+        run.name: training_time(run.history, run.model["settings"])
+        for run in trained
+        if len(run.history)
+    }
     page = environment(templates).get_template("page.html.j2")
     write_text(
         output,
         page.render(
             title=title,
+            tab=_tab(title, leading, len(results), started),
             note=note,
             version=__version__,
             key=key,
@@ -259,6 +274,21 @@ def write_report(
             wrong_answers=wrong,
             training_figures=training_figures(curves),
             settings=settings_table(results, shown_runs),
+            times=times,
+            times_that_differ=that_differ(
+                {run.name: times[run.name] for run in shown_runs if run.name in times}
+            ),
+            started=started,
+            use=started and use_of(by_rank, started.results),
+            origin=started
+            and origin_of(
+                started,
+                output.parent / "benchmarks",
+                [model_name(run.name, state) for run in results for state in run.shown],
+                {digest_of(run.model["image"]) for run in results if not run.is_given},
+                [took.total for took in times.values()],
+                [run.model["device"] for run in results if not run.is_given],
+            ),
             n_classes=n_classes,
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
@@ -275,6 +305,14 @@ def write_report(
             thumbnails=thumbnails.made,
         ),
     )
+
+
+def _tab(title: str, leading: Results, n_runs: int, started: Started | None) -> str:
+    """What a browser calls the page: other data, results or runs have other names."""
+    run = leading.name if n_runs == 1 else f"{leading.name} of {n_runs} runs"
+    if started is None:
+        return f"{run} – {title}"
+    return f"{shown(started.data)}: {run} in {shown_path(started.results)} – {title}"
 
 
 def _of_shown(

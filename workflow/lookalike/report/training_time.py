@@ -1,0 +1,76 @@
+"""How long the epochs of a training took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+UNLIKE = 2.0
+"""From so many times on, epochs differ by more than their work does."""
+
+
+@dataclass(frozen=True)
+class TrainingTime:
+    """What epochs took, their steps alone.
+
+    Attributes:
+        total: seconds of all.
+        epoch: median seconds of one.
+        images_per_second: the median of the epochs.
+        shortest, longest: seconds of an epoch.
+        differ: whether, for as many images, one took more than `UNLIKE` times as long as another.
+        first_alone: whether they would not differ so without the first.
+    """
+
+    total: float
+    epoch: float
+    images_per_second: float
+    shortest: float
+    longest: float
+    differ: bool
+    first_alone: bool
+
+
+def training_time(history: pd.DataFrame, settings: Mapping[str, Any]) -> TrainingTime:
+    """The times of a training.
+
+    Args:
+        history: history.parquet, a row an epoch, one at the least: `images` and `seconds`.
+        settings: of its recipe. Where a backbone thaws after `optimizer.thaw_epochs`, later epochs
+            do more work than those before, and are compared among themselves.
+    """
+    seconds = history["seconds"].to_numpy(float)
+    images = np.maximum(history["images"].to_numpy(float), 1)
+    an_image = np.maximum(seconds, 1e-9) / images
+    thaw = float(settings.get("optimizer", {}).get("thaw_epochs", 0.0))
+    epochs = np.arange(len(seconds))
+    # One that it thaws in is of both kinds, and of neither.
+    kinds = [an_image[epochs + 1 <= thaw], an_image[epochs >= thaw]]
+    without_first = [kinds[0][1:], kinds[1]] if len(kinds[0]) else [kinds[0], kinds[1][1:]]
+    differ = any(map(_differ, kinds))
+    return TrainingTime(
+        total=float(seconds.sum()),
+        epoch=float(np.median(seconds)),
+        images_per_second=float(np.median(1 / an_image)),
+        shortest=float(seconds.min()),
+        longest=float(seconds.max()),
+        differ=differ,
+        first_alone=differ and not any(map(_differ, without_first)),
+    )
+
+
+def that_differ(times: Mapping[str, TrainingTime]) -> dict[bool, list[str]]:
+    """The runs whose epochs differ, by whether the first alone is to blame."""
+    found: dict[bool, list[str]] = {}
+    for name, took in times.items():
+        if took.differ:
+            found.setdefault(took.first_alone, []).append(name)
+    return found
+
+
+def _differ(times: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    return len(times) > 1 and float(times.max()) > UNLIKE * float(times.min())
