@@ -128,6 +128,7 @@ rule compare:
             "<results>/comparison.csv",
             caption="../workflow/report/comparison.rst",
             category="Comparison",
+            labels=labels_of("comparison"),
         ),
         parquet="<results>/comparison.parquet",
     log:

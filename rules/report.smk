@@ -80,7 +80,7 @@ rule report:
             "<results>/report.html",
             caption="../workflow/report/report.rst",
             category="Report",
-            labels={"results": config["results"], "page": config["report"]["title"]},
+            labels=labels_of("report"),
         ),
         markdown="<results>/comparison.md",
         latex="<results>/comparison.tex",

@@ -101,6 +101,21 @@ def table_of(split):
     return table
 
 
+def labels_of(what):
+    """What Snakemake's own report calls a file, so that two reports are told apart.
+
+    A brace in it would be a wildcard's.
+    """
+    named = {
+        "what": what,
+        "title": config["report"]["title"],
+        "results": config["results"],
+    }
+    return {
+        key: text.replace("{", "(").replace("}", ")") for key, text in named.items()
+    }
+
+
 def asked_of_search(name):
     """What the settings under `search` say of a state; an error where they ask for none."""
     with errors_without_traceback():
