@@ -15,6 +15,7 @@ from PIL import Image
 
 from lookalike.data.layout import SPLITS
 from lookalike.report.runs import ALWAYS, MAIN, Run
+from lookalike.report.started import Started
 from lookalike.retrieval.evaluation import evaluate_items
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
@@ -35,6 +36,14 @@ EVIL = "<script>alert(1)</script>"
 LABELS = ["cat & dog", EVIL, 'quo"te', "plain", "rare"]
 RUNS = [("default", 0, 0.2), ("default", 1, 0.5), ("other", 0, 2.0)]
 """Recipe, seed and the noise of its embeddings: the first run is the best."""
+
+STARTED = Started(
+    command="snakemake --cores 2",
+    settings=["mine.yaml"],
+    folder="/home/me/shoes",
+    data_root="data",
+    cores=2,
+)
 
 
 @dataclass
@@ -76,6 +85,7 @@ class Made:
             "title": f"Title of {EVIL}",
             "note": f"Licence {EVIL}: https://example.org/licence",
             "k": K,
+            "started": STARTED,
         }
         write_report(output, **settings | other)
         return output.read_text(encoding="utf-8")

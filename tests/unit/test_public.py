@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,14 @@ from PIL import Image
 
 import lookalike
 from lookalike import LookalikeError, evaluate
+from lookalike.embedding.tables import write_embeddings
+from lookalike.models.building import build_model
+from lookalike.models.files import save_model
+from lookalike.models.settings import ModelSettings
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.steps.metrics import evaluate_files
+from lookalike.storage.files import write_json
+from support.models import IMAGE, MODEL
 from support.ranked import normal
 
 ROOT = Path(__file__).parents[2]
@@ -133,13 +140,25 @@ def export_of_colours(folder: Path) -> None:
     exported = folder / "results" / "default.0" / "export"
     exported.mkdir()
     onnx.save(model, exported / "model_of_images.onnx")
-    (folder / "results" / "default.0" / "embeddings").mkdir()
-    colours = np.eye(3, dtype=np.float32)
-    gallery = {"image_id": ["r", "g", "b"], "label": ["r", "g", "b"], "embedding": list(colours)}
-    pq.write_table(
-        pa.table(gallery), folder / "results" / "default.0" / "embeddings" / "gallery.parquet"
-    )
+    model_of_colours(exported.parent)
     Image.new("RGB", (9, 7), "blue").save(folder / "photo.jpg")
+
+
+def model_of_colours(run: Path) -> None:
+    """A network whose embeddings are as wide, and a gallery that is said to be embedded by it."""
+    settings: dict[str, Any] = MODEL | {"embedding_dim": 3}
+    digest = save_model(
+        build_model(ModelSettings.from_dict(settings), 16),
+        run / "model.safetensors",
+        run / "model.json",
+        settings=settings,
+        image=replace(IMAGE, size=16).to_dict(),
+        facts={},
+    )
+    gallery, names = run / "embeddings" / "gallery.parquet", ["r", "g", "b"]
+    told = {"model_digest": digest, "score": "cosine"}
+    write_embeddings(gallery, names, names, names, np.eye(3, dtype=np.float32), told)
+    write_json(gallery.with_suffix(".json"), told)
 
 
 @pytest.fixture(scope="module")

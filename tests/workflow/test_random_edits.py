@@ -17,13 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.edited_project import Project
+from support.page_parts import repeatable_part
 from support.random_edits import edit
 from support.snakemake_runs import Run, repeatable, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
-
-# What the page says of times: how long a training took, and the rows of its epochs.
-TIMES = re.compile(r'<td class="n">\d+ (s|min)</td>|<tr><th scope="row" class="n">.*</tr>')
 
 # What an embedding job says of its work.
 EMBEDDED = re.compile(r"(\d+) of these not yet embedded")
@@ -80,7 +78,7 @@ def comparable(path: Path) -> object:
     """What must be equal of a file: all of it, but for times in a history and on the page."""
     if path.name == "history.parquet":
         return pq.read_table(path).drop_columns(["seconds", "images_per_second"])
-    return TIMES.sub("", path.read_text()) if path.suffix == ".html" else path.read_bytes()
+    return repeatable_part(path.read_text()) if path.suffix == ".html" else path.read_bytes()
 
 
 def check_nothing_is_left_to_do(project: Project) -> None:

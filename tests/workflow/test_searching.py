@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.drawings import write_data
+from support.html_reader import parse
 from support.snakemake_runs import QUICK, snakemake, write_settings
 
 pytestmark = pytest.mark.workflow
@@ -43,6 +46,33 @@ def answers(folder: Path, *arguments: str) -> list[dict[str, object]]:
     assert done.returncode == 0, done.stderr
     found: list[dict[str, object]] = json.loads(done.stdout)
     return found
+
+
+def test_what_the_page_says_to_type_works_as_it_stands(project: Path, tmp_path: Path) -> None:
+    page = parse((project / "results/report.html").read_text())
+    assert page.one("title").text.startswith("project")
+    blocks = [block.text for block in page.all("pre")]
+    commands = [line for block in blocks[:-1] for line in block.splitlines()]
+    assert {line.split()[1] for line in commands} == {"search", "embed", "export"}
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copytree(project / "results", folder / "results")
+    shutil.copytree(project / "data", folder / "data", symlinks=True)
+    shutil.copytree(project / "data/query_images", folder / "photos")
+    shutil.copy(project / "data/query_images" / LINKED, folder / "photo.jpg")
+    # The first of each kind: one answers, one writes a table, one a model.
+    typed = {line.split()[1]: line for line in reversed(commands)}
+    python = [sys.executable, "-c", blocks[-1]]
+    said = {}
+    for name, words in {**{k: shlex.split(v) for k, v in typed.items()}, "python": python}.items():
+        words[0] = COMMAND if words[0] == "lookalike" else words[0]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said[name] = done.stdout
+    assert LINKED in said["search"]
+    assert LINKED in said["python"]
+    assert (folder / "photos.parquet").is_file()
+    assert len([*folder.glob("results/*/export/model.onnx")]) == 1
 
 
 @pytest.mark.parametrize("run", ["default.0", "strong.0", "strong.0/untrained"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import platform
 import re
@@ -128,17 +129,20 @@ def step_times(
         try:
             with path.open(encoding="utf-8", newline="") as stream:
                 rows = list(csv.DictReader(stream, delimiter="\t"))
-            times.setdefault(name, []).append(sum(float(row["s"]) for row in rows) / len(rows))
-        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            took = [float(row["s"]) for row in rows]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error):
+            took = []
+        if not took or not all(map(math.isfinite, took)):
             unreadable += 1
             continue
+        times.setdefault(name, []).append(sum(took) / len(took))
         # Of a job that was over at once nothing else is measured.
         memory.setdefault(name, []).extend(
             float(row["max_rss"]) for row in rows if _is_number(row.get("max_rss"))
         )
     steps = [
-        StepTime(name, len(took), sum(took), max(took), max(memory.get(name, []), default=None))
-        for name, took in times.items()
+        StepTime(name, len(jobs), sum(jobs), max(jobs), max(memory.get(name, []), default=None))
+        for name, jobs in times.items()
     ]
     return sorted(steps, key=lambda step: (-step.seconds, step.name)), unreadable
 
@@ -183,6 +187,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
             timeout=20,
             check=True,
             stdin=subprocess.DEVNULL,
+            # Whoever was started by git has variables that name its repository.
+            env={name: value for name, value in os.environ.items() if name[:4] != "GIT_"},
         )
     except (OSError, subprocess.SubprocessError):
         return None

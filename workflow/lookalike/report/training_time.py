@@ -23,7 +23,7 @@ class TrainingTime:
         images_per_second: the median of the epochs.
         shortest, longest: seconds of an epoch.
         differ: whether, for as many images, one took more than `UNLIKE` times as long as another.
-        first_alone: whether they would not differ so without the first.
+        first_alone: whether the first is slow and they would not differ so without it.
     """
 
     total: float
@@ -49,9 +49,9 @@ def training_time(history: pd.DataFrame, settings: Mapping[str, Any]) -> Trainin
     thaw = float(settings.get("optimizer", {}).get("thaw_epochs", 0.0))
     epochs = np.arange(len(seconds))
     # One that it thaws in is of both kinds, and of neither.
-    kinds = [an_image[epochs + 1 <= thaw], an_image[epochs >= thaw]]
-    without_first = [kinds[0][1:], kinds[1]] if len(kinds[0]) else [kinds[0], kinds[1][1:]]
-    differ = any(map(_differ, kinds))
+    kinds = [epochs + 1 <= thaw, epochs >= thaw]
+    differ = any(_differ(an_image[kind]) for kind in kinds)
+    differ_without_first = any(_differ(an_image[kind & (epochs > 0)]) for kind in kinds)
     return TrainingTime(
         total=float(seconds.sum()),
         epoch=float(np.median(seconds)),
@@ -59,7 +59,7 @@ def training_time(history: pd.DataFrame, settings: Mapping[str, Any]) -> Trainin
         shortest=float(seconds.min()),
         longest=float(seconds.max()),
         differ=differ,
-        first_alone=differ and not any(map(_differ, without_first)),
+        first_alone=differ and not differ_without_first and bool(an_image[0] > an_image[1:].min()),
     )
 
 
