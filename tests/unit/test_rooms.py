@@ -89,6 +89,7 @@ TESTED_ELSEWHERE = {
     "steps/quantize": ("workflow/test_search_side.py", "tables of a run"),
     "steps/rerank": ("workflow/test_search_side.py", "metrics of a run"),
     "steps/train_worker": ("unit/training/test_distributed.py", "processes are started by it"),
+    "storage/numpy_files": ("unit/embedding/test_array_files.py", "arrays of every kind are read"),
     "storage/digests": ("unit/images/test_resizing.py", "digests of settings"),
     "storage/rows": ("unit/steps/test_train.py", "rows of every kind that a training asks for"),
     "storage/strays": ("unit/embedding/test_parts.py", "litter among the parts of a table"),

@@ -17,8 +17,9 @@ import pytest
 from lookalike.embedding.parts import parts_of
 from lookalike.embedding.tables import read_metadata, read_names, read_vectors
 from lookalike.errors import LookalikeError
+from lookalike.retrieval.output_place import OUTPUTS
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.steps.metrics import OUTPUTS, evaluate_files
+from lookalike.steps.metrics import evaluate_files
 
 N = 60
 VECTORS = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)

@@ -24,9 +24,10 @@ from lookalike.errors import LookalikeError
 from lookalike.retrieval.chance import chance
 from lookalike.retrieval.evaluation import summary_text
 from lookalike.retrieval.metrics import metrics_at
+from lookalike.retrieval.output_place import OUTPUTS
 from lookalike.retrieval.scores import normalised
 from lookalike.retrieval.settings import MetricsSettings
-from lookalike.steps.metrics import OUTPUTS, evaluate_files
+from lookalike.steps.metrics import evaluate_files
 from support import brute_force
 
 KS = [1, 10, 50]

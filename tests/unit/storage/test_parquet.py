@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather, orc
 
 from lookalike.data.manifest_table import SCHEMA, read_manifest
 from lookalike.embedding.tables import read_metadata, read_names, read_vectors, write_embeddings
@@ -231,3 +237,42 @@ def test_names_of_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     plain(tmp_path / "x.parquet")
     (tmp_path / "x.parquet").rename(odd)
     assert tell(odd) is not None
+
+
+def test_tables_of_other_kinds_are_named_with_the_remedy(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image_id": ["a"], "label": ["b"]})
+    arrow = pa.Table.from_pandas(frame)
+    kinds: dict[str, tuple[Callable[[Path], Any], str]] = {
+        "NumPy array": (lambda path: path.write_bytes(np_bytes(np.save)), "t.parquet"),
+        "ZIP archive": (lambda path: path.write_bytes(np_bytes(np.savez)), "t.parquet"),
+        "pickle, which is never opened": (frame.to_pickle, "t.parquet"),
+        "Arrow or Feather": (lambda path: feather.write_feather(arrow, path), "t.parquet"),
+        "ORC": (lambda path: orc.write_table(arrow, path), "t.parquet"),
+        "CSV": (frame.to_csv, "t.csv"),
+        "JSON": (frame.to_json, "t.parquet"),
+        "text": (lambda path: path.write_text("naïve"), "t.parquet"),
+        "compressed with gzip": (lambda path: path.write_bytes(gzip.compress(b"")), "t.parquet"),
+        "SQLite": (sqlite, "t.parquet"),
+    }
+    for kind, (write, name) in kinds.items():
+        write(tmp_path / name)
+        with pytest.raises(LookalikeError, match=rf"{name}: not .*: it is .*{kind}.*as parquet: "):
+            read_table(tmp_path / name)
+    # What may be a damaged one is told as before.
+    for content in (b"", b"PAR1", b"PAR1\0\0", bytes(range(200, 240))):
+        (tmp_path / "t.parquet").write_bytes(content)
+        with pytest.raises(LookalikeError, match=r"parquet file \(.*\)\. It is damaged or cut"):
+            read_table(tmp_path / "t.parquet")
+
+
+def sqlite(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("create table t (a)")
+        base.commit()
+
+
+def np_bytes(save: Callable[..., None]) -> bytes:
+    stream = io.BytesIO()
+    save(stream, np.eye(3))
+    return stream.getvalue()

@@ -15,11 +15,20 @@ def add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParser
         description="Rank a gallery for every query by their embeddings and measure how well "
         "items of the query's label come first. Both tables are parquet files, or folders of such, "
         "with the columns image_id, label (text or whole numbers) and embedding (a list of "
-        "numbers), made by anything. Writes metrics.json, per_query.parquet and rankings.parquet.",
+        "numbers), made by anything; or arrays of numbers, .npy or .csv, with a file of labels "
+        "beside each. Writes metrics.json, per_query.parquet and rankings.parquet.",
     )
-    parser.add_argument("query", type=path_of, metavar="QUERY.parquet", help="the queries")
-    parser.add_argument("gallery", type=path_of, metavar="GALLERY.parquet", help="what is searched")
+    parser.add_argument("query", type=path_of, metavar="QUERY", help="the queries")
+    parser.add_argument("gallery", type=path_of, metavar="GALLERY", help="what is searched")
     parser.add_argument("--out", type=path_of, required=True, metavar="DIR", help="where to write")
+    for split, what in (("query", "the queries"), ("gallery", "the gallery")):
+        parser.add_argument(
+            f"--{split}-labels",
+            type=path_of,
+            metavar="FILE",
+            help=f"of {what} as .npy or .csv: a label for each row, in their order; .csv or "
+            ".parquet with a column label, and image_id if there is one, .json or .npy",
+        )
     parser.add_argument(
         "--k",
         type=cut_offs_of,
@@ -85,7 +94,17 @@ def add_evaluate(subcommands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _run(options: argparse.Namespace) -> None:
-    # They import torch: --help should not wait for it.
+    # Arrow takes a tenth of a second: --help should not wait for it.
+    from lookalike.embedding.array_files import embeddings_given
+    from lookalike.retrieval.output_place import require_free_of_others, require_outputs
+
+    given = [options.query, options.gallery, options.query_labels, options.gallery_labels]
+    require_outputs(options.out, list(filter(None, given)))
+    query = embeddings_given(options.query, options.query_labels, "--query-labels")
+    gallery = embeddings_given(options.gallery, options.gallery_labels, "--gallery-labels")
+    require_free_of_others(options.out)
+
+    # They import torch: neither --help nor a wrong path should wait for it.
     from lookalike.jobs.torch_devices import choose_device
     from lookalike.retrieval.settings import MetricsSettings
     from lookalike.steps.metrics import evaluate_files
@@ -101,8 +120,8 @@ def _run(options: argparse.Namespace) -> None:
         within=options.within,
     )
     evaluate_files(
-        options.query,
-        options.gallery,
+        query,
+        gallery,
         options.out,
         settings,
         score=options.score,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,21 @@ _EXACT = {2: 2**11, 4: 2**24, 8: 2**53}
 
 NameOf = Callable[[Path, int], str]
 """What a message calls a row of a file."""
+
+
+@dataclass(frozen=True)
+class NamedColumns:
+    """A table in memory that came from files which are no tables.
+
+    Attributes:
+        name: what messages call it.
+        files: what it was read from.
+        columns: lists or arrays by their names.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    columns: Mapping[str, Any]
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lookalike.data.links import resolved_files
-from lookalike.embedding.columns import texts_of
+from lookalike.embedding.columns import NamedColumns, texts_of
 from lookalike.embedding.tables import (
     is_exact_in_float32,
     read_metadata,
@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 32_768
 
-TableSource: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | pa.Table | NDArray[Any]"
+TableSource: TypeAlias = (
+    "str | os.PathLike[str] | Mapping[str, Any] | pa.Table | NDArray[Any] | NamedColumns"
+)
 """A table of embeddings: the path of a parquet file or of a folder of such; its columns in a
 mapping, a data frame or an Arrow table; or the embeddings alone, an array [n, d] of numbers.
 
@@ -159,6 +161,8 @@ def open_table(
         LookalikeError: the message says which table, which column or rows, and why.
 
     """
+    if isinstance(source, NamedColumns):
+        name, source = source.name, source.columns
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         names = read_names(path, list(dict.fromkeys(["image_id", *columns])))

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lookalike.errors import LookalikeError
+from lookalike.embedding.columns import NamedColumns
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.progress import Progress
 from lookalike.retrieval.evaluation import evaluate_items, summary_text
+from lookalike.retrieval.output_place import OUTPUTS, require_outputs
 from lookalike.retrieval.reranking import Reranking
 from lookalike.retrieval.score_choice import choose_score
 from lookalike.retrieval.scored_tables import scored_tables
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.tables import AttributeFiles, two_tables
-from lookalike.storage.files import all_whole, json_text, nearest_there, save_parquet, save_text
-from lookalike.text import shown_path
+from lookalike.storage.files import all_whole, json_text, save_parquet, save_text
 
 log = logging.getLogger(__name__)
 
 _PLACE_BYTES = 8  # of a ranked place in rankings.parquet, at the least
 
-OUTPUTS = ("per_query.parquet", "rankings.parquet", "metrics.json")
-"""What is written; metrics.json is the last, so where it is, all is."""
-
 
 def evaluate_files(
-    query: Path,
-    gallery: Path,
+    query: Path | NamedColumns,
+    gallery: Path | NamedColumns,
     out: Path,
     settings: MetricsSettings,
     *,
@@ -50,7 +46,8 @@ def evaluate_files(
     All three are written or none is: whatever goes wrong, what was there before stays.
 
     Args:
-        query: embeddings table of the queries (see `lookalike.embedding.tables`).
+        query: embeddings table of the queries (see `lookalike.embedding.tables`), or what
+            `lookalike.embedding.array_files` read in place of one.
         gallery: embeddings table of what is searched.
         out: folder to write to.
         settings: how rankings are turned into numbers; `exclude="same_content"` needs a `sha256`
@@ -74,7 +71,7 @@ def evaluate_files(
         LookalikeError: a table cannot be used; the message says which and why.
 
     """
-    require_outputs(out, (query, gallery))
+    require_outputs(out, [*_files_of(query), *_files_of(gallery)])
     folders = (query_folder, gallery_folder)
     queries, items = two_tables(
         query,
@@ -108,50 +105,5 @@ def evaluate_files(
     return summary
 
 
-def require_outputs(out: Path, inputs: Sequence[Path]) -> None:
-    """See that the outputs can be made in `out`, before any work; nothing is made.
-
-    Raises:
-        LookalikeError: `out` is no folder or cannot be written, a folder has an output's name, or
-            an output would take the place of an input.
-
-    """
-    sources = list(map(_real, inputs))
-    try:
-        if out.exists() and not out.is_dir():
-            raise LookalikeError(
-                f"{shown_path(out)}: is a file; --out takes a folder, which is made if need be"
-            )
-        place = nearest_there(out)
-        if not place.is_dir():
-            raise LookalikeError(
-                f"{shown_path(out)}: cannot be made: {shown_path(place)} is not a folder"
-            )
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise LookalikeError(
-                f"{shown_path(out)}: cannot be written: no permission in {shown_path(place)}"
-            )
-        for name in OUTPUTS:
-            if (out / name).is_dir():
-                raise LookalikeError(
-                    f"{shown_path(out / name)}: is a folder where a file is to be written; move it "
-                    "away, or name another --out"
-                )
-            for table, into in zip(inputs, sources, strict=True):
-                if into in ((out / name).resolve(), *(out / name).resolve().parents):
-                    raise LookalikeError(
-                        f"{shown_path(table)}: would be overwritten, or written into, by the "
-                        "results; name another --out"
-                    )
-    except (OSError, ValueError, RuntimeError) as error:  # too long a name, NUL, links in a circle
-        why = getattr(error, "strerror", None) or str(error)
-        raise LookalikeError(f"{shown_path(out)}: cannot be written: {why}") from error
-
-
-def _real(table: Path) -> Path:
-    """Where a table lies, links followed."""
-    try:
-        return table.resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # as in `require_outputs`
-        why = getattr(error, "strerror", None) or str(error)
-        raise LookalikeError(f"{shown_path(table)}: cannot be read: {why}") from error
+def _files_of(source: Path | NamedColumns) -> Sequence[Path]:
+    return source.files if isinstance(source, NamedColumns) else [source]

@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lookalike.errors import LookalikeError
-from lookalike.storage.strays import POINTER_BYTES, pointer
+from lookalike.storage.strays import KIND_BYTES, pointer, table_of_another_kind
 from lookalike.text import shown_path
+
+if TYPE_CHECKING:
+    import pandas as pd  # Arrow loads it for `to_pandas` alone: what reads no frame starts sooner
 
 # What pyarrow raises for bytes that make no sense: its own, and what Python has for a name that is
 # no UTF-8, a column that is not where it should be, or a size without bounds.
@@ -43,12 +46,17 @@ def opened(path: str | Path) -> pq.ParquetFile:
     path = Path(path)
     try:
         with path.open("rb") as begun:
-            start = begun.read(POINTER_BYTES)
+            start = begun.read(KIND_BYTES)
     except (OSError, ValueError) as error:  # a name that is too long, or holds NUL, is no file's
         why = getattr(error, "strerror", None) or str(error)
         raise LookalikeError(f"{shown_path(path)}: cannot be read: {why}") from error
     if stands_in := pointer(start, "the table"):
         raise LookalikeError(f"{shown_path(path)}: it is {stands_in}")
+    if kind := table_of_another_kind(start, path.name):
+        raise LookalikeError(
+            f"{shown_path(path)}: not a readable parquet file: it is {kind}. Write the table as "
+            "parquet: docs/metrics.md has the lines for it, under 'From arrays and data frames'"
+        )
     # pyarrow opens no name that is not UTF-8; Python does.
     is_utf8 = str(path).isascii() or os.fsencode(path) == str(path).encode("utf-8", "replace")
     with reading(path):
