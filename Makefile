@@ -8,7 +8,7 @@ WORKERS ?= 2
 SHARED_OUT = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: .venv demo test test-quick test-long test-slurm fuzz lint format docs bench bench-large bench-incremental bench-gpu suite suite-final lock clean
+.PHONY: .venv demo test test-quick test-long test-slurm fuzz lint format docs docs-site bench bench-large bench-incremental bench-gpu suite suite-final lock clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.demo
@@ -63,6 +63,11 @@ format: .venv/.test
 # What is made of records and lists in the code: tables in docs/ and config/, definitions in the schema.
 docs: .venv/.test
 	for page in hostile_page metrics_page variant_tables known_backbones; do PYTHONPATH=tests $(BIN)/python -m support.$$page || exit 1; done
+
+# README, docs/ and config/ as a site in build/site, to be opened there; a link that leads nowhere fails.
+docs-site: .venv/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "Now open build/site/index.html"
 
 bench: .venv/.test
 	PYTHONPATH=tests $(BIN)/python benchmarks/run.py

@@ -1,4 +1,4 @@
-"""What README tells a person to type, typed."""
+"""What README and the tutorial tell a person to type, typed; and the demo's numbers in README."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from support.drawings import draw
 from support.project import ROOT, copy_project
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 N_CLASSES, N_IMAGES = 14, 6
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -60,3 +62,28 @@ def test_three_commands_lead_from_class_folders_to_an_answer(project: Path) -> N
     assert (project / "results" / "report.html").stat().st_size > 10_000
     answers = done.stdout[done.stdout.rindex("another.jpg") :].splitlines()
     assert any("shape " in line for line in answers), done.stdout
+
+
+def test_the_tutorial_leads_from_class_folders_to_an_answer(project: Path) -> None:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", TUTORIAL, re.MULTILINE | re.DOTALL)
+    # Nothing of it is left untyped.
+    assert {language for language, _ in blocks} == {"bash"}
+    assert not re.search(
+        r"\n\n(    |\t)\S", re.sub(r"^```.*?^```", "", TUTORIAL, flags=re.M | re.S)
+    )
+    done = typed(project, "\n".join(f"echo '== {i}'\n{code}" for i, (_, code) in enumerate(blocks)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = re.split(r"^== \d+\n", done.stdout, flags=re.MULTILINE)[1:]
+    assert len(said) == len(blocks)
+    assert "shape 29" in said[1]
+    assert "runs: [strong]" in said[2]
+    assert re.search(r"train\S* .* 1\b", said[3]), said[3]
+    answers = [line for line in said[5].splitlines() if re.search(r" shape \d+ +[0-9.]+", line)]
+    assert len(answers) == 3, said[5]
+    assert (project / "answers.html").stat().st_size > 10_000
+    trainings = (project / "results" / "logs" / "strong.0" / "train.log").read_text()
+    made = pq.read_table(project / "results" / "comparison.parquet").to_pylist()
+    assert {row["run"] for row in made} == {"strong.0", "small.0"}
+    listed = pq.read_table(project / "results" / "manifest" / "gallery.parquet").to_pylist()
+    assert "shape 1/8.jpg" in [row["image_id"] for row in listed]
+    assert trainings
