@@ -47,7 +47,6 @@ TESTED_ELSEWHERE = {
     "importing/summary": ("unit/importing/test_initialise.py", "what is said is read there"),
     "importing/writing": ("unit/importing/test_initialise.py", "what is written is read there"),
     "jobs/interruption": ("unit/training/test_loop.py", "signals arrive while it trains"),
-    "jobs/progress": ("unit/data/test_near_duplicates.py", "what is said while work lasts"),
     "jobs/torch_devices": ("unit/models/test_cnn4.py", "the device a network is put on"),
     "models/*": ("unit/models/test_table.py", "every network of the table"),
     "report/charts_of_many": ("unit/report/test_side_by_side.py", "points are read back there"),

@@ -55,6 +55,7 @@ NEUTRAL: dict[str, str] = {
     "training.miners.table": _TABLE,
     "training.optimizers.table": _TABLE,
     "training.samplers.table": _TABLE,
+    "training.pace": "what is said meanwhile",
     "training.plan": "what is said of a training before it begins",
     "training.schedules.table": _TABLE,
     "training.variants": _TABLE,

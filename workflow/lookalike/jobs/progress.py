@@ -10,6 +10,23 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
+_MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
+
+
+def duration_in_words(seconds: float) -> str:
+    """How long something takes, to two digits at most: `40 min`, `1.5 h`, `12 h`."""
+    if seconds < 1.5 * _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 1.5 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < 2 * _DAY:
+        return f"{_two_digits(seconds / _HOUR)} h"
+    return f"{_two_digits(seconds / _DAY)} days"
+
+
+def _two_digits(number: float) -> str:
+    return f"{number:.0f}" if number >= 9.95 else f"{number:.1f}".removesuffix(".0")
+
 
 class Progress:
     """Counts work done; use as a context manager and call `update(n)`."""
@@ -17,7 +34,10 @@ class Progress:
     def __init__(
         self, description: str, total: int, unit: str = "images", every: float = 30.0
     ) -> None:
-        """`every`: seconds between two log lines where standard error is no terminal."""
+        """`every`: seconds between two log lines where standard error is no terminal.
+
+        Such a line tells how long the rest takes, as fast as it went so far; the bar does so, too.
+        """
         self.description, self.total, self.unit, self.every = description, total, unit, every
         self.done = 0
 
@@ -47,11 +67,12 @@ class Progress:
             self._said = now
             rate = self.done / (now - self._started)
             log.info(
-                "%s: %d of %d %s (%.3g/s)%s",
+                "%s: %d of %d %s (%.3g/s%s)%s",
                 self.description,
                 self.done,
                 self.total,
                 self.unit,
                 rate,
+                f", {duration_in_words((self.total - self.done) / rate)} left" if rate else "",
                 f", {note}" if note else "",
             )

@@ -56,6 +56,16 @@ class Course:
             return epoch - 1 + step / steps
         return (self.steps_before(epoch) + step) * self.epochs / self.steps
 
+    def steps_left(self, epoch: int, step: int, steps: int) -> int:
+        """Steps of the whole training that are still to be done; see `done`."""
+        if self.steps is None:
+            return (self.epochs - epoch + 1) * steps - step
+        return self.steps - self.steps_before(epoch) - step
+
+    def validations_left(self, epoch: int, every: int) -> int:
+        """Validations still to come where one follows every so many epochs, `epoch` not done."""
+        return self.epochs // every - (epoch - 1) // every
+
     def drawer(
         self, draw: Callable[[int], list[Indices]], first: int
     ) -> Callable[[int], list[Indices]]:

@@ -113,6 +113,10 @@ class TrainingSet(Protocol):
         """Names of the classes, by their number in `labels`; None: their numbers."""
 
     @property
+    def form(self) -> str:
+        """What the network sees of them, for the log: `images at 224 px`."""
+
+    @property
     def facts(self) -> DataFacts:
         """What decides which images are held out, where settings leave it to the data."""
 
@@ -139,6 +143,11 @@ class TrainingData:
     contents: NDArray[np.int64] | None = None
     closed_set: bool = False
     classes: tuple[str, ...] | None = None
+
+    @property
+    def form(self) -> str:
+        """See `TrainingSet`."""
+        return f"images at {self.image.size} px"
 
     @property
     def facts(self) -> DataFacts:
@@ -168,6 +177,11 @@ class FeatureData:
     contents: NDArray[np.int64] | None = None
     closed_set: bool = False
     classes: tuple[str, ...] | None = None
+
+    @property
+    def form(self) -> str:
+        """See `TrainingSet`."""
+        return "images, by their features"
 
     @property
     def facts(self) -> DataFacts:

@@ -40,6 +40,7 @@ from lookalike.training.optimization import (
     share_of_rate,
     without_frozen,
 )
+from lookalike.training.pace import Pace, training_in_words
 from lookalike.training.plan import log_plan
 from lookalike.training.recipe import Recipe
 from lookalike.training.samplers.table import SAMPLERS
@@ -122,7 +123,15 @@ class Training:
         self.labels = np.unique(data.labels[self.chosen], return_inverse=True)[1]
         batch_size = SAMPLERS[recipe.batch.name].batch_size(recipe.batch.values)
         self.every = self.course.validated(validation.every, len(split.gallery), batch_size)
-        log_plan(data.labels, split, why, recipe, self.course, self.every)
+        self.why_held_out = why
+        self.pace = Pace(
+            self.course,
+            batch_size,
+            len(split.gallery),
+            self.every,
+            training_in_words(self.course, len(self.chosen), data.form, fabric.device),
+            may_end=bool(validation.patience),
+        )
 
         self.bare = model.to(memory_format=torch.channels_last)
         if fabric.world_size > 1:
@@ -158,6 +167,9 @@ class Training:
 
     def run(self, interruption: Interruption) -> list[Epoch]:
         """Go on from where the checkpoint is, to the end."""
+        log_plan(
+            self.data.labels, self.split, self.why_held_out, self.recipe, self.course, self.every
+        )
         position = self.checkpoint.load(self.modules, self.optimizer)
         epochs = range(len(position.history) + 1, self.course.epochs + 1)
         draw = self.course.drawer(self._draw, epochs.start)
@@ -227,7 +239,8 @@ class Training:
                 if self.average is not None:
                     self.average.update(self.bare, position.steps_done)
                 position.step += 1
-                progress.update(1, health.progress_note())
+                place = epoch, position.step, len(batches)
+                progress.update(1, self.pace.stepped(health.progress_note(), *place))
                 # All processes ask each other at the same steps.
                 apart = self.fabric.world_size > 1 and position.step % AGREE_EVERY
                 stop = 0 if apart else self._asked_to_stop(interruption)
@@ -260,7 +273,8 @@ class Training:
             "images_per_second": images / seconds,
             "seconds": seconds,
         }
-        log.info("%s", in_words(done, epochs))
+        to_come = self.pace.left(epoch + 1, 0, len(batches)) if epoch < epochs else ""
+        log.info("%s", ", ".join(filter(None, [in_words(done, epochs), to_come])))
         if reason := taught_nothing(done, *self._of_loss):
             log.warning("warning: epoch %d: %s", epoch, reason)
         position.history.append(done)
@@ -334,4 +348,5 @@ class Training:
                 scores = leave_one_out_scores(
                     vectors, labels, self.recipe.model.score, VALIDATION_K, n_queries
                 )
+        self.pace.validated()
         return HeldOutScores(*(from_first(score, self.fabric) for score in scores))
