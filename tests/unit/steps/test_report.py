@@ -373,6 +373,56 @@ def test_six_queries_stand_under_the_cards_then_the_hardest_then_a_sample_that_r
     assert text.index('class="cards"') < text.index('id="drawn"') < text.index("<table")
 
 
+def test_a_class_leads_to_the_first_of_its_queries_that_is_shown(page: Node, made: Made) -> None:
+    per_query = made.table("per_query.parquet")
+    labels = dict(zip(per_query["query_id"], per_query["label"], strict=True))
+    first: dict[str, str] = {}
+    for query, _ in shown_queries(page):
+        name = query.one("div", "asked").one("svg").attributes["aria-label"]
+        first.setdefault(labels[name], f"#{query.attributes['id']}")
+    headings = section(page, "classes").one("tbody").all("th")
+    links = {cell.text: cell.all("a") for cell in headings}
+    assert len(first) == len(links) == 4
+    for heading, found in links.items():
+        label = next(label for label in LABELS if heading in (label, json.dumps(label)))
+        assert [link.attributes["href"] for link in found] == [first[label]]
+
+
+def test_what_classes_find_is_said_in_a_sentence(page: Node, made: Made) -> None:
+    per_query = made.table("per_query.parquet").set_index("query_id")
+    per_query = per_query[per_query["scored"]]
+    rankings = made.table("rankings.parquet")
+    right = rankings[rankings["relevant"] & (rankings["rank"] <= 10)]["query_id"].value_counts()
+    shares = []
+    for _, queries in per_query.groupby("label"):
+        possible = sum(min(count, 10) for count in queries["n_relevant"])
+        shares.append(100 * sum(right.get(name, 0) for name in queries.index) / possible)
+    (words,) = (
+        text.text.strip()
+        for text in section(page, "classes").all("p")
+        if "the median class finds" in text.text
+    )
+    found = re.findall(r"finds ([\d.]+) of each 100", words)
+    assert [float(value) for value in found] == [pytest.approx(np.median(shares), abs=0.51)]
+    assert words.startswith("Each of the 4 classes finds something in the first 10 places;")
+
+
+def test_labels_are_cut_by_what_all_begin_with_and_whole_for_a_pointer(tmp_path: Path) -> None:
+    counts = {f"n0000{number}-{label}": 3 for number, label in enumerate(["plain", "odd", "rare"])}
+    made = make_folder(tmp_path, dict.fromkeys(LABELS[:3], 3), dict.fromkeys(LABELS[:3], 3))
+    renamed = dict(zip(LABELS, counts, strict=False))
+    for split in ("query", "gallery"):
+        path = tmp_path / "results" / f"{split}.parquet"
+        table = pd.read_parquet(path)
+        table["label"] = table["label"].map(renamed)
+        write_parquet(path, pa.Table.from_pandas(table, preserve_index=False))
+    page = parse(made.write())
+    labels = [label for each in page.all("ol", "found") for label in each.all("span", "label")]
+    assert {label.text for label in labels} == {"plain", "odd", "rare"}
+    titles = {span.attributes["title"] for label in labels for span in label.all("span")[1:]}
+    assert titles == {*counts}
+
+
 def test_each_distinct_image_is_embedded_once_small_and_over_the_background(
     page: Node, made: Made
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lookalike.report.thumbnails import Thumbnail, Thumbnails
@@ -27,8 +28,12 @@ class Hit:
 
 @dataclass(frozen=True)
 class Query:
-    """A query, its `value` of the chosen metric and the head of its ranking."""
+    """A query, its `value` of the chosen metric and the head of its ranking.
 
+    `number` is that of its row among all queries, from 0.
+    """
+
+    number: int
     name: str
     label: str
     value: float
@@ -37,6 +42,11 @@ class Query:
     n_gallery: int
     thumbnail: Thumbnail | None
     hits: Sequence[Hit]
+
+    @property
+    def anchor(self) -> str:
+        """What links to it lead to."""
+        return f"query{self.number}"
 
 
 @dataclass(frozen=True)
@@ -80,9 +90,12 @@ def examples(
     """
     shown = rankings[rankings["query_id"].isin(names) & (rankings["rank"] <= places)]
     ranked = dict(iter(shown.sort_values("rank").groupby("query_id")))
-    rows = per_query[per_query["query_id"].isin(names)].set_index("query_id").to_dict("index")
+    asked = per_query["query_id"].isin(names).to_numpy()
+    numbered = per_query[asked].assign(number=np.flatnonzero(asked))
+    rows = numbered.set_index("query_id").to_dict("index")
     return [
         Query(
+            int(rows[name]["number"]),
             name,
             str(rows[name]["label"]),
             float(rows[name][key]),

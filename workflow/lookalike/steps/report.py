@@ -17,6 +17,12 @@ from lookalike.report.answers import (
 )
 from lookalike.report.cards import card_keys, table_keys
 from lookalike.report.class_growth import class_growth
+from lookalike.report.classes import (
+    FEWEST_MISTAKEN,
+    class_scores,
+    classes_in_words,
+    pictures_of,
+)
 from lookalike.report.differences import (
     Comparisons,
     differences,
@@ -28,7 +34,7 @@ from lookalike.report.differences import (
 from lookalike.report.examples import Images, examples, near_duplicates
 from lookalike.report.figures import headline_figures, training_figures
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
-from lookalike.report.hardest import class_scores, hardest, one_a_class, sample
+from lookalike.report.hardest import hardest, one_a_class, sample
 from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.origin import origin_of
 from lookalike.report.outcome import found_in_words, telling_cut_off
@@ -45,6 +51,7 @@ from lookalike.report.runs import BASELINE, MAIN, Run, model_name
 from lookalike.report.search_side import hubs_of, searched_states
 from lookalike.report.selections import MOST_WINNERS, read_selections
 from lookalike.report.settings_table import settings_table
+from lookalike.report.short_labels import short_labels
 from lookalike.report.side_by_side import side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
 from lookalike.report.started import Started
@@ -290,6 +297,13 @@ def write_report(
                 [run.model["device"] for run in results if not run.is_given],
             ),
             n_classes=n_classes,
+            classes_in_words=classes_in_words(classes, places),
+            fewest_mistaken=FEWEST_MISTAKEN,
+            pictures_of=pictures_of(
+                (query.anchor, query.label)
+                for query in (*hard_examples, *other_examples, *folded_examples)
+            ),
+            short_labels=short_labels({*images["query"].labels.values(), *gallery.labels.values()}),
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
             drawn=drawn_examples,
