@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lookalike.report.charts_of_many import NAMED_ROWS
 from lookalike.report.recipe_points import RecipePoint
 from lookalike.report.side_by_side import FEWEST, side_by_side
+from support.chart_reader import read_chart
 
 KEY = "mAP@10"
 
@@ -54,6 +56,7 @@ def test_every_recipe_has_its_estimate_and_its_interval(count: int) -> None:
     points = make_points(count)
     shown = side_by_side(points, KEY)
     assert shown is not None
+    assert shown.estimates is not None
     svg = str(shown.estimates.svg)
     named = count <= NAMED_ROWS
     for point in points:
@@ -102,3 +105,24 @@ def test_what_is_not_known_or_the_same_in_all_is_no_cost() -> None:
     assert shown is not None
     assert (shown.costs, shown.settings, shown.front) == ([], [], [])
     assert side_by_side(points[: FEWEST - 1], KEY) is None
+
+
+def test_recipes_of_one_run_each_are_not_drawn_again_where_every_run_is() -> None:
+    points = make_points(5)
+    shown = side_by_side(points, KEY, runs_are_drawn=True)
+    assert shown is not None and shown.estimates is None
+    # A mean over seeds is drawn nowhere else.
+    points[2] = replace(points[2], n_seeds=2)
+    shown = side_by_side(points, KEY, runs_are_drawn=True)
+    assert shown is not None and shown.estimates is not None
+
+
+def test_an_interval_that_its_dot_would_hide_has_ends_beside_it() -> None:
+    narrow = [replace(point, interval=(point.value, point.value)) for point in make_points(60)]
+    for points, count in ((narrow, 120), (make_points(60), 0), (narrow[:30], 60)):
+        shown = side_by_side(points, KEY)
+        assert shown is not None and shown.estimates is not None
+        (panel,) = read_chart(str(shown.estimates.svg))
+        ends = [mark for mark in panel.marks if min(mark.half_width, mark.half_height) == 0]
+        assert len(ends) == count
+        assert all(max(mark.half_width, mark.half_height) > 2 for mark in ends)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lookalike.report.dependence import Dependence
+from lookalike.report.line_labels import short_names
 from lookalike.report.recipe_points import RecipePoint
+from lookalike.report.round_axes import magnitudes_axis, round_axis
 from lookalike.report.svg import INK, SERIES_COLOURS, inline, own_style, panel
 from lookalike.retrieval.arrays import Values
 
@@ -23,6 +25,9 @@ _SHORT_NAME = 14
 _TICKS = 6
 _LOG_FROM = 10  # times the least cost that the greatest is
 _COLOUR = SERIES_COLOURS[0]
+_DOT = 2.0
+# Part of an axis below which an interval is hidden by its dot.
+_HIDDEN = 0.025
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,22 @@ def estimates_chart(name: str, label: str, points: Sequence[RecipePoint], key: s
         along = np.array([(low, high, np.nan) for low, high in ends]).ravel()
         across = np.repeat(order, 3)
         values = np.array([point.value for point in points])
+        shown = [*values.tolist(), *(end for point in points for end in point.interval or ())]
+        round_axis(axes, "x" if rows else "y", shown)
         if rows:
-            axes.plot(along, across, color=_COLOUR, linewidth=1.6)
-            axes.plot(values, order, "o", color=_COLOUR, markersize=6, zorder=3)
-            axes.set_yticks(order, [_cut(point.recipe, _NAME_LENGTH) for point in points])
+            # The ends are longer than a mark is high, so that a narrower interval shows.
+            (ends_of,) = axes.plot(along, across, "|-", color=_COLOUR, linewidth=1.6)
+            ends_of.set(markersize=9, markeredgewidth=1.3)
+            axes.plot(values, order, "o", color=_COLOUR, markersize=5.5, zorder=3)
+            axes.set_yticks(order, short_names([point.recipe for point in points], _NAME_LENGTH))
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(len(points) - 0.5, -0.5)
             axes.set_xlabel(key)
             axes.grid(axis="x", linewidth=0.8)
         else:
-            axes.plot(across, along, color=_COLOUR, linewidth=0.5, alpha=0.5)
-            _dots(axes, order, values, 2.0, INK)
+            axes.plot(across, along, color=_COLOUR, linewidth=0.9, alpha=0.8)
+            _ends_of_hidden(axes, points)
+            _dots(axes, order, values, _DOT, INK)
             axes.set_xlim(-0.02 * len(points), 1.02 * len(points))
             axes.set_xlabel("recipes, the highest first")
             axes.set_ylabel(key)
@@ -98,7 +108,7 @@ def dependence_chart(name: str, label: str, found: Dependence, key: str) -> Mark
         else:
             for place, mean in zip(at.tolist(), means.tolist(), strict=True):
                 axes.plot([place - 0.3, place + 0.3], [mean, mean], color=_COLOUR, linewidth=2.2)
-            names = [_cut(kind, _SHORT_NAME) for kind in found.kinds]
+            names = short_names(found.kinds, _SHORT_NAME)
             turned = len(names) > 3
             axes.set_xticks(
                 range(len(names)),
@@ -108,11 +118,12 @@ def dependence_chart(name: str, label: str, found: Dependence, key: str) -> Mark
             )
             axes.set_xlim(-0.6, len(names) - 0.4)
         if found.by_magnitude:
-            _by_magnitudes(axes)
+            magnitudes_axis(axes)
         distinct = np.unique(found.x)
         if found.kinds is None and len(distinct) <= _TICKS:
             axes.set_xticks(distinct, [f"{x:g}" for x in distinct.tolist()])
             axes.xaxis.set_minor_locator(NullLocator())
+        round_axis(axes, "y", found.values.tolist())
         axes.set_xlabel(found.name)
         axes.set_ylabel(key)
         axes.grid(axis="y", linewidth=0.8)
@@ -132,23 +143,27 @@ def costs_chart(name: str, label: str, costs: CostPoints, key: str) -> Markup:
         least, most = float(costs.costs.min()), float(costs.costs.max())
         by_magnitude = least > 0 and most >= _LOG_FROM * least
         middle = (least * most) ** 0.5 if by_magnitude else (least + most) / 2
-        told = [spot for spot in zip(at, best, names, strict=True) if spot[2] in costs.named]
+        short = dict(zip(costs.named, short_names(costs.named, _SHORT_NAME), strict=True))
+        told = [
+            (x, y, short[text]) for x, y, text in zip(at, best, names, strict=True) if text in short
+        ]
         for place, (x, y, text) in enumerate(told):
             # Towards the middle, and by turns above and below, so that they are apart.
             right = x > middle
             axes.annotate(
-                _cut(str(text), _SHORT_NAME),
+                text,
                 (x, y),
                 xytext=(-4 if right else 4, 5 if place % 2 else -11),
                 textcoords="offset points",
                 ha="right" if right else "left",
-                fontsize=7,
+                fontsize=8,
             )
         if by_magnitude:
-            _by_magnitudes(axes)
+            magnitudes_axis(axes)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.xaxis.set_major_formatter("{x:,.12g}")
+        round_axis(axes, "y", costs.values.tolist())
         axes.set_xlabel(costs.called)
         axes.set_ylabel(key)
         axes.grid(axis="y", linewidth=0.8)
@@ -170,11 +185,15 @@ def _dots(
     )
 
 
-def _by_magnitudes(axes: Axes) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def _ends_of_hidden(axes: Axes, points: Sequence[RecipePoint]) -> None:
+    """Strokes at the ends of the intervals that the dots would hide, wider than these."""
+    low, high = axes.get_ylim()
+    ends = [
+        (place, end)
+        for place, point in enumerate(points)
+        if point.interval and point.interval[1] - point.interval[0] < _HIDDEN * (high - low)
+        for end in point.interval
+    ]
+    if ends:
+        at, found = zip(*ends, strict=True)
+        axes.plot(at, found, "_", color=_COLOUR, markersize=2.5 * _DOT, markeredgewidth=0.9)

@@ -10,18 +10,32 @@ from markupsafe import Markup
 
 from lookalike.report.numbers import number
 from lookalike.report.results import ComparisonRows, Results, states_of
+from lookalike.report.round_axes import round_ticks
 from lookalike.report.runs import MAIN, State
-from lookalike.report.svg import Curve, Measured, Versus, curves, versus
-from lookalike.retrieval.metrics import in_ranks, less_is_better
+from lookalike.report.small_multiples import small_multiples
+from lookalike.report.svg import (
+    MOST_LABELLED,
+    Curve,
+    Measured,
+    Versus,
+    curves,
+    numbers_of,
+    versus,
+)
+from lookalike.retrieval.metrics import in_ranks, less_is_better, metric_of
 
-# Columns of history.parquet that are drawn: heading, one sentence, whether it is a share.
+# Marks nearer to each other than this part of an axis lie on one another.
+_NOTHING_TO_SEE = 0.01
+
+# Columns of history.parquet that are drawn: heading, one sentence, whether its axis begins at 0
+# wherever its values lie.
 _CURVES = {
     "loss": ("Loss", "What training brings down; mean over the epoch's batches.", False),
     "validation_mAP@10": (
         "Validation mAP@10",
         "Scored while training, on training images kept apart: another gallery than the test's, "
         "so its height cannot be set beside the test's numbers.",
-        True,
+        False,
     ),
     "active_negatives": (
         "Active negatives",
@@ -46,36 +60,102 @@ class Figure:
     svg: Markup
 
 
+def telling_keys(keys: Sequence[str], key: str) -> list[str]:
+    """Those of some metrics that are worth a chart each.
+
+    Of the metric of `key`, which ranks the recipes, these are `key` itself and the first cut-off:
+    the others move as `key` does.
+    """
+    of_key = {k: each for each in keys if (k := _cut_off(each, key)) is not None}
+    kept = {key, of_key[min(of_key)]} if of_key else {key}
+    return [each for each in keys if each in kept or _cut_off(each, key) is None]
+
+
 def headline_figures(
-    runs: Sequence[Results], rows: ComparisonRows, keys: Sequence[str]
+    runs: Sequence[Results],
+    rows: ComparisonRows,
+    keys: Sequence[str],
+    key: str,
+    *,
+    drawn_below: str = "",
 ) -> list[Figure]:
-    """A chart for each metric in `keys`: every run in its states and by chance."""
+    """A chart for each metric in `telling_keys`: every run in its states and by chance.
+
+    One that would look like a chart before it is not drawn again, nor is that of `key` where a
+    chart further down, with the heading `drawn_below`, has all of its runs. A caption says so.
+    """
     states = states_of(runs)
+    drawn: dict[str, list[Versus]] = {}
+    alike: dict[str, list[str]] = {}
+    for each in telling_keys(keys, key):
+        if each == key and drawn_below:
+            continue
+        of_runs = [_versus(run, states, rows, each) for run in runs]
+        for other, before in drawn.items():
+            if in_ranks(other) == in_ranks(each) and _looks_like(before, of_runs):
+                alike.setdefault(other, []).append(each)
+                break
+        else:
+            drawn[each] = of_runs
     return [
         Figure(
-            key.replace("_", " "),
-            "Less is better." if less_is_better(key) else "More is better, 1 is perfect.",
-            versus(
-                f"versus{place}",
-                _versus_in_words(key, runs, rows),
-                [_versus(run, states, rows, key) for run in runs],
-                share=not in_ranks(key),
+            each.replace("_", " "),
+            " ".join(
+                [
+                    "Less is better." if less_is_better(each) else "More is better, 1 is perfect.",
+                    *(
+                        f"{other.replace('_', ' ')} looks the same."
+                        for other in alike.get(each, [])
+                    ),
+                    *([f"Drawn below: {drawn_below}."] if drawn_below and place == 0 else []),
+                ]
             ),
+            versus(f"versus{place}", _versus_in_words(each, runs, rows), of_runs),
         )
-        for place, key in enumerate(keys)
+        for place, (each, of_runs) in enumerate(drawn.items())
     ]
 
 
 def training_figures(runs: Sequence[Results]) -> list[Figure]:
     """A chart over the epochs for each column of the histories that has values."""
     figures = []
-    for column, (heading, sentence, share) in _CURVES.items():
+    for column, (heading, sentence, from_zero) in _CURVES.items():
         lines = [line for run in runs if (line := _curve(run, column)).points]
         if lines:
             label = f"{heading} by epoch. " + " ".join(_curve_in_words(line) for line in lines)
-            svg = curves(f"curves-{column.partition('@')[0]}", label, lines, share)
+            draw = curves
+            if len(lines) > MOST_LABELLED:
+                draw = small_multiples
+                sentence += " The dotted line is the median of all."
+            svg = draw(f"curves-{column.partition('@')[0]}", label, lines, from_zero)
             figures.append(Figure(heading, sentence, svg))
     return figures
+
+
+def _cut_off(key: str, other: str) -> int | None:
+    """The cut-off of a metric, where `other` is the same metric at some cut-off."""
+    one, two = metric_of(key), metric_of(other)
+    if one is None or two is None or one[0] is not two[0]:
+        return None
+    return one[1]
+
+
+def _looks_like(before: Sequence[Versus], after: Sequence[Versus]) -> bool:
+    """Whether no mark of one chart is to be seen elsewhere than in the other."""
+    marks = [
+        [
+            number
+            for row in rows
+            for measured in (*row.measured, Measured(row.chance))
+            for number in (numbers_of(measured) if measured else [])
+        ]
+        for rows in (before, after)
+    ]
+    ticks = round_ticks([*marks[0], *marks[1]], from_zero=True)
+    seen = _NOTHING_TO_SEE * (ticks[-1] - ticks[0])
+    return len(marks[0]) == len(marks[1]) and all(
+        abs(one - other) < seen for one, other in zip(*marks, strict=True)
+    )
 
 
 def _versus(run: Results, states: Sequence[State], rows: ComparisonRows, key: str) -> Versus:

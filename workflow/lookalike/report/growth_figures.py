@@ -10,7 +10,6 @@ from lookalike.report.numbers import number
 from lookalike.report.results import Results
 from lookalike.report.slices import MOST_RUNS
 from lookalike.report.svg import Curve, Measured, by_size
-from lookalike.retrieval.metrics import in_ranks
 
 
 def growing(runs: Sequence[Results], keys: Sequence[str]) -> list[str]:
@@ -24,7 +23,7 @@ def growth_figures(runs: Sequence[Results], keys: Sequence[str]) -> list[Figure]
 
     Args:
         runs: those that come first are drawn.
-        keys: see `growing`.
+        keys: of `growing`.
 
     """
     drawn = runs[:MOST_RUNS]
@@ -47,19 +46,26 @@ def growth_figures(runs: Sequence[Results], keys: Sequence[str]) -> list[Figure]
         figures.append(
             Figure(
                 key.replace("_", " "),
-                "Relevant images stay, the others are fewer; the diamond is the forecast."
-                if forecasts
-                else "Relevant images stay, the others are fewer.",
+                f"Relevant images stay, the others are fewer{_of_forecasts(len(forecasts))}.",
                 by_size(
                     f"growth{place}",
                     label,
                     lines,
                     forecasts if len(forecasts) == len(lines) else [],
-                    share=not in_ranks(key),
                 ),
             )
         )
     return figures
+
+
+def _of_forecasts(count: int) -> str:
+    if count == 0:
+        return ""
+    return (
+        "; the diamond is the forecast"
+        if count == 1
+        else "; the diamonds are the forecasts, side by side though all for one size"
+    )
 
 
 def forecasts_of(runs: Sequence[Results]) -> dict[str, Mapping[str, Any]]:

@@ -40,7 +40,7 @@ class SideBySide:
     """What is shown of all recipes.
 
     Attributes:
-        estimates: every recipe with its interval.
+        estimates: every recipe with its interval; None where another chart shows just that.
         settings: the metric by the settings that differ, those that explain most first.
         costs: the metric by what recipes cost.
         front: the recipes on a front, the best first; at most `_LISTED`.
@@ -48,7 +48,7 @@ class SideBySide:
         n_recipes: of all.
     """
 
-    estimates: Figure
+    estimates: Figure | None
     settings: list[Figure]
     costs: list[Figure]
     front: list[OnFront]
@@ -72,12 +72,15 @@ _KINDS = (
 )
 
 
-def side_by_side(points: Sequence[RecipePoint], key: str) -> SideBySide | None:
+def side_by_side(
+    points: Sequence[RecipePoint], key: str, *, runs_are_drawn: bool = False
+) -> SideBySide | None:
     """The figures of all recipes; None of fewer than `FEWEST`.
 
     Args:
         points: as from `recipe_points`, the highest first.
         key: their metric.
+        runs_are_drawn: whether another chart has every run: that shows recipes of one run each.
     """
     if len(points) < FEWEST:
         return None
@@ -89,7 +92,7 @@ def side_by_side(points: Sequence[RecipePoint], key: str) -> SideBySide | None:
                 by.setdefault(name, []).append(kind.called)
     front = [OnFront(point, tuple(by[point.recipe])) for point in points if point.recipe in by]
     return SideBySide(
-        _estimates(points, key),
+        None if runs_are_drawn and of_one_run_each(points) else _estimates(points, key),
         [
             _by_setting(found, key, place, len(points))
             for place, found in enumerate(dependences(points, _SETTINGS))
@@ -99,6 +102,11 @@ def side_by_side(points: Sequence[RecipePoint], key: str) -> SideBySide | None:
         len(front),
         len(points),
     )
+
+
+def of_one_run_each(points: Sequence[RecipePoint]) -> bool:
+    """Whether recipes are but runs: none has several seeds."""
+    return all(point.n_seeds == 1 for point in points)
 
 
 def _estimates(points: Sequence[RecipePoint], key: str) -> Figure:

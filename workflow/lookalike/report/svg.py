@@ -14,16 +14,21 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
+
+from lookalike.report.line_labels import label_ends, short_names
+from lookalike.report.round_axes import magnitudes_axis, round_axis
 
 SERIES = 6
 """Colours before they come again, with another dash."""
+MOST_LABELLED = 7
+"""Lines that have their names at their ends; of more, the names would not stand apart."""
 
 # matplotlib draws with stand-in colours; the page's CSS variables then take their place, so that
 # one drawing serves light and dark pages.
-INK, _GRID = "#010101", "#020202"
+INK, _GRID, _PAGE = "#010101", "#020202", "#020102"
 SERIES_COLOURS = tuple(f"#0300{index:02x}" for index in range(SERIES))
-_VARIABLES = {INK: "var(--muted)", _GRID: "var(--line)"} | {
+_VARIABLES = {INK: "var(--muted)", _GRID: "var(--line)", _PAGE: "var(--page)"} | {
     colour: f"var(--series-{index + 1})" for index, colour in enumerate(SERIES_COLOURS)
 }
 # Name and shape of the mark of each state in the order of a row, and whether it is filled.
@@ -40,6 +45,11 @@ _MARKS = (
     ("open cross", "X", False),
 )
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
+_NAME_LENGTH = 30  # of a row
+# Ends of intervals, in points: longer than a mark is high, so that one that is narrower shows.
+_CAP = 9.0
+_MARK = 5.5
+_BESIDE = 0.032  # part of an axis from one of several forecasts to the next
 
 _SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -88,8 +98,11 @@ class Versus:
 
 
 def dash_of(style: int) -> tuple[float, ...]:
-    """Dash pattern in points of the run counted `style`; empty is a solid line."""
-    return _DASHES[style // SERIES % len(_DASHES)]
+    """Dash pattern in points of the run counted `style`; empty is a solid line.
+
+    Neighbours differ in it, too, and not by their colour alone; 24 runs in one or the other.
+    """
+    return _DASHES[(style + style // (2 * SERIES)) % len(_DASHES)]
 
 
 def colour_number(style: int) -> int:
@@ -102,31 +115,41 @@ def mark_name(state: int) -> str:
     return _MARKS[state % len(_MARKS)][0]
 
 
-def curves(name: str, label: str, lines: Sequence[Curve], share: bool = False) -> Markup:
+def curves(name: str, label: str, lines: Sequence[Curve], from_zero: bool = False) -> Markup:
     """Lines over epochs. `name` makes the ids unique in the page, `label` says it in words.
 
-    `share` fixes the vertical axis to 0 to 1.
+    Several have their names at their ends. `from_zero` begins the vertical axis at 0.
     """
     with own_style():
         figure, axes = panel(height=2.3)
         for line in lines:
-            x, y = zip(*line.points, strict=True)
-            axes.plot(
-                x,
-                y,
-                color=SERIES_COLOURS[line.style % SERIES],
-                dashes=dash_of(line.style) or (None, None),
-                linewidth=1.6,
-                marker="o",
-                markersize=4 if len(x) == 1 else 2.2,
-            )
+            draw_curve(axes, line)
         axes.set_xlabel("epoch")
         axes.margins(x=0.02)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", linewidth=0.8)
-        if share:
-            axes.set_ylim(-0.02, 1.02)
+        round_axis(axes, "y", values_of(lines), from_zero=from_zero)
+        _name_ends(axes, lines, [line.points[-1] for line in lines])
         return inline(figure, name, label)
+
+
+def draw_curve(axes: Axes, line: Curve) -> None:
+    """A line over epochs, in the colour and dash of its run."""
+    x, y = zip(*line.points, strict=True)
+    axes.plot(
+        x,
+        y,
+        color=SERIES_COLOURS[line.style % SERIES],
+        dashes=dash_of(line.style) or (None, None),
+        linewidth=1.6,
+        marker="o",
+        markersize=4 if len(x) == 1 else 2.2,
+    )
+
+
+def values_of(lines: Sequence[Curve]) -> list[float]:
+    """The height of every point of some lines."""
+    return [y for line in lines for _, y in line.points]
 
 
 def rates(
@@ -137,9 +160,9 @@ def rates(
     chosen: tuple[float, float] | None = None,
     magnitudes: bool = False,
 ) -> Markup:
-    """One rate over another, both from 0 to 1, with the point that was chosen, if any.
+    """One rate over another, both from 0 on, with the point that was chosen, if any.
 
-    `magnitudes` lays the horizontal axis out by powers of ten, from the lowest rate to 1.
+    `magnitudes` lays the horizontal axis out by powers of ten.
     """
     with own_style():
         figure, axes = panel(height=2.6)
@@ -147,17 +170,21 @@ def rates(
         colour = SERIES_COLOURS[line.style % SERIES]
         axes.plot(x, y, color=colour, linewidth=1.6, marker="o", markersize=4 * (len(x) == 1))
         if chosen is not None:
-            axes.plot(*([value] for value in chosen), "o", color=INK, markersize=6, zorder=3)
+            axes.plot(
+                *([value] for value in chosen),
+                "D",
+                color=INK,
+                markersize=7,
+                markeredgecolor=_PAGE,
+                zorder=3,
+            )
         axes.set_xlabel(axes_called[0])
         axes.set_ylabel(axes_called[1])
         if magnitudes:
-            axes.set_xscale("log")
-            axes.set_xlim(0.9 * min(x), 1.1)
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            magnitudes_axis(axes)
         else:
-            axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.02)
+            round_axis(axes, "x", x, from_zero=True)
+        round_axis(axes, "y", [*y, *(chosen or ())[1:]], from_zero=True)
         axes.grid(axis="y", linewidth=0.8)
         return inline(figure, name, label)
 
@@ -167,12 +194,11 @@ def by_size(
     label: str,
     lines: Sequence[Curve],
     forecasts: Sequence[tuple[float, Measured]],
-    share: bool = True,
 ) -> Markup:
     """Lines over the size of the gallery, by powers of ten; a dotted end leads to each forecast.
 
-    `forecasts` are (size, value with its interval), one a line or none at all. `share` fixes the
-    vertical axis to 0 to 1.
+    `forecasts` are (size, value with its interval), one a line or none at all. Several of one size
+    stand side by side, so that none hides another.
     """
     with own_style():
         figure, axes = panel(height=2.6)
@@ -181,49 +207,55 @@ def by_size(
             colour = SERIES_COLOURS[line.style % SERIES]
             dashes = dash_of(line.style) or (None, None)
             axes.plot(x, y, color=colour, dashes=dashes, linewidth=1.6, marker="o", markersize=3)
-        for line, (size, measured) in zip(lines, forecasts, strict=False):
-            colour, last = SERIES_COLOURS[line.style % SERIES], line.points[-1]
-            ends = [last[0], size], [last[1], measured.value]
-            axes.plot(*ends, ":", color=colour, linewidth=1.2)
+        ends = [line.points[-1] for line in lines]
+        least = min(x for line in lines for x, _ in line.points)
+        for place, (line, (size, measured)) in enumerate(zip(lines, forecasts, strict=False)):
+            colour, last = SERIES_COLOURS[line.style % SERIES], ends[place]
+            beside = size * (size / least) ** (_BESIDE * (place - (len(lines) - 1) / 2))
+            ends[place] = beside, measured.value
+            axes.plot(*zip(last, ends[place], strict=True), ":", color=colour, linewidth=1.2)
             if measured.low is not None and measured.high is not None:
-                axes.plot([size] * 2, [measured.low, measured.high], color=colour, linewidth=1.6)
-            axes.plot([size], [measured.value], "D", color=colour, markersize=5)
-        axes.set_xscale("log")
+                _interval(axes, [beside] * 2, (measured.low, measured.high), colour, "_")
+            axes.plot(*([end] for end in ends[place]), "D", color=colour, markersize=5, zorder=3)
+        magnitudes_axis(axes, "{x:,g}")
         axes.set_xlabel("gallery images")
-        axes.xaxis.set_major_formatter("{x:,g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y", linewidth=0.8)
-        if share:
-            axes.set_ylim(-0.02, 1.02)
-        else:
-            axes.set_ylim(bottom=0)
+        bounds = [bound for _, measured in forecasts for bound in numbers_of(measured)]
+        round_axis(axes, "y", [*values_of(lines), *bounds], from_zero=True)
+        _name_ends(axes, lines, ends)
         return inline(figure, name, label)
 
 
-def versus(name: str, label: str, rows: Sequence[Versus], share: bool = True) -> Markup:
+def versus(name: str, label: str, rows: Sequence[Versus]) -> Markup:
     """A row a run: chance as a bar, the value in each state as its mark, the first one on top.
 
-    Lines through the marks span the 95 % intervals. `share` fixes the axis to 0 to 1.
+    Lines through the marks span the 95 % intervals; the axis goes from 0 to beyond all of them.
     """
     states = len(rows[0].measured)
     with own_style():
-        figure, axes = panel(height=0.62 + 0.18 * states * len(rows))
+        figure, axes = panel(height=0.62 + 0.2 * states * len(rows))
         for place, row in enumerate(rows):
             colour = SERIES_COLOURS[row.style % SERIES]
-            axes.plot([row.chance] * 2, [place - 0.28, place + 0.28], color=INK, linewidth=2)
+            axes.plot([row.chance] * 2, [place - 0.4, place + 0.4], color=INK, linewidth=2)
             for state in reversed(range(states)):
-                offset = 0.56 * ((state + 0.5) / states - 0.5)
+                offset = 0.76 * ((state + 0.5) / states - 0.5)
                 if measured := row.measured[state]:
                     _measured(axes, measured, place + offset, colour, state)
-        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        names = short_names([row.name for row in rows], _NAME_LENGTH)
+        axes.set_yticks(range(len(rows)), names)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="x", linewidth=0.8)
-        if share:
-            axes.set_xlim(-0.02, 1.02)
-        else:
-            axes.set_xlim(left=0)
+        shown = [measured for row in rows for measured in row.measured if measured is not None]
+        ends = [bound for measured in shown for bound in numbers_of(measured)]
+        round_axis(axes, "x", [*ends, *(row.chance for row in rows)], from_zero=True)
         return inline(figure, name, label)
+
+
+def numbers_of(measured: Measured) -> list[float]:
+    """A value and the ends of its interval, as far as there are any."""
+    known = (measured.value, measured.low, measured.high)
+    return [number for number in known if number is not None]
 
 
 @contextmanager
@@ -241,16 +273,27 @@ def own_style(*, every_point: bool = False) -> Iterator[None]:
 def _measured(axes: Axes, measured: Measured, place: float, colour: str, state: int) -> None:
     _, shape, filled = _MARKS[state % len(_MARKS)]
     if measured.low is not None and measured.high is not None:
-        axes.plot([measured.low, measured.high], [place] * 2, color=colour, linewidth=1.6)
+        _interval(axes, (measured.low, measured.high), [place] * 2, colour, "|")
     axes.plot(
         [measured.value],
         [place],
         shape,
         color=colour,
-        markersize=6,
-        markerfacecolor=colour if filled else "none",
+        markersize=_MARK,
+        markerfacecolor=colour if filled else _PAGE,
         zorder=3,
     )
+
+
+def _interval(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, cap: str) -> None:
+    axes.plot(x, y, color=colour, linewidth=1.6, marker=cap, markersize=_CAP, markeredgewidth=1.3)
+
+
+def _name_ends(axes: Axes, lines: Sequence[Curve], ends: Sequence[tuple[float, float]]) -> None:
+    """Names where several lines end; one alone is what the heading says."""
+    if 1 < len(lines) <= MOST_LABELLED:
+        colours = [SERIES_COLOURS[line.style % SERIES] for line in lines]
+        label_ends(axes, [line.name for line in lines], ends, colours)
 
 
 def panel(height: float) -> tuple[Figure, Axes]:

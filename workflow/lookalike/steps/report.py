@@ -32,7 +32,7 @@ from lookalike.report.differences import (
     why_no_interval,
 )
 from lookalike.report.examples import Images, examples, near_duplicates
-from lookalike.report.figures import headline_figures, training_figures
+from lookalike.report.figures import headline_figures, telling_keys, training_figures
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
 from lookalike.report.hardest import hardest, one_a_class, sample
 from lookalike.report.leading import HeldOutRun, shown_first
@@ -52,7 +52,7 @@ from lookalike.report.search_side import hubs_of, searched_states
 from lookalike.report.selections import MOST_WINNERS, read_selections
 from lookalike.report.settings_table import settings_table
 from lookalike.report.short_labels import short_labels
-from lookalike.report.side_by_side import side_by_side
+from lookalike.report.side_by_side import of_one_run_each, side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
 from lookalike.report.started import Started
 from lookalike.report.summary_table import summary_table
@@ -85,7 +85,7 @@ CLASSES = 10
 RUNS = 30
 """Runs shown one by one: of more, the leading ones."""
 CURVES = 12
-"""Trainings drawn as curves: more cannot be told apart."""
+"""Trainings drawn as curves, where not all runs are shown: more would not be looked at."""
 
 # Of per_query.parquet, beside the metric by which classes and queries are ranked.
 _QUERY_COLUMNS = (
@@ -173,6 +173,10 @@ def write_report(
         n_curves = RUNS
     shown_recipes = {recipe: recipes[recipe] for recipe in recipes_of(shown_runs)}
     curves = highest_runs(trained, rows, key, n_curves, leading)
+    points = recipe_points(results, rows, key, intervals)
+    all_recipes = side_by_side(points, key, runs_are_drawn=len(shown_runs) == len(results))
+    # A chart of all recipes shows the runs that lead, too, where each is a recipe of its own.
+    drawn_with_all = all_recipes and of_one_run_each(points) and all_recipes.estimates
     images = {split: Images(folders[split], manifests[split], thumbnails) for split in SPLITS}
     gallery = images["gallery"]
     places = min(PLACES, max(k))
@@ -254,7 +258,7 @@ def write_report(
             differences=_of_shown(compared, shown_runs, shown_recipes),
             slices=slices_of(by_rank, attributes, slices, headline, protocol) if attributes else {},
             growing=growing_keys,
-            growth_figures=growth_figures(by_rank, growing_keys),
+            growth_figures=growth_figures(by_rank, telling_keys(growing_keys, key)),
             forecasts=forecasts_of(shown_runs),
             class_growth=class_growth(results, rows, verdicts.means, key, headline, protocol),
             most_runs=MOST_RUNS,
@@ -270,8 +274,14 @@ def write_report(
             any_untold=any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
             on_seeds=on_seeds(shown_recipes, by_class, no_interval is None),
             selections=read_selections(selection) if selection else [],
-            side_by_side=side_by_side(recipe_points(results, rows, key, intervals), key),
-            headline_figures=headline_figures(shown_runs, rows, headline),
+            side_by_side=all_recipes,
+            headline_figures=headline_figures(
+                shown_runs,
+                rows,
+                headline,
+                key,
+                drawn_below=drawn_with_all.heading if drawn_with_all else "",
+            ),
             answer_figures=answer_figures(Answers.of(answered), threshold, leading.place),
             roc_figure=roc_figure(summary["verification"], leading.place),
             left_out_of_pairs=left_out_of_pairs(
