@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pandas as pd
+import pytest
 
 from lookalike.report.hardest import hardest, one_a_class, sample
 

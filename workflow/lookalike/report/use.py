@@ -40,18 +40,18 @@ def use_of(by_rank: Sequence[Results], results: str) -> Use:
     """
     # A name that begins with a dash would be an option.
     folder = f"./{results}" if results.startswith("-") else results
-    place, leading = shell_word(folder), shell_word(by_rank[0].name)
+    place, leading = shell_word(folder), shell_word(by_rank[0].folder_name)
     gallery_itself = f"lookalike search {place} --gallery-itself --run {leading} --html near.html"
     model = next((run for run in by_rank if not run.is_given), None)
     if model is None:
         return Use(None, (), (), (), (), gallery_itself)
-    of_run = f"--run {shell_word(model.name)}"
-    gallery = str(PurePosixPath(folder, model.name, "embeddings", "gallery.parquet"))
+    of_run = f"--run {shell_word(model.folder_name)}"
+    gallery = str(PurePosixPath(folder, model.folder_name, "embeddings", "gallery.parquet"))
     network = model.model.get("model", {})
     # Without a head it is that of the backbone's features.
     width = "d" if network.get("head") == "none" else network.get("embedding_dim", "d")
     return Use(
-        model.name,
+        model.folder_name,
         (
             f"lookalike search {place} photo.jpg {of_run}",
             f"lookalike search {place} photos/ {of_run} --html found.html",
@@ -63,7 +63,7 @@ def use_of(by_rank: Sequence[Results], results: str) -> Use:
         (f"lookalike export {place} {of_run} --check",),
         (
             "from lookalike import embed_images, search",
-            f'vectors = embed_images({folder!r}, ["photo.jpg"], run={model.name!r})'
+            f'vectors = embed_images({folder!r}, ["photo.jpg"], run={model.folder_name!r})'
             f"  # float32 [1, {width}]",
             f"print(search(vectors, {gallery!r}, depth=10, "
             f"score={model.main.summary['score']!r}).table().to_pandas())",

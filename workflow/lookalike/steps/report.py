@@ -301,7 +301,7 @@ def write_report(
             and origin_of(
                 started,
                 output.parent / "benchmarks",
-                [model_name(run.name, state) for run in results for state in run.shown],
+                [model_name(run.folder_name, state) for run in results for state in run.shown],
                 {digest_of(run.model["image"]) for run in results if not run.is_given},
                 [took.total for took in times.values()],
                 [run.model["device"] for run in results if not run.is_given],
