@@ -11,6 +11,7 @@ from lookalike.data.layout import DataSettings
 from lookalike.errors import LookalikeError
 from lookalike.jobs.surroundings import names_are_unicode
 from lookalike.old_names import notes_on_old_names
+from lookalike.retrieval.search_settings import notes_on_given
 from lookalike.storage.yaml_files import read_yaml
 from snakemake.logging import logger
 
@@ -64,6 +65,8 @@ def resolve_layers(layers, schema):
     shipped = schema["properties"]["recipes"]["properties"]
     if workflow.is_main_process:
         for note in notes_on_idle_recipes(layers, shipped, settings["runs"], sweeps):
+            logger.info(note)
+        for note in notes_on_given(settings):
             logger.info(note)
     return settings, sweeps
 

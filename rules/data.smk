@@ -32,6 +32,7 @@ checkpoint manifest:
         cache=untracked(config["cache"]),
         # Whether the images suffice for training does not change what is known of them.
         trains=untracked(any(trains(recipe) for recipe in config["runs"])),
+        learnt=untracked(LEARNT),
         code=code_of("manifest"),
         software=software_of("manifest"),
     message:

@@ -9,6 +9,7 @@ from lookalike.data.checks import (
     require_pairs,
     require_scorable,
     require_trainable,
+    require_training_images,
 )
 from lookalike.data.layout import ahead_of_clock, require_data
 from lookalike.embedding.shards import shard_digest
@@ -129,6 +130,15 @@ def trainable_manifest(wildcards):
             require_train_classes(
                 data_facts(), recipe, for_data(recipe_settings, facts)
             )
+    return file
+
+
+def learnable_manifest(wildcards):
+    """Input function: the training images' manifest; an error where nothing can be learnt of it."""
+    file = manifest_of("train")(wildcards)
+    if workflow.is_main_process:
+        with errors_without_traceback():
+            require_training_images(data_facts(), [wildcards.projected])
     return file
 
 

@@ -46,6 +46,10 @@ RUNS_IN_STATES = [
 # A model is a run in one of its states.
 MODEL_FOLDERS = [model_name(run, state) for run in RUNS for state in STATES_OF[run]]
 OTHER_FOLDERS = sorted({*MODEL_FOLDERS} - {*RUNS})
+# What the search side learns from the embedded training images; nothing where no run embeds them.
+LEARNT = sorted(
+    {state.name for run in RUNS for state in STATES_OF[run] if state.of_training_images}
+)
 HUBNESS_FILES = [
     f"<results>/{model}/{HUBNESS}"
     for model in MODEL_FOLDERS

@@ -14,7 +14,7 @@ COMPARED_BY = {
 rule fit_projection:
     input:
         training="<results>/{run}/embeddings/train.parquet",
-        manifest=manifest_of("train"),
+        manifest=learnable_manifest,
         selection=WINNER,
     output:
         projection="<results>/{run}/{projected}/projection.safetensors",

@@ -29,7 +29,9 @@ def test_nothing_is_decoded_or_trained_where_nothing_can_come_of_it(tmp_path: Pa
 
     def refusal(**changes: Any) -> str:
         for split in labels:
-            (tmp_path / f"data/{split}_image_info.json").write_text(json.dumps(labels[split]))
+            path, text = tmp_path / f"data/{split}_image_info.json", json.dumps(labels[split])
+            if not path.exists() or path.read_text() != text:
+                path.write_text(text)
         write_settings(tmp_path, {"data": {"gallery": "query_images"}, **changes})
         run = snakemake(tmp_path)
         assert run.status == 1
@@ -45,3 +47,23 @@ def test_nothing_is_decoded_or_trained_where_nothing_can_come_of_it(tmp_path: Pa
     assert "2 of 4 queries have not an image of its class" in said
     labels["train"] = {f"t{number}.png": max(number - 1, 0) for number in range(6)}
     assert "balanced batches need two training classes" in refusal()
+
+    labels["train"] = {f"t{number}.png": number // 2 for number in range(6)}
+    said = refusal(recipes={"default": {"train_classes": 0.4}})
+    assert "recipe default: train_classes: 0.4 takes 1 of 3 training classes" in said
+    assert "Set it to 0.5 or more" in said
+
+    # What the search side learns needs images, though nothing is trained.
+    labels["train"] = {"t0.png": 0}
+    as_it_came = {"model": {"name": "efficientnet_lite", "weights": "none"}, "train": "none"}
+    frozen = {"recipes": {"frozen": as_it_came}, "runs": ["frozen"]}
+    said = refusal(**frozen, search={"whitened": True})
+    assert "search.whitened is learnt from the embedded training images" in said
+    assert "it takes two usable ones at the least, and there is one" in said
+    # Also where the manifest is there, from when nothing was learnt.
+    write_settings(tmp_path, {"data": {"gallery": "query_images"}, **frozen})
+    assert snakemake(tmp_path, "results/data_report.json").status == 0
+    said = refusal(**frozen, search={"truncated": True})
+    assert "search.truncated is learnt from the embedded training images" in said
+    assert "manifest: scanning" not in said
+    assert not (tmp_path / "results" / "frozen.0").exists()

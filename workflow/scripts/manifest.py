@@ -13,6 +13,7 @@ with step(snakemake.log[0], snakemake.output):
         cache=Path(snakemake.params.cache),
         threads=snakemake.threads,
         trains=snakemake.params.trains,
+        learnt=snakemake.params.learnt,
         places=Path(snakemake.output.places),
         attributes={
             split: Path(snakemake.output[f"{split}_attributes"])

@@ -11,12 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.data.checks import require_folds, require_scorable, require_trainable
+from lookalike.data.checks import (
+    require_folds,
+    require_scorable,
+    require_trainable,
+    require_training_images,
+)
 from lookalike.data.manifest_table import SCHEMA
 from lookalike.data.quality import data_report
 from lookalike.errors import LookalikeError
 from lookalike.records import Chosen
 from lookalike.retrieval.evaluation import evaluate_items
+from lookalike.retrieval.projection import moments_of
 from lookalike.retrieval.settings import MetricsSettings
 from lookalike.retrieval.streams import Items
 from lookalike.training.held_out import Fold, hold_out, hold_out_fold
@@ -142,3 +148,14 @@ def test_messages_name_what_is_lacking_and_the_remedy() -> None:
         LookalikeError, match=r"recipe mine: .* 7 of 8 classes have but one: 1, 2, 3"
     ):
         require_trainable(report, "mine", BALANCED)
+
+
+@pytest.mark.parametrize("n", range(4))
+def test_principal_components_of_too_few_training_images(n: int) -> None:
+    """Against the fit itself, whatever the labels."""
+    report = report_of({"train": [(f"{i}", "a", f"{i}") for i in range(n)]}, [])
+    vectors = np.eye(4, dtype=np.float32)[:n]
+    would = refuses(moments_of, lambda: iter([vectors] if n else []))
+    for learnt in (["whitened"], ["truncated", "whitened"]):
+        assert refuses(require_training_images, report, learnt) == would
+    assert not refuses(require_training_images, report, [])

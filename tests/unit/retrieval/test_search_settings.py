@@ -9,6 +9,7 @@ import pytest
 from lookalike.config import resolve
 from lookalike.errors import LookalikeError
 from lookalike.report.runs import ALWAYS, SHOWN, states_asked_for
+from lookalike.retrieval.search_settings import LEARNT_STATES, notes_on_given
 from lookalike.storage.yaml_files import read_yaml
 from support.project import ROOT
 
@@ -96,3 +97,20 @@ def test_embeddings_from_elsewhere_that_are_compared_by_distance_have_no_cosine(
         resolve([layer], SCHEMA)
     layer["search"] = {"expanded": {"alpha": 0}, "whitened": True}
     resolve([layer], SCHEMA)
+
+
+def test_what_is_learnt_of_training_images_is_told_not_to_be_had_by_embeddings_from_elsewhere() -> (
+    None
+):
+    learnt = tuple(state.name for state in SHOWN if state.of_training_images)
+    assert learnt == LEARNT_STATES
+    tables = {"query": "q.parquet", "gallery": "g.parquet"}
+    layer: dict[str, Any] = {
+        "recipes": {"dino": {"embeddings": tables}},
+        "runs": ["default", "dino"],
+        "search": {"whitened": True, "quantized": True},
+    }
+    (note,) = notes_on_given(resolve([layer], SCHEMA))
+    assert note.startswith("search.whitened is learnt") and note.endswith("dino is not scored so")
+    for other in ({"runs": ["default"]}, {"search": {"quantized": True}}):
+        assert notes_on_given(resolve([{**layer, **other}], SCHEMA)) == []

@@ -496,6 +496,10 @@ def test_without_labels_that_say_anything_there_is_nothing_to_train_or_to_score(
     require_enough(unlabelled, tables, report, trains=False)
     with pytest.raises(LookalikeError, match="No query has an image of its class"):
         require_enough(settings, tables, report, trains=False)
+    # What the search side learns needs no labels, but images.
+    lacking = r"no usable train image: 0 entries .*search.truncated is learnt from the embedded"
+    with pytest.raises(LookalikeError, match=lacking):
+        require_enough(unlabelled, tables, report, trains=False, learnt=["truncated"])
     assert [tables[split].num_rows for split in ("train", "query", "gallery")] == [0, 2, 4]
     first, *others = report["findings"]
     assert first["text"].startswith("Labels say nothing of what is alike (data.labelled: false)")

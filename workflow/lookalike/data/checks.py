@@ -96,6 +96,32 @@ def require_folds(report: Report, recipe: str, validation: Mapping[str, Any]) ->
         )
 
 
+def require_training_images(report: Report, learnt: Sequence[str]) -> None:
+    """See that there are training images for what the search side learns from them.
+
+    The manifest may have been made when nothing was learnt.
+
+    Args:
+        report: data_report.json.
+        learnt: names of these states, none where nothing is.
+
+    Raises:
+        LookalikeError: there are fewer than two.
+    """
+    found = report["splits"]["train"]["ok"]
+    if learnt and found < 2:
+        raise LookalikeError(
+            f"{_learnt_from(learnt)}; it takes two usable ones at the least, and there "
+            f"{'is one' if found == 1 else 'are none'}. Add training images (data.train, "
+            f"data.train_labels), or set {' and '.join(map('search.{}'.format, learnt))} to false"
+        )
+
+
+def _learnt_from(learnt: Sequence[str]) -> str:
+    names, is_one = " and ".join(map("search.{}".format, learnt)), len(learnt) == 1
+    return f"{names} {'is' if is_one else 'are'} learnt from the embedded training images"
+
+
 def require_scorable(report: Report, metrics: Mapping[str, Any]) -> None:
     """See that there are queries to score.
 
@@ -156,7 +182,12 @@ def _left_out(tables: Mapping[str, pa.Table], report: Report, splits: Iterable[s
 
 
 def require_enough(
-    data: DataSettings, tables: Mapping[str, pa.Table], report: Report, *, trains: bool = True
+    data: DataSettings,
+    tables: Mapping[str, pa.Table],
+    report: Report,
+    *,
+    trains: bool = True,
+    learnt: Sequence[str] = (),
 ) -> None:
     """See that there is something to train on, to look for and to find.
 
@@ -165,11 +196,12 @@ def require_enough(
         tables: the manifest of each split.
         report: data_report.json.
         trains: whether there is anything that is trained.
+        learnt: what the search side learns from the training images: names of states.
 
     Raises:
         LookalikeError: there is not; with the first entries that are left out, and why.
     """
-    for split in SPLITS if trains else ("query", "gallery"):
+    for split in SPLITS if trains or learnt else ("query", "gallery"):
         counts = report["splits"][split]
         if not counts["ok"]:
             labels = data.train_labels_path if split == "train" else data.test_labels_path
@@ -177,6 +209,7 @@ def require_enough(
             raise LookalikeError(
                 f"There is no usable {split} image: {counts['entries']} entries of {labels} belong "
                 f"to {data.folder(split)}."
+                + f" {_learnt_from(learnt)}." * (split == "train" and not trains)
                 + " A key is the file's path inside that folder."
                 * (not counts["entries"] or "missing_file" in counts["reasons"])
                 + (f" Files there that no key names: {named(unlisted)}." * bool(unlisted["count"]))
@@ -185,6 +218,7 @@ def require_enough(
             )
     if trains:
         _require_classes(data, tables, report)
+    require_training_images(report, learnt)
     if not data.labelled:
         return
     of_queries, of_gallery = (_labels_of(tables[split]) for split in ("query", "gallery"))

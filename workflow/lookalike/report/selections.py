@@ -18,7 +18,7 @@ NEXT = 3
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TriedRecipe:
     """A point of a sweep, as it was last trained.
 
     Attributes:
@@ -35,7 +35,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Winner:
     """A winner, and whom it surpassed.
 
     Attributes:
@@ -49,12 +49,12 @@ class Chosen:
 
     recipe: str
     by: str
-    candidates: Sequence[Candidate]
+    candidates: Sequence[TriedRecipe]
     n_candidates: int
     rungs: int
 
 
-def read_selections(path: Path) -> list[Chosen]:
+def read_selections(path: Path) -> list[Winner]:
     """The winners that results/selection.json tells of, in its order.
 
     Raises:
@@ -74,18 +74,18 @@ def read_selections(path: Path) -> list[Chosen]:
         ) from None
 
 
-def _chosen(final: str, winner: str, table: Mapping[str, Any]) -> Chosen:
+def _chosen(final: str, winner: str, table: Mapping[str, Any]) -> Winner:
     group = next(one["group"] for one in table["candidates"] if one["recipe"] == winner)
     rivals = [one for one in table["candidates"] if one["group"] == group]
     rungs = [one["rung"] for one in rivals]
     rivals.sort(key=lambda one: (-one["rung"], -one["value"], one["recipe"]))
     first = [one for one in rivals if one["recipe"] == winner]
     others = [one for one in rivals if one["recipe"] != winner]
-    return Chosen(
+    return Winner(
         final,
         table["by"],
         [
-            Candidate(one["recipe"], one["value"], len(one["runs"]), one["share"])
+            TriedRecipe(one["recipe"], one["value"], len(one["runs"]), one["share"])
             for one in [*first, *others[:NEXT]]
         ],
         len(rivals),

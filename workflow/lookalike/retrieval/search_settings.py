@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from lookalike.data.spellings import first_few
+
+LEARNT_STATES = ("whitened", "truncated")
+"""Those that are learnt from the embedded training images."""
+
 
 def search_misfits(settings: Mapping[str, Any], candidates: Iterable[str] = ()) -> Iterator[str]:
     """A sentence for each mistake, with the path of the key in front.
@@ -33,7 +38,7 @@ def search_misfits(settings: Mapping[str, Any], candidates: Iterable[str] = ()) 
         if model is None:
             # Embeddings from elsewhere: what compares them may be stated.
             model = {"head": "none", "normalize": recipe.get("score") != "euclidean"}
-        for name in ("whitened", "truncated"):
+        for name in LEARNT_STATES:
             dim = search[name] and search[name]["dim"]
             if _is_known(model) and isinstance(dim, int) and dim > model["embedding_dim"]:
                 yield (
@@ -46,6 +51,23 @@ def search_misfits(settings: Mapping[str, Any], candidates: Iterable[str] = ()) 
                     f"search.{name}.alpha: neighbours weigh by their cosine, and the embeddings "
                     f"of {run} are compared by distance; set alpha: 0"
                 )
+
+
+def notes_on_given(settings: Mapping[str, Any]) -> list[str]:
+    """A sentence on what `search` asks for and embeddings from elsewhere cannot have, if any.
+
+    Args:
+        settings: all of them, complete.
+    """
+    asked = [f"search.{name}" for name in LEARNT_STATES if settings["search"][name]]
+    given = [run for run in settings["runs"] if "model" not in settings["recipes"][run]]
+    if not asked or not given:
+        return []
+    return [
+        f"{' and '.join(asked)} {'is' if len(asked) == 1 else 'are'} learnt from the embedded "
+        "training images, which embeddings from elsewhere come without: "
+        f"{first_few(given)} {'is' if len(given) == 1 else 'are'} not scored so"
+    ]
 
 
 def _is_known(model: Mapping[str, Any]) -> bool:

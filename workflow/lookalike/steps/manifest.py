@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import compress
 from operator import itemgetter
@@ -55,6 +55,7 @@ def write_manifest(
     cache: Path | None,
     threads: int,
     trains: bool = True,
+    learnt: Sequence[str] = (),
     places: Path | None = None,
     attributes: Mapping[str, Path] | None = None,
 ) -> None:
@@ -63,9 +64,9 @@ def write_manifest(
     outputs: a path for each of `train`, `query`, `gallery`. attributes: likewise, for what
     `data.attributes` says of a split's images, where there is such a table. places: where to note
     in which folders the images lie (see `lookalike.data.places`), if anywhere. trains: whether
-    there is anything to train, for which there must be classes. Raises LookalikeError, after the
-    summary, where the data cannot be trained on or scored, or on_bad_image is `fail` and there are
-    bad images.
+    there is anything to train, for which there must be classes. learnt: what the search side learns
+    from the training images. Raises LookalikeError, after the summary, where the data cannot be
+    trained on or scored, or on_bad_image is `fail` and there are bad images.
     """
     apart = [report.parent, *filter(None, [cache])]
     # Before the images, which take longer.
@@ -77,7 +78,7 @@ def write_manifest(
         with_attributes(facts, about_attributes(known, entries, with_images))
     try:
         require_no_bad_image(data, tables, facts)
-        require_enough(data, tables, facts, trains=trains)
+        require_enough(data, tables, facts, trains=trains, learnt=learnt)
     except LookalikeError:
         log.info("%s", summary(facts, written=False))
         raise
