@@ -13,6 +13,7 @@ import pytest
 
 from support.drawings import draw
 from support.project import ROOT, copy_project
+from support.readme_table import far_from_stated
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -87,3 +88,16 @@ def test_the_tutorial_leads_from_class_folders_to_an_answer(project: Path) -> No
     listed = pq.read_table(project / "results" / "manifest" / "gallery.parquet").to_pylist()
     assert "shape 1/8.jpg" in [row["image_id"] for row in listed]
     assert trainings
+
+
+@pytest.mark.long
+def test_the_demo_gives_what_readme_says(project: Path) -> None:
+    recipe = re.search(r"^demo: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    commands = (
+        recipe[1].replace("$(BIN)", ".venv/bin").replace("$(CORES)", "all").replace("\t@", "\t")
+    )
+    done = typed(project, commands)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Now open results/demo/report.html" in done.stdout
+    assert far_from_stated(project / "results" / "demo" / "comparison.parquet") == []
