@@ -6,7 +6,7 @@ import argparse
 
 from lookalike.commands.shared import add_reading, add_run
 from lookalike.commands.values import path_of
-from lookalike.searching.starting import uncollected
+from lookalike.searching.starting import require_results, uncollected
 
 
 def add_embed(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,6 +28,7 @@ def add_embed(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(options: argparse.Namespace) -> None:
+    require_results(options.results)
     with uncollected():
         from lookalike.searching.commands import embed_folder
 

@@ -6,6 +6,7 @@ import argparse
 
 from lookalike.commands.shared import add_run
 from lookalike.commands.values import path_of
+from lookalike.searching.starting import require_results
 
 
 def add_export(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +47,7 @@ def add_export(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _run(options: argparse.Namespace) -> None:
+    require_results(options.results)
     from lookalike.exporting.export import export_run
 
     export_run(

@@ -18,6 +18,7 @@ from lookalike.report.leading import run_shown_first
 from lookalike.report.runs import MAIN, MODEL, RUN_PATTERN, model_pattern, state_in
 from lookalike.retrieval.relevance import Texts, as_texts
 from lookalike.retrieval.scored_tables import GALLERY_COLUMNS
+from lookalike.searching.starting import require_results
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import read_table, reading
 from lookalike.text import did_you_mean, shown, shown_path
@@ -97,7 +98,7 @@ def open_run(
         LookalikeError: there is no such run, or a file is missing, stale, damaged or foreign; the
             message names it and what to do.
     """
-    _require_results(results)
+    require_results(results)
     name = name or _usual_run(results)
     if re.fullmatch(model_pattern(), name) and not {*MODEL} & {*state_in(name).files}:
         raise LookalikeError(
@@ -172,19 +173,6 @@ def read_gallery_names(run: SearchedRun, results: Path) -> dict[str, Texts]:
                 "among its runs"
             )
     return dict(names)
-
-
-def _require_results(results: Path) -> None:
-    try:
-        if results.is_dir():
-            return
-        what = "is not a folder" if results.exists() else "there is no such folder"
-    except (OSError, ValueError) as error:  # no permission; a name that no file can have
-        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    raise LookalikeError(
-        f"{shown_path(results)}: {what}; name the folder of a workflow's results, which the "
-        "setting `results` names"
-    )
 
 
 def _usual_run(results: Path) -> str:

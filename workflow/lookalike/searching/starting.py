@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from lookalike.errors import LookalikeError
+from lookalike.text import shown_path
 
 
 @contextmanager
@@ -19,3 +23,21 @@ def uncollected() -> Iterator[None]:
         gc.freeze()
     finally:
         gc.enable()
+
+
+def require_results(results: Path) -> None:
+    """See that there is a results folder, before what takes seconds to import.
+
+    Raises:
+        LookalikeError: there is none.
+    """
+    try:
+        if results.is_dir():
+            return
+        what = "is not a folder" if results.exists() else "there is no such folder"
+    except (OSError, ValueError) as error:  # no permission; a name that no file can have
+        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise LookalikeError(
+        f"{shown_path(results)}: {what}; name the folder of a workflow's results, which the "
+        "setting `results` names"
+    )
