@@ -173,6 +173,16 @@ def refusals() -> dict[str, tuple[Callable[[], Any], str, str]]:
             "e.csv",
             "begins with #",
         ),
+        "columns of blanks": (
+            lambda: np.savetxt("e.csv", VALUES, fmt="%8.3f"),
+            "e.csv",
+            r"several blanks apart; .*delimiter=','",
+        ),
+        "decimal commas": (
+            lambda: pd.DataFrame(VALUES).to_csv("e.csv", sep=";", decimal=",", header=False),
+            "e.csv",
+            "decimal commas",
+        ),
         "two of a name": (
             lambda: Path("e.csv").write_text("e0,e1,e1,e2\n" + rows),
             "e.csv",

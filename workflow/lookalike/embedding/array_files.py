@@ -27,6 +27,7 @@ from lookalike.text import quoted, shown, shown_path
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 _NAMES = ("image_id", "label")
+_DECIMAL_COMMA = re.compile(r"\s*-?[0-9]+,[0-9]+\s*")
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})", re.DOTALL)
 
 
@@ -130,9 +131,7 @@ def _require_matrix(path: Path, values: NDArray[Any]) -> None:
 def _numbers_of_text(path: Path) -> _Numbers:
     """Numbers line by line: with a line of names above them, or as np.savetxt writes them."""
     first = _first_line(path)
-    # A blank parts values only where nothing else does: it may stand in a name.
-    delimiter = max(",;\t", key=first.count)
-    delimiter = delimiter if delimiter in first else " "
+    delimiter = _delimiter_of(path, first)
     cells = next(csv.reader([first], delimiter=delimiter), [])
     is_header = not all(map(_is_number, cells)) or _are_positions(cells)
     names = cells if is_header else [str(place) for place in range(len(cells))]
@@ -143,6 +142,21 @@ def _numbers_of_text(path: Path) -> _Numbers:
     for place, name in enumerate(numbers):
         values[:, place] = table[name].to_numpy()
     return _Numbers(values, {name: table[name] for name in beside})
+
+
+def _delimiter_of(path: Path, first: str) -> str:
+    """What parts the values of the first line; blanks do only where nothing else can."""
+    delimiter = next((character for character in ";\t," if character in first), " ")
+    if delimiter == " " and (first != first.strip() or "  " in first):
+        raise LookalikeError(
+            f"{shown_path(path)}: values stand several blanks apart; part them by commas: "
+            "np.savetxt(..., delimiter=',')"
+        )
+    if delimiter != "," and any(_DECIMAL_COMMA.fullmatch(cell) for cell in first.split(delimiter)):
+        raise LookalikeError(
+            f"{shown_path(path)}: numbers are written with decimal commas; write them with points"
+        )
+    return delimiter
 
 
 def _first_line(path: Path) -> str:
