@@ -23,6 +23,7 @@ from PIL import Image
 from lookalike.report import svg as charts
 from lookalike.report.glossary import explain
 from lookalike.report.numbers import number as as_shown
+from lookalike.report.templating import breakable
 from lookalike.report.thumbnails import SIDE, Thumbnails
 from lookalike.retrieval.metrics import metrics_at
 from lookalike.storage.files import write_parquet
@@ -494,6 +495,10 @@ def test_settings_that_differ_between_recipes_come_first_and_are_marked(page: No
     ]
     assert ["epochs", "4", "4", ""] in rows[2:]
     assert not any("differs" in row for row in rows[2:])
+    # A name goes on in the next line after its dots and underscores, and nowhere else.
+    (name,) = [code for code in table.all("code") if code.text == "model.normalize"]
+    assert [part.text or part.tag for part in name.children] == ["model.", "wbr", "normalize"]
+    assert breakable("a_b.c__<d>") == "a_<wbr>b.<wbr>c__<wbr>&lt;d&gt;"
 
 
 def test_one_run_makes_a_page_without_comparisons_between_runs(made: Made) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         "signed": lambda value, key: signed(key, value),
         "percent": "{:.1%}".format,
         "short": _short,
+        "breakable": breakable,
         "count": _count,
         "duration": _duration,
         "prose": _prose,
@@ -54,6 +56,15 @@ def environment(templates: Mapping[str, Path]) -> jinja2.Environment:
         "dash_of": dash_of,
     }
     return made
+
+
+def breakable(name: str) -> Markup:
+    """A dotted name that may go on in the next line after its dots and underscores alone.
+
+    >>> breakable("optimizer.weight_decay")
+    Markup('optimizer.<wbr>weight_<wbr>decay')
+    """
+    return Markup("<wbr>").join(re.split(r"(?<=[._])(?=[^._])", name))
 
 
 def _short(value: float | int | None) -> str:
