@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from lookalike.searching.answers import AnswerSet
+from lookalike.searching.page import write_page
+from lookalike.storage.files import sha256_of_file
 from support import report_folder
 from support.browser import CHROMIUM, looked_at
 from support.report_folder import EVIL, make_folder
@@ -128,6 +134,32 @@ def test_the_rules_of_axe_are_kept(page: str, tmp_path: Path, width: int, dark: 
     passed, broken = found[str(width)]
     assert broken == []
     assert passed > 20
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_of_a_search_is_as_good(tmp_path: Path, dark: bool) -> None:
+    """A query that is accepted and one that is refused; no picture of the gallery is there."""
+    axe = pytest.importorskip("axe_core_python", reason="there is no axe")
+    Image.new("RGB", (90, 20), "white").save(tmp_path / "query.png")
+    picture = tmp_path / "query.png", sha256_of_file(tmp_path / "query.png")
+    queries = ["q" * 200, "other.png"]
+    answers = AnswerSet(
+        queries,
+        np.array([[0, 1], [1, 0]]),
+        np.array([[0.75, 0.25], [0.5, 0.25]], np.float32),
+        {"image_id": ["g" * 200, "b.png"], "label": LABELS[3:], "sha256": ["0" * 64] * 2},
+        0.6,
+    )
+    run: Any = SimpleNamespace(name=RECIPE, places={}, model=None)
+    write_page(tmp_path / "page.html", answers, run, dict.fromkeys(queries, picture))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    source = (files(axe) / "axe.min.js").read_text(encoding="utf-8")
+    script = AXE.replace("return [", "return [document.documentElement.scrollWidth, ")
+    found = looked_at(page, script % as_script(source), tmp_path, widths=[390], dark=dark)
+    width, passed, broken = found["390"]
+    assert broken == []
+    assert passed > 10
+    assert width == 390
 
 
 def as_script(text: str) -> str:
