@@ -43,6 +43,7 @@ STARTED = Started(
     folder="/home/me/shoes",
     data_root="data",
     cores=2,
+    written="2026-01-31 09:05 (UTC+0100)",
 )
 
 

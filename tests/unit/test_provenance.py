@@ -74,9 +74,10 @@ def test_neutral_modules_are_there_and_each_has_a_reason() -> None:
 
 
 # They import by name: what they import is counted by `also`, belongs to others, or to no step. Or
-# they look where a package is, of which a file is counted by its content.
+# they look where a package is, of which a file is counted by its content, or whence it came.
 BY_NAME = {
     *("", "demo.emoji", "jobs.surroundings", "provenance", "records", "steps.demo"),
+    "report.origin",
     "models.backbones.layers",
     "models.backbones.sources",
 }

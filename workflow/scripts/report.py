@@ -1,3 +1,4 @@
+from datetime import datetime
 from pathlib import Path
 
 from lookalike.jobs.step import step
@@ -25,6 +26,6 @@ with step(snakemake.log[0], snakemake.output):
         attributes=Path(snakemake.input.attributes) if snakemake.input.attributes else None,
         selection=Path(snakemake.input.selection[0]) if snakemake.input.selection else None,
         hubness=bool(snakemake.params.hubness),
-        started=Started.from_dict(snakemake.params.started),
+        started=Started.from_dict(snakemake.params.started, datetime.now().astimezone()),
         **snakemake.params.report,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -110,6 +111,12 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
 @pytest.mark.parametrize("text", ["s3://bucket/a", "data", "/home/me@x/a?b", "a=b", "C:/token/x"])
 def test_other_words_stay_as_they_are(text: str) -> None:
     assert without_secrets(text) == text
+
+
+def test_a_time_is_told_with_its_zone() -> None:
+    there = timezone(timedelta(hours=-3, minutes=-30))
+    started = Started.from_dict({"cores": 3}, datetime(2026, 1, 2, 3, 4, 59, tzinfo=there))
+    assert started == Started(cores=3, written="2026-01-02 03:04 (UTC-0330)")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -50,7 +49,6 @@ class Origin:
 
     Attributes:
         started: how the run was started.
-        written: when the page was.
         code: version and commit, in words.
         machine: that the page was written on.
         devices: those that networks were trained on, or embedded images on, as results note them.
@@ -60,7 +58,6 @@ class Origin:
     """
 
     started: Started
-    written: str
     code: str
     machine: str
     devices: Sequence[str]
@@ -94,7 +91,6 @@ def origin_of(
         steps = sorted([*steps, of_training], key=lambda step: -step.seconds)
     return Origin(
         started,
-        f"{datetime.now().astimezone():%Y-%m-%d %H:%M (UTC%z)}",
         code_in_words(PACKAGE),
         machine_in_words(),
         sorted(set(devices)),

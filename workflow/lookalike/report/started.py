@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,6 +60,7 @@ class Started:
         cores: how many it was given; None where that is not known.
         executor: what ran the jobs: `local`, or the name of a batch system.
         in_storage: whether the results lie elsewhere, and not in a folder of this machine.
+        written: when the page was.
     """
 
     command: str = ""
@@ -69,11 +71,12 @@ class Started:
     cores: int | None = None
     executor: str = "local"
     in_storage: bool = False
+    written: str = ""
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        """From a mapping of the attributes, as rules hand it on."""
-        return cls(**told)
+    def from_dict(cls, told: Mapping[str, Any], written: datetime) -> Self:
+        """From a mapping of the other attributes, as rules hand it on, and a time with its zone."""
+        return cls(**told, written=f"{written:%Y-%m-%d %H:%M (UTC%z)}")
 
     @property
     def data(self) -> str:
