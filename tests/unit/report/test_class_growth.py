@@ -35,7 +35,11 @@ def describe(folder: Path, classes: int, share: float, **settings: Any) -> None:
     path = folder / "model.json"
     model = json.loads(path.read_text())
     model["settings"] |= {"train_classes": share, **settings}
-    model["trained_on"] = {"classes": classes, "of": 50}
+    if share == 1:
+        # As a training leaves it.
+        del model["settings"]["train_classes"]
+    else:
+        model["trained_on"] = {"classes": classes, "of": 50}
     path.write_text(json.dumps(model))
 
 
@@ -166,7 +170,7 @@ def test_where_recipes_differ_in_more_there_is_no_curve(made: Made) -> None:
 
 
 def results_of(place: int, classes: int | None, seed: int = 0, **settings: Any) -> Results:
-    known = {} if classes is None else {"trained_on": {"classes": classes, "of": 90}}
+    known = {} if classes is None else {"trained_on": {"classes": classes, "of": 80}}
     model = {"settings": {"model": {"name": "cnn4"}, **settings}, "image": {}, **known}
     return Results(f"r{place}", seed, place, {}, model, pd.DataFrame(), {})
 
@@ -174,14 +178,15 @@ def results_of(place: int, classes: int | None, seed: int = 0, **settings: Any) 
 def test_groups_have_all_else_in_common() -> None:
     runs = [
         results_of(0, 40, loss={"name": "triplet"}, train_classes=0.5),
-        results_of(1, 80, loss={"name": "triplet"}, train_classes=1.0),
+        results_of(1, None, loss={"name": "triplet"}),
         results_of(2, 80, loss={"name": "triplet"}, train_classes=80),
         results_of(3, 20, loss={"name": "ntxent"}, train_classes=0.25),
         results_of(3, 20, seed=1, loss={"name": "ntxent"}, train_classes=0.25),
         results_of(4, 10, loss={"name": "ntxent"}, train_classes=0.125),
         results_of(5, 10, loss={"name": "triplet"}, steps=9, train_classes=0.125),
-        # Of an earlier version; nothing trained; from elsewhere.
-        results_of(6, None, loss={"name": "triplet"}),
+        # All classes, and nothing that says how many these are; nothing trained.
+        results_of(6, None, loss={"name": "contrastive"}),
+        results_of(6, None, loss={"name": "contrastive"}, train_classes=1.0),
         results_of(7, 20, loss={"name": "triplet"}, train="none"),
     ]
     found = groups_by_classes(runs)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lookalike.errors import LookalikeError
 from lookalike.training.class_subsets import (
     ClassCounts,
+    as_noted,
     class_subset,
     require_classes,
     require_train_classes,
@@ -246,6 +247,9 @@ def test_a_part_decides_the_weights_and_all_classes_are_what_they_were(tmp_path:
     whole, half = recipe(), recipe(train_classes=0.5)
     assert "train_classes" not in decisive(whole)
     assert decisive(half)["train_classes"] == 0.5
+    # Nor does model.json tell of all.
+    assert as_noted(half) == half
+    assert as_noted(whole) == {key: value for key, value in whole.items() if key != "train_classes"}
     # Which classes are taken follows from the seed, also where none are held out.
     none = {"classes": 0.0}
     assert decisive(recipe(validation=none))["validation"] == none

@@ -16,7 +16,7 @@ from lookalike.report.runs import BASELINE, MAIN, State
 from lookalike.report.svg import Measured
 from lookalike.report.verdicts import Against, RecipeMean, compare_two, mean_in_state
 from lookalike.retrieval.metrics import in_ranks
-from lookalike.training.class_subsets import SETTING
+from lookalike.training.class_subsets import SETTING, TRAINED_ON
 
 CURVES_DRAWN = 6
 """Curves drawn: more cannot be told apart."""
@@ -120,26 +120,31 @@ def groups_by_classes(runs: Sequence[Results]) -> dict[str, dict[int, list[Resul
     """Recipes that differ in the number of training classes alone, by what they have in common.
 
     Args:
-        runs: all of them; those count that were trained and know on how many classes.
+        runs: all of them; those count that were trained.
 
     Returns:
         For each such group the runs of a recipe by its number of classes, the fewest first; of two
         recipes with equally many, which are the same classes, the first.
     """
-    groups: dict[str, dict[int, list[Results]]] = {}
+    alike: dict[str, list[list[Results]]] = {}
     for group in recipes_of(runs).values():
-        first = group[0]
-        known = first.model.get("trained_on")
-        if known and first.is_trained:
-            settings = flat(first.settings)
-            settings.pop(SETTING, None)
-            common = repr(sorted(settings.items(), key=lambda item: item[0]))
-            groups.setdefault(common, {}).setdefault(known["classes"], group)
-    return {
-        common: dict(sorted(by_classes.items()))
-        for common, by_classes in groups.items()
-        if len(by_classes) > 1
-    }
+        if group[0].is_trained:
+            settings = flat(group[0].settings)
+            settings.pop(SETTING)
+            alike.setdefault(repr(sorted(settings.items())), []).append(group)
+    groups = {}
+    for common, recipes in alike.items():
+        # All that are not held out, which are as many for each: a part says so, all classes do not.
+        known = [group[0].model.get(TRAINED_ON) for group in recipes]
+        n_all = next((each["of"] for each in known if each), None)
+        found: dict[int, list[Results]] = {}
+        for group, of_group in zip(recipes, known, strict=True):
+            n = of_group["classes"] if of_group else n_all
+            if n is not None:
+                found.setdefault(n, group)
+        if len(found) > 1:
+            groups[common] = dict(sorted(found.items()))
+    return groups
 
 
 def _curve(

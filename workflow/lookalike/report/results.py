@@ -26,6 +26,7 @@ from lookalike.report.runs import (
 from lookalike.storage.files import read_json
 from lookalike.storage.parquet import opened, read_frame, reading
 from lookalike.text import shown_path
+from lookalike.training.class_subsets import SETTING
 from lookalike.training.lessons import SHARES
 from lookalike.training.recipe import TrainedParts, network_in_words
 
@@ -179,7 +180,8 @@ class Results:
             return dict(self.model["settings"])
         settings = {**self.model["settings"], "image": self.model["image"]}
         if self.is_trained:
-            return settings
+            # Where nothing is said of it, on all classes.
+            return {**settings, SETTING: settings.get(SETTING, 1.0)}
         used = {key: settings[key] for key in _USED_UNTRAINED if key in settings}
         model = {key: value for key, value in used["model"].items() if key not in _OF_HEAD}
         return used | {"model": model}

@@ -34,6 +34,7 @@ from lookalike.models.settings import ModelSettings
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import write_parquet
 from lookalike.training.checkpoints import Checkpoint
+from lookalike.training.class_subsets import TRAINED_ON, as_noted, is_part
 from lookalike.training.decisive import decisive, for_data
 from lookalike.training.distributed import fabric_for, first_alone, leave
 from lookalike.training.features import training_features
@@ -129,7 +130,9 @@ def train_run(job: TrainingJob) -> None:
     checkpoint = _checkpoint(job, recipe, table, part, data, fabric)
     epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
-        on = divided(data, recipe)[0].n_classes(data.labels)
+        on = None
+        if is_part(recipe.train_classes):
+            on = divided(data, recipe)[0].n_classes(data.labels)
         digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen, on)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
         checkpoint.finish(digest)
@@ -236,13 +239,13 @@ def _save(
 ) -> str:
     """Write a model's two files; returns its digest.
 
-    trained_on: as from `HeldOut.n_classes`.
+    trained_on: as from `HeldOut.n_classes`, where it is a part of the classes.
     """
     weights = getattr(model, "weights", None)
     further = {
         "backbone_weights": weights,
         "features": features,
-        "trained_on": trained_on and dict(zip(("classes", "of"), trained_on, strict=True)),
+        TRAINED_ON: trained_on and dict(zip(("classes", "of"), trained_on, strict=True)),
     }
     digest = save_model(
         model,
@@ -252,7 +255,7 @@ def _save(
         image=ImageSettings.from_dict(dict(job.image)).to_dict(),
         facts={
             "recipe": job.recipe_name,
-            "settings": dict(job.recipe),
+            "settings": as_noted(job.recipe),
             "seed": job.seed,
             "version": __version__,
             "state": state,

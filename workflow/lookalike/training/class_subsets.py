@@ -16,6 +16,9 @@ from lookalike.errors import LookalikeError
 SETTING = "train_classes"
 """What a recipe calls it: a share of the classes up to 1, all of them, or from 2 up how many."""
 
+TRAINED_ON = "trained_on"
+"""Where model.json says of a part how many `classes` it is, `of` how many that are not held out."""
+
 
 class ClassCounts(NamedTuple):
     """Classes by how many images they have.
@@ -37,6 +40,14 @@ class ClassCounts(NamedTuple):
 def is_part(asked: float) -> bool:
     """Whether the setting asks for less than all classes, or may do so."""
     return asked != 1
+
+
+def as_noted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A complete recipe as model.json has it: trained on all classes, it says nothing of a part.
+
+    So the file is what it was before there was a choice.
+    """
+    return {key: value for key, value in settings.items() if key != SETTING or is_part(value)}
 
 
 def taken_of(asked: float, there: ClassCounts) -> ClassCounts:
