@@ -133,13 +133,19 @@ def test_a_sweep_chooses_by_held_out_classes_and_goes_on_after_a_kill(tmp_path: 
     finals = [f"ms-{loss}" for loss in LOSSES]
     assert killed.contents(*finals) == whole.contents(*finals)
 
-    # A further candidate that does not win trains nothing but itself.
+    page = (results / "report.html").read_text()
+    for loss in LOSSES:
+        assert f"{whole.selection['winners'][f'ms-{loss}']}</strong>" in page
+    assert page.count("of 2 candidates") == 2
+
+    # A further candidate that does not win trains nothing but itself; the page tells of it.
     before = whole.contents(*finals)
     whole.recipe["sweep"]["optimizer.lr"].append(1e-9)
     done = whole.run()
     worse = [f"ms-{loss}-lr1e-09" for loss in LOSSES]
     assert {*worse}.isdisjoint(whole.selection["winners"].values())
-    assert done.jobs == {"train": 4, "select": 1, "selection": 1}
+    assert done.jobs == {"train": 4, "select": 1, "selection": 1, "report": 1}
+    assert (results / "report.html").read_text().count("of 3 candidates") == 2
     after = whole.contents(*finals)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"results/selection.json", "results/selection/ms.0.json"}
