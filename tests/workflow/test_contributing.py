@@ -16,6 +16,7 @@ BLOCK = r":\n\n```python\n(.*?)```"
 NEW_FILE = re.compile(rf"^New file `([^`]+)`{BLOCK}", re.MULTILINE | re.DOTALL)
 BEFORE = re.compile(rf"^Before `(\w+)` in `([^`]+)`{BLOCK}", re.MULTILINE | re.DOTALL)
 AT_THE_END = re.compile(rf"^At the end of `(\w+)` in `([^`]+)`{BLOCK}", re.MULTILINE | re.DOTALL)
+ABOVE = re.compile(r"^Above `([^`]+)` in `([^`]+)`:\n\n```\w+\n(.*?)```", re.MULTILINE | re.DOTALL)
 BECOMES = re.compile(r"^In `([^`]+)`, `([^`]+)` becomes `([^`]+)`", re.MULTILINE)
 DONE_WHEN = re.compile(r"^Done when `pytest ([^`]+)`", re.MULTILINE)
 
@@ -42,6 +43,12 @@ def follow(text: str, project: Path) -> int:
         lines, at = found(project / name, what)
         end = next(n for n in range(at, len(lines)) if lines[n].rstrip() in (")", "}"))
         lines.insert(end, textwrap.indent(code.rstrip(), "    ") + ",\n")
+        (project / name).write_text("".join(lines))
+        changes += 1
+    for what, name, code in ABOVE.findall(text):
+        lines = (project / name).read_text().splitlines(keepends=True)
+        (at,) = (n for n, line in enumerate(lines) if line.strip().startswith(what))
+        lines.insert(at, code)
         (project / name).write_text("".join(lines))
         changes += 1
     for name, old, new in BECOMES.findall(text):
@@ -83,6 +90,7 @@ def project(tmp_path: Path) -> Path:
         ("A loss", 3, "losses"),
         ("A network", 3, "networks"),
         ("An image format", 2, "formats"),
+        ("A state of the search side", 10, "states"),
     ],
 )
 def test_a_recipe_leads_to_what_it_promises(
@@ -121,6 +129,32 @@ from lookalike.storage.yaml_files import read_yaml
 schema = read_yaml("workflow/schemas/config.schema.yaml")
 settings = resolve([{"recipes": {"mine": {"model": {"name": "linear"}}}}], schema)
 assert settings["recipes"]["mine"]["model"]["embedding_dim"] == 128
+""",
+    "states": """
+import sys
+import tempfile
+from pathlib import Path
+import numpy as np
+from lookalike.config import merge
+from lookalike.embedding.tables import read_vectors
+from support.drawings import write_data
+from support.snakemake_runs import QUICK, snakemake, write_settings
+with tempfile.TemporaryDirectory() as folder:
+    data = {"root": str(write_data(Path(folder) / "data", train_classes=5, test_classes=3))}
+    recipe = {"recipes": {"default": {"epochs": 1}}}
+    more = {**recipe, "data": data, "search": {"binarized": True}}
+    write_settings(Path(folder), merge(QUICK, more))
+    done = snakemake(Path(folder), python=sys.executable)
+    assert done.status == 0, done.output
+    assert done.jobs["binarize"] == 1
+    run = Path(folder) / "results" / "default.0"
+    own, made = (
+        np.concatenate([*read_vectors(run / state / "embeddings" / "gallery.parquet")])
+        for state in ("", "binarized")
+    )
+    assert np.array_equal(np.where(own < 0, -1, 1), np.sign(made))
+    assert "default.0,default,0,binarized," in (run.parent / "comparison.csv").read_text()
+    assert "default.0: binarized" in (run.parent / "report.html").read_text()
 """,
     "formats": """
 from lookalike.images.decoding import FORMATS
