@@ -16,6 +16,8 @@ from lookalike.config import image_settings, merge, resolve
 from lookalike.storage.digests import digest_of
 from lookalike.storage.yaml_files import read_yaml
 from support.drawings import draw, write_data
+from support.html_reader import parse
+from support.page_parts import without_origin
 from support.project import ROOT
 from support.snakemake_runs import QUICK, Run, repeatable, snakemake, write_settings
 
@@ -370,3 +372,47 @@ def test_snakemakes_own_report_carries_the_page(done: tuple[Path, Run]) -> None:
     page = (folder / "snakemake-report.html").read_text()
     assert "report.html" in page
     assert "comparison.csv" in page
+    for what in ("report", "comparison"):
+        labels = {"what": what, "title": "Image similarity", "results": "results"}
+        assert f'"labels": {json.dumps(labels)}' in page
+    # Of which data: in the description, and in the page's caption.
+    root = read_yaml(folder / "mine.yaml")["data"]["root"]
+    assert page.count(f"{root}</tt>") == 2
+
+
+def test_the_page_tells_where_it_comes_from_and_no_secret(done: tuple[Path, Run]) -> None:
+    folder, _ = done
+    path = folder / "results" / "report.html"
+    before = path.read_bytes()
+    secret = ("--storage-s3-token", "hunter2")
+    # How it is started is no reason to make it anew.
+    again = snakemake(folder, "--keep-going", *secret)
+    assert (again.status, again.jobs) == (0, {}), again.output
+    assert path.read_bytes() == before
+    again = snakemake(folder, "--forcerun", "report", *secret)
+    assert (again.status, again.jobs) == (0, {"report": 1}), again.output
+    text = path.read_text()
+    assert without_origin(text) == without_origin(before.decode())
+    facts, steps = (
+        {row.all("th")[0].text: [cell.text.strip() for cell in row.all("td")] for row in rows}
+        for rows in (table.all("tr") for table in parse(text).one("details", "origin").all("table"))
+    )
+    assert facts["Started in"] == [str(folder)]
+    assert facts["Settings"][0].endswith("mine.yaml")
+    assert facts["Command"][0].startswith("snakemake ")
+    assert "--storage-s3-token … " in facts["Command"][0] + " "
+    assert "--forcerun report" in facts["Command"][0]
+    measured = {
+        step: pd.concat(
+            pd.read_csv(file, sep="\t")
+            for file in (folder / "results/benchmarks").rglob(f"{step}.tsv")
+        )
+        for step in ("manifest", "metrics", "embed_gallery")
+    }
+    for step, rows in measured.items():
+        jobs, together, *_ = steps[step.replace("_", " ")]
+        assert int(jobs) == len(rows)
+        assert float(together.removesuffix(" s")) == pytest.approx(rows["s"].sum(), rel=0.1)
+    assert steps["train"][0] == "1"
+    kept = [file for file in folder.rglob("*") if file.is_file()]
+    assert not [file for file in kept if b"hunter2" in file.read_bytes()]
