@@ -175,5 +175,7 @@ rule both:
     made = {path.name for path in tmp_path.iterdir()} - {".snakemake"}
     assert made == {"Snakefile", "both.csv", "one", "two", ".lookalike"}
     assert {path.name for path in (tmp_path / "one").iterdir()} == {"results"}
+    page = (tmp_path / "one/results/report.html").read_text()
+    assert "lookalike search one/results photo.jpg" in page
     again = snakemake(tmp_path, *arguments, snakefile=tmp_path / "Snakefile")
     assert again.jobs == {}

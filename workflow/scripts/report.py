@@ -26,6 +26,8 @@ with step(snakemake.log[0], snakemake.output):
         attributes=Path(snakemake.input.attributes) if snakemake.input.attributes else None,
         selection=Path(snakemake.input.selection[0]) if snakemake.input.selection else None,
         hubness=bool(snakemake.params.hubness),
-        started=Started.from_dict(snakemake.params.started, datetime.now().astimezone()),
+        started=Started.from_dict(
+            snakemake.params.started, Path(snakemake.output[0]), datetime.now().astimezone()
+        ),
         **snakemake.params.report,
     )

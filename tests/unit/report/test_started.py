@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,8 +116,18 @@ def test_other_words_stay_as_they_are(text: str) -> None:
 
 def test_a_time_is_told_with_its_zone() -> None:
     there = timezone(timedelta(hours=-3, minutes=-30))
-    started = Started.from_dict({"cores": 3}, datetime(2026, 1, 2, 3, 4, 59, tzinfo=there))
+    now = datetime(2026, 1, 2, 3, 4, 59, tzinfo=there)
+    started = Started.from_dict({"cores": 3}, Path("results/report.html"), now)
     assert started == Started(cores=3, written="2026-01-02 03:04 (UTC-0330)")
+
+
+@pytest.mark.parametrize(("in_storage", "results"), [(False, "one/results"), (True, "results")])
+def test_results_are_where_the_page_is_unless_they_are_in_storage(
+    in_storage: bool, results: str
+) -> None:
+    told = {"results": "results", "in_storage": in_storage}
+    started = Started.from_dict(told, Path("one/results/report.html"), datetime.now(UTC))
+    assert started.results == results
 
 
 @pytest.mark.parametrize(

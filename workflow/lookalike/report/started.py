@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -56,7 +56,7 @@ class Started:
         settings: the settings files that were named, in their order.
         folder: the folder it was started in.
         data_root: where the images and label files are, as the settings name it.
-        results: the results folder, likewise.
+        results: the results folder, from that folder.
         cores: how many it was given; None where that is not known.
         executor: what ran the jobs: `local`, or the name of a batch system.
         in_storage: whether the results lie elsewhere, and not in a folder of this machine.
@@ -74,9 +74,17 @@ class Started:
     written: str = ""
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any], written: datetime) -> Self:
-        """From a mapping of the other attributes, as rules hand it on, and a time with its zone."""
-        return cls(**told, written=f"{written:%Y-%m-%d %H:%M (UTC%z)}")
+    def from_dict(cls, told: Mapping[str, Any], page: Path, written: datetime) -> Self:
+        """From a mapping of the other attributes, as rules hand it on.
+
+        Args:
+            told: the attributes.
+            page: the file that is written; it lies in the results, which another workflow that
+                imports this one may have put below a folder of its own.
+            written: the time, with its zone.
+        """
+        started = cls(**told, written=f"{written:%Y-%m-%d %H:%M (UTC%z)}")
+        return started if started.in_storage else replace(started, results=str(page.parent))
 
     @property
     def data(self) -> str:
