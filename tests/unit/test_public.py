@@ -167,6 +167,13 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     table(folder / "queries.parquet", "q", 40, 1)
     table(folder / "gallery.parquet", "g", 90, 2)
+    # What examples write a table of; tests/unit/embedding/test_array_files.py reads it.
+    arrays = pd.DataFrame(
+        {"image_id": ["a", "b", "c"], "label": ["x", "x", "y"], "e0": [0.5, 1, 2]}
+    )
+    arrays.to_csv(folder / "embeddings.csv", index=False)
+    np.save(folder / "embeddings.npy", arrays[["e0"]])
+    (folder / "query.parquet").touch()
     Image.new("RGB", (9, 7)).save(folder / "scan.tif")
     for seed, run in enumerate(("default.0", "other.0")):
         found = evaluate(
