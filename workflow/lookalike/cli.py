@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lookalike import __version__
 from lookalike.commands.cache import add_cache
+from lookalike.commands.check import add_check
 from lookalike.commands.embed import add_embed
 from lookalike.commands.evaluate import add_evaluate
 from lookalike.commands.export import add_export
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lookalike {__version__}")
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_init, add_evaluate, add_search, add_embed, add_export, add_cache):
+    for add in (add_init, add_check, add_evaluate, add_search, add_embed, add_export, add_cache):
         add(subcommands)
     options, others = parser.parse_known_args(arguments)
     # argparse ends a list of names at the first option, and knows nothing of those after it. Only

@@ -16,7 +16,7 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from lookalike.data.spellings import first_few
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, SettingsError
 from lookalike.models.backbones.images import image_of_backbone
 from lookalike.old_names import OLD_NAMES, with_new_names
 from lookalike.retrieval.search_settings import search_misfits
@@ -159,7 +159,7 @@ def resolve_sweeps(
                     settings[name] = _without_other(below, above, rule)
             settings = merge(settings, _with_length(with_new_names(_spelt_out(layer))))
         if given := _misfits_of_given(settings, schema):
-            raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(given))
+            raise SettingsError(given)
         shipped = schema["properties"]["recipes"]["properties"]
         swept, mistakes = set_aside_swept(settings, shipped)
         errors = list(validator.iter_errors(settings))
@@ -194,7 +194,7 @@ def resolve_sweeps(
             for misfit in misfits(sweeps.as_run(name, recipe, swept, settings["runs"]))
         )
     if mistakes:
-        raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+        raise SettingsError(mistakes)
     _bring_images(settings, schema)
     # In one spelling, so that another one of the same makes nothing anew.
     settings["metrics"]["k"] = sorted(set(settings["metrics"]["k"]))
@@ -204,12 +204,14 @@ def resolve_sweeps(
         settings[folder] = os.path.normpath(_at_home(folder, os.path.normpath(settings[folder])))
     _at_home("data.root", settings["data"]["root"])
     if settings["results"] == ".":
-        raise LookalikeError(
-            "the settings cannot be used:\n  results: '.' is the folder that Snakemake was started "
-            "in; name one inside of it, such as results"
+        raise SettingsError(
+            [
+                "results: '.' is the folder that Snakemake was started in; name one inside of it, "
+                "such as results"
+            ]
         )
     if mistakes := faults_in_words(expand_runs(swept, settings["recipes"], sweeps, _trains)):
-        raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+        raise SettingsError(mistakes)
     runs = [part for run in settings["runs"] for part in sweeps.runs.get(run, [run])]
     settings["runs"] = [*dict.fromkeys(runs)]
     candidates = [
@@ -219,7 +221,7 @@ def resolve_sweeps(
         for candidate in selection.candidates
     ]
     if mistakes := [*_mistaken_baseline(settings), *search_misfits(settings, candidates)]:
-        raise LookalikeError("the settings cannot be used:\n  " + "\n  ".join(mistakes))
+        raise SettingsError(mistakes)
     return settings, sweeps
 
 
@@ -336,9 +338,8 @@ def _at_home(place: str, folder: str) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError:
-        raise LookalikeError(
-            f"the settings cannot be used:\n  {place}: {folder!r} is in the home folder of a user "
-            "who is not known here"
+        raise SettingsError(
+            [f"{place}: {folder!r} is in the home folder of a user who is not known here"]
         ) from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lookalike.text import shown_path
 
 
@@ -10,6 +12,17 @@ class LookalikeError(Exception):
 
     Scripts and the command line print it without a traceback and exit with status 1.
     """
+
+
+class SettingsError(LookalikeError):
+    """Settings that cannot be used.
+
+    `mistakes` are the lines of the message: each begins with the path of the setting at fault.
+    """
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n  ".join(["the settings cannot be used:", *self.mistakes]))
 
 
 class BadImageError(LookalikeError):

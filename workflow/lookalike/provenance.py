@@ -41,6 +41,7 @@ NEUTRAL: dict[str, str] = {
     "jobs.preflight": "whether work begins",
     "jobs.progress": "what is said meanwhile",
     "jobs.seals": "what is noted of results",
+    "jobs.speed": "what is known of this machine",
     "jobs.step": "what is said meanwhile",
     "jobs.surroundings": "what work is protected from",
     "models.heads.table": _TABLE,
@@ -57,6 +58,7 @@ NEUTRAL: dict[str, str] = {
     "training.samplers.table": _TABLE,
     "training.pace": "what is said meanwhile",
     "training.plan": "what is said of a training before it begins",
+    "training.probe": "what is foretold of a training",
     "training.schedules.table": _TABLE,
     "training.variants": _TABLE,
 }

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from lookalike.cli import main
 from lookalike.data.scan import scan
 from lookalike.errors import LookalikeError
+from lookalike.jobs.speed import Speeds
 from lookalike.storage.cache import DAY, KINDS, doomed, entries, foreign, is_done, prune
 from lookalike.storage.files import HALF_WRITTEN, whole
 from lookalike.storage.row_store import Store
@@ -186,6 +187,7 @@ def everything(cache: Path) -> set[str]:
     large = Store(cache / "pixels" / PIXELS, (100_000,), np.dtype(np.uint8))
     large.add([hashlib.sha256(b"large").hexdigest()], np.zeros((1, 100_000)))
     large.remember()
+    Speeds(cache).keep("work", 1.0)
     for path in [path for path in cache.rglob("*") if path.is_file()]:
         # As a kill leaves it.
         with pytest.raises(KeyboardInterrupt), whole(path) as beside:
@@ -205,7 +207,9 @@ def test_all_that_lookalike_makes_can_be_removed(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     names = everything(cache)
     assert {name.split("/")[0] for name in names} == set(KINDS)
-    assert len(names) == 2 * (5 + 2 + 2 + 1 + 1)  # chunks, scan, states, large chunk, its note
+    assert len(names) == 2 * (
+        5 + 2 + 2 + 1 + 1 + 1
+    )  # chunks, scan, states, large chunk, its note, speed
     assert foreign(cache) == []
     aged(cache)
     size = sum((cache / name).stat().st_size for name in names)

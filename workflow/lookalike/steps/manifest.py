@@ -105,7 +105,7 @@ def build_manifest(
     LookalikeError where a folder or a label file cannot be used as a whole.
     """
     folders = {split: data.folder(split) for split in SPLITS}
-    entries, unlisted = _read_entries(data, folders, folders_apart(*apart))
+    entries, unlisted = read_entries(data, folders, folders_apart(*apart))
     inside = {split: data.folder_name(split) for split in SPLITS}
     scanned = scan(
         (
@@ -121,7 +121,8 @@ def build_manifest(
     near = {split: {_loose(name): name for name in unlisted[split]} for split in SPLITS}
     near["gallery"] = near["query"] | near["gallery"]  # an entry found in neither is a gallery row
     tables = {
-        split: _table(entries[split], inside[split], scanned, near[split]) for split in SPLITS
+        split: table_of_entries(entries[split], inside[split], scanned, near[split])
+        for split in SPLITS
     }
     appearances = {
         split: {
@@ -152,10 +153,21 @@ def build_manifest(
     return tables, report
 
 
-def _read_entries(
+def read_entries(
     data: DataSettings, folders: Mapping[str, Path], apart: Container[Identity]
 ) -> tuple[dict[str, list[LabelEntry]], dict[str, list[str]]]:
-    """Per split, the label entries sorted by name, and the files that no entry names."""
+    """Per split, the label entries sorted by name, and the files that no entry names.
+
+    A test entry is one of each test folder that holds its file, and of the gallery if neither does.
+
+    Args:
+        data: the layout.
+        folders: of each split.
+        apart: folders that are no images.
+
+    Raises:
+        LookalikeError: a folder or a label file cannot be used as a whole.
+    """
     require_data(data)
     train = read_labels(data.train_labels_path, may_be_empty=not data.labelled).entries
     test = read_labels(data.test_labels_path).entries
@@ -234,9 +246,17 @@ def _loose(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _table(
+def table_of_entries(
     entries: list[LabelEntry], folder: str, scanned: Mapping[str, Scanned], near: Mapping[str, str]
 ) -> pa.Table:
+    """A split's manifest.
+
+    Args:
+        entries: its label entries.
+        folder: of its images, as the settings say it.
+        scanned: what is known of each file, by `folder/name`.
+        near: files that no entry names, by their names without case and Unicode form.
+    """
     rows = [_row(entry, scanned.get(f"{folder}/{entry.name}"), near) for entry in entries]
     columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]

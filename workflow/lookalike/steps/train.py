@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from lookalike.embedding.filling import EmbedSettings, features_of
 from lookalike.images.pixel_store import training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
+from lookalike.jobs.speed import Speeds
 from lookalike.jobs.torch_devices import choose_device, repeatable
 from lookalike.models.backbones.frozen import HeadPart, features_digest
 from lookalike.models.backbones.networks import EmbeddingNetwork
@@ -45,6 +47,7 @@ from lookalike.training.keeping import SCORE, SCORE_AT_R
 from lookalike.training.loop import train
 from lookalike.training.losses.building import build_loss
 from lookalike.training.optimization import fabric_precision
+from lookalike.training.probe import work_of_step
 from lookalike.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -136,7 +139,18 @@ def train_run(job: TrainingJob) -> None:
         digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen, on)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
         checkpoint.finish(digest)
+        _keep_speed(job, image.size, target, epochs)
     leave()
+
+
+def _keep_speed(
+    job: TrainingJob, size: int, device: torch.device, epochs: Sequence[Mapping[str, Any]]
+) -> None:
+    """Keep how long a step took: before the next such training, `lookalike check` tells by it."""
+    seconds = statistics.median(epoch["seconds"] / epoch["steps"] for epoch in epochs)
+    threads, processes = job.threads_of_each, job.processes
+    work = work_of_step(job.recipe, size, device.type, threads, processes)
+    Speeds(Path(job.cache)).keep(work, seconds)
 
 
 def _keep_as_it_came(

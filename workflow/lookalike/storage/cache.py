@@ -1,9 +1,9 @@
 """What is in the cache folder, and making it smaller.
 
 The cache holds `scan/` (what is known of files), `pixels/<settings>/` (decoded images),
-`features/<digest of a backbone>/<device>/`, `embeddings/<model digest>/<device>/` and `training/`
-(unfinished trainings). All of it is kept by content and can be made again, so anything may be
-removed at any time, also while jobs run.
+`features/<digest of a backbone>/<device>/`, `embeddings/<model digest>/<device>/`, `training/`
+(unfinished trainings) and `speed/` (how fast this machine does what). All of it is kept by content
+and can be made again, so anything may be removed at any time, also while jobs run.
 
 A folder named by mistake, or one that others use too, may hold any other file: ours are those whose
 whole name is one that Lookalike gives. Nothing else is touched, and no link is followed.
@@ -25,7 +25,7 @@ from lookalike.errors import LookalikeError
 from lookalike.storage.files import HALF_WRITTEN
 from lookalike.text import shown, shown_path
 
-KINDS = ("scan", "pixels", "features", "embeddings", "training")
+KINDS = ("scan", "pixels", "features", "embeddings", "training", "speed")
 DAY = 24 * 60 * 60
 
 DONE = ".done.safetensors"
@@ -40,6 +40,7 @@ _NAMES = {
     f"pixels/{_DIGEST}": _STORE,
     f"(features|embeddings)/{_LONG_DIGEST}/[a-z]+-{_DIGEST}": _STORE,
     "training": _STATE,
+    "speed": rf"{_DIGEST}\.json",
 }
 # While it is written, see `storage.files.whole`, a file has its name and a few letters more.
 _OURS = re.compile(

@@ -1,0 +1,252 @@
+"""How long the jobs of a run will take on this machine, and what they will write."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lookalike.config import image_settings, recipe_and_seed
+from lookalike.data.layout import SPLITS, DataSettings
+from lookalike.errors import LookalikeError
+from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.jobs.speed import Speeds
+from lookalike.preview.data import DataSeen
+from lookalike.preview.dry_run import DryRun
+from lookalike.training.given import is_given
+from lookalike.training.probe import TrainingCost, training_cost
+from lookalike.training.recipe import TrainedParts
+
+_BUDGET = 1.5  # seconds in which images are decoded, to learn how long that takes
+_SAMPLE = 200  # images at most
+# Scores of a query with a gallery image that are computed and counted in a second.
+_SCORES_A_SECOND = 1e8
+# Python and its libraries, for each job.
+_START = 6.0
+_FLOAT = 4
+_PLACE = 60  # bytes that a place of a ranking takes
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run takes.
+
+    Attributes:
+        name: of the run.
+        cost: of its training.
+        seconds: of its training.
+        seconds_small: of the same at `SMALL_SIZE` pixels, where that is less and can be asked for.
+        size: pixels on each side of its images.
+        embedding: seconds that embedding an image takes, decoding included.
+    """
+
+    name: str
+    cost: TrainingCost
+    seconds: float
+    seconds_small: float | None
+    size: int
+    embedding: float
+
+
+SMALL_SIZE = 64
+"""Pixels on each side of images that a network without pretrained weights is much faster with."""
+
+
+@dataclass(frozen=True)
+class RunsCosts:
+    """How long all will take, and what it will write.
+
+    Attributes:
+        reading: seconds for the manifest and the decoded training images.
+        runs: each run that would be trained.
+        embedding: seconds for all embeddings.
+        scoring: seconds for all metrics.
+        starting: seconds in which jobs start.
+        cache_bytes: what the cache will hold more, at most.
+        result_bytes: what the results will hold.
+        decodes_each_epoch: runs whose images are too many for `image.pixel_store_gb`.
+        threads: of the CPU, that were used.
+        device: that was used.
+        measured: whether anything was measured now.
+        unknown: runs whose settings a choice decides that is not made yet.
+    """
+
+    reading: float
+    runs: Sequence[RunCost]
+    embedding: float
+    scoring: float
+    starting: float
+    cache_bytes: float
+    result_bytes: float
+    decodes_each_epoch: Sequence[str]
+    threads: int
+    device: str
+    measured: bool
+    unknown: Sequence[str]
+
+    @property
+    def seconds(self) -> float:
+        """Of all jobs, one after another."""
+        return (
+            self.reading
+            + sum(run.seconds for run in self.runs)
+            + self.embedding
+            + self.scoring
+            + self.starting
+        )
+
+
+def estimate(
+    settings: Mapping[str, Any],
+    data: DataSeen,
+    plan: DryRun,
+    device: torch.device,
+    threads: int,
+) -> RunsCosts:
+    """Find out what the jobs of a dry run take; what is not known of this machine is measured.
+
+    Args:
+        settings: resolved.
+        data: what the folder holds.
+        plan: the jobs.
+        device: to train and embed on.
+        threads: of the CPU.
+    """
+    speeds = Speeds(Path(settings["cache"]))
+    counts, models = data.counts, _models(plan)
+    decoding = _Decoding(settings, data, threads, speeds)
+    n_tests = counts["query"] + counts["gallery"]
+    runs, unknown, deciding = [], [], []
+    embedding = cache_bytes = result_bytes = 0.0
+    stores: dict[str, float] = {}
+    for name in dict.fromkeys([*plan.trained, *models]):
+        try:
+            recipe_name, _ = recipe_and_seed(name, settings["recipes"])
+        except LookalikeError:
+            unknown.append(name)
+            continue
+        recipe = settings["recipes"][recipe_name]
+        if is_given(recipe):
+            continue
+        image = ImageSettings.from_dict(image_settings(settings, recipe_name))
+        frozen = TrainedParts.from_setting(recipe["train"]).frozen_backbone
+        store = counts["train"] * image.size**2 * 3
+        too_large = store > settings["image"]["pixel_store_gb"] * 1e9
+        cost = training_cost(
+            recipe,
+            image.to_dict(),
+            data.labels,
+            closed_set=data.closed_set,
+            device=device,
+            threads=threads,
+            speeds=speeds,
+        )
+        an_image = decoding.seconds(image)
+        if name in plan.trained:
+            again = too_large and not frozen
+            if again:
+                deciding.append(name)
+            seconds = cost.seconds(an_image, each_epoch=again)
+            runs.append(
+                RunCost(name, cost, seconds, _small(recipe, image, cost), image.size, an_image)
+            )
+            if not frozen and not too_large:
+                stores[image.pixel_digest] = store
+            cache_bytes += cost.features * cost.width * _FLOAT + 3 * cost.parameters * _FLOAT
+            result_bytes += 2 * cost.parameters * _FLOAT
+        for split, model in plan.embedded:
+            if model.partition("/")[0] == name:
+                embedding += counts[split] * max(an_image, cost.seconds_an_image)
+                n_bytes = counts[split] * max(cost.embedding_dim, cost.width) * _FLOAT
+                cache_bytes, result_bytes = cache_bytes + n_bytes, result_bytes + n_bytes
+    pixels = sum(decoding.seconds_of_digest(digest) for digest in stores) * counts["train"]
+    manifest = decoding.seconds(None) * sum(counts.values())
+    jobs = plan.counts
+    rankings = jobs.get("metrics", 0) * counts["query"] * max(settings["metrics"]["k"]) * _PLACE
+    scores = jobs.get("metrics", 0) * counts["query"] * counts["gallery"]
+    return RunsCosts(
+        reading=manifest * bool(jobs.get("manifest")) + pixels * bool(jobs.get("pixels")),
+        runs=runs,
+        embedding=embedding,
+        scoring=scores / _SCORES_A_SECOND,
+        starting=_START * max(0, jobs.get("total", 0) - 1),
+        cache_bytes=cache_bytes + sum(stores.values()) * bool(jobs.get("pixels")),
+        result_bytes=result_bytes + rankings + n_tests * 100,
+        decodes_each_epoch=deciding,
+        threads=threads,
+        device=device.type,
+        measured=speeds.measured > 0,
+        unknown=unknown,
+    )
+
+
+def _models(plan: DryRun) -> list[str]:
+    """The runs of which anything is embedded."""
+    return [model.partition("/")[0] for _, model in plan.embedded]
+
+
+def _small(recipe: Mapping[str, Any], image: ImageSettings, cost: TrainingCost) -> float | None:
+    """How long the training would take at `SMALL_SIZE` pixels; None where nobody would ask for it."""
+    if "backbone" in recipe["model"] or image.size <= SMALL_SIZE:
+        return None
+    share = (SMALL_SIZE / image.size) ** 2
+    smaller = replace(
+        cost,
+        seconds_a_step=cost.seconds_a_step * share,
+        seconds_an_image=cost.seconds_an_image * share,
+    )
+    return smaller.seconds()
+
+
+class _Decoding:
+    """How long decoding an image of the data takes, with all threads at work."""
+
+    def __init__(
+        self, settings: Mapping[str, Any], data: DataSeen, threads: int, speeds: Speeds
+    ) -> None:
+        self._threads, self._speeds = threads, speeds
+        layout = DataSettings.from_dict(settings["data"])
+        found = [(split, name) for split in SPLITS for name in data.names(split)]
+        # From all of the list: those of one class may be alike.
+        stride = max(1, len(found) // _SAMPLE)
+        self._files = [layout.folder(split) / name for split, name in found[::stride]]
+        self._root = str(layout.root.absolute())
+        self._by_digest: dict[str, float] = {}
+
+    def seconds(self, image: ImageSettings | None) -> float:
+        """Seconds an image; None: to decode it as a whole, as the manifest does."""
+        if image is None:
+            black = (0.0, 0.0, 0.0)
+            image = ImageSettings(SMALL_SIZE, "squash", "white", black, (1.0, 1.0, 1.0), "exact")
+        digest = image.pixel_digest
+        if digest not in self._by_digest:
+            work = ["decoding", self._root, digest, self._threads]
+            self._by_digest[digest] = self._speeds.seconds(work, lambda: self._measured(image))
+        return self._by_digest[digest]
+
+    def seconds_of_digest(self, pixel_digest: str) -> float:
+        """The same of settings that were asked for before."""
+        return self._by_digest[pixel_digest]
+
+    def _measured(self, image: ImageSettings) -> float:
+        def decode(path: Path) -> None:
+            # What cannot be used takes its time as well.
+            with suppress(LookalikeError, OSError):
+                load_pixels(path.read_bytes(), image)
+
+        begun, done = time.perf_counter(), 0
+        files = iter(self._files)
+        with ThreadPoolExecutor(self._threads) as pool:
+            while some := list(itertools.islice(files, 4 * self._threads)):
+                list(pool.map(decode, some))
+                done += len(some)
+                if time.perf_counter() - begun > _BUDGET:
+                    break
+        return max((time.perf_counter() - begun) / max(1, done), 1e-9)
