@@ -119,4 +119,4 @@ def test_remarks_say_what_intervals_and_means_are(no_interval: str | None) -> No
     assert "1,500 queries, each ranking 20,000 gallery images" in said
     assert "A mean over seeds describes these networks" in said
     assert ("they are switched off" in said) == (no_interval is not None)
-    assert ("paired query by query" in said) == (no_interval is None)
+    assert ("query by query" in said) == (no_interval is None)

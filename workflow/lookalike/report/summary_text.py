@@ -63,7 +63,7 @@ class _Format:
 def remarks_on(
     table: SummaryTable, n_queries: int, n_gallery: int, no_interval: str | None
 ) -> list[str]:
-    """What is to be known of the table, in sentences.
+    """What is to be known of the table where it stands by itself, in sentences.
 
     Args:
         table: the table.
@@ -71,23 +71,29 @@ def remarks_on(
         n_gallery: how many images each of them ranked.
         no_interval: why there are no intervals; None where there are.
     """
-    gain = f"The gain in {table.gain_key} is over the same networks before training"
-    remarks = [f"{n_queries:,} queries, each ranking {n_gallery:,} gallery images."]
+    intervals = "Each number of one network stands with its 95 % interval."
+    if no_interval is not None:
+        intervals = f"Without 95 % intervals: {no_interval}."
+    return [
+        f"{n_queries:,} queries, each ranking {n_gallery:,} gallery images.",
+        intervals,
+        *remarks_on_rows(table, no_interval),
+    ]
+
+
+def remarks_on_rows(table: SummaryTable, no_interval: str | None) -> list[str]:
+    """What means over seeds and gains are, as far as the table has them."""
+    remarks = []
     if table.several_seeds:
         remarks.append(
-            "A mean over seeds describes these networks: it has no interval here, its gain has one "
-            "for other seeds, too."
-            if no_interval is None
-            else "A mean over seeds describes these networks."
+            "A mean over seeds describes these networks"
+            + ("." if no_interval else ": it has no interval here, but its gain has one.")
         )
-    if no_interval is not None:
-        remarks.append(f"Without 95 % intervals: {no_interval}.")
-        gain += "."
-    else:
-        remarks.append("Each number of one network stands with its 95 % interval.")
-        gain += ", paired query by query; an interval that holds 0 shows none."
     if any(row.gain for row in table.recipes):
-        remarks.append(gain)
+        remarks.append(
+            f"The gain in {table.gain_key} is over the same networks before training"
+            + ("." if no_interval else ", query by query; an interval that holds 0 shows none.")
+        )
     return remarks
 
 

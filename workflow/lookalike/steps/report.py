@@ -56,7 +56,7 @@ from lookalike.report.side_by_side import of_one_run_each, side_by_side
 from lookalike.report.slices import MOST_RUNS, slices_of
 from lookalike.report.started import Started
 from lookalike.report.summary_table import summary_table
-from lookalike.report.summary_text import as_latex, as_markdown, remarks_on
+from lookalike.report.summary_text import as_latex, as_markdown, remarks_on, remarks_on_rows
 from lookalike.report.templating import environment
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.report.training_time import that_differ, training_time
@@ -232,7 +232,7 @@ def write_report(
             headline=headline,
             cards=card_keys(k),
             table=tables[1],
-            remarks=remarks,
+            remarks=remarks_on_rows(tables[1], no_interval),
             found_first=found_in_words(
                 k,
                 rows[leading.name, MAIN.name],
@@ -252,7 +252,7 @@ def write_report(
             + few_units(summary["units"], no_interval)
             + of_unreadable(thumbnails.unreadable),
             no_interval=no_interval,
-            without_width=_without_width(rows, headline),
+            without_width=_without_width(rows, table_keys(k)),
             searched=searched,
             hubs=hubs_of(searched, gallery),
             differences=_of_shown(compared, shown_runs, shown_recipes),
