@@ -73,7 +73,7 @@ def label_ends(
             xytext=(1.04, place),
             textcoords="axes fraction",
             va="center",
-            fontsize=8,
+            fontsize=9,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0, 0.5)},
         )
