@@ -9,6 +9,7 @@ SECTIONS = [
     "queries",
     "search",
     "sweep",
+    "changes",
     "setup",
     "training",
     "answers",
@@ -25,6 +26,8 @@ TEMPLATES = {
     for name in [
         "page.html.j2",
         "macros.html.j2",
+        "changed.html.j2",
+        "changes_page.html.j2",
         *(f"sections/{section}.html.j2" for section in SECTIONS),
     ]
 }
@@ -76,7 +79,7 @@ rule report:
         models=expand("<results>/{run}/model.json", run=RUNS_WITH_MODEL),
         embedded=expand("<results>/{run}/embeddings/gallery.json", run=RUNS_WITH_MODEL),
     output:
-        report(
+        page=report(
             "<results>/report.html",
             caption="../workflow/report/report.rst",
             category="Report",
@@ -84,6 +87,7 @@ rule report:
         ),
         markdown="<results>/comparison.md",
         latex="<results>/comparison.tex",
+        changes=CHANGES,
     log:
         "<results>/logs/report.log",
     benchmark:
@@ -108,6 +112,6 @@ rule report:
         code=code_of("report", *TEMPLATES.values()),
         software=software_of("report"),
     message:
-        "report: {output[0]}"
+        "report: {output.page}"
     script:
         "../workflow/scripts/report.py"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lookalike.config import embedded_recipes, image_settings, recipe_and_seed
 from lookalike.errors import LookalikeError
+from lookalike.report.pairs import runs_with_page
 from lookalike.report.runs import (
     HUBNESS,
     MODEL,
@@ -62,10 +63,16 @@ IMAGES_BY_DIGEST = {digest_of(image): image for image in IMAGES.values()}
 PIXEL_STORE_GB = config["image"]["pixel_store_gb"]
 
 
+# Pages beside the report: what changed from the baseline to each recipe, where these are many.
+CHANGES = [
+    f"<results>/changes/{run}.html"
+    for run in runs_with_page(RECIPES_AND_SEEDS, config["report"]["baseline"])
+]
 # What is made of scores: nothing where labels say nothing.
 COMPARED = (
     [
         "<results>/report.html",
+        *CHANGES,
         "<results>/comparison.csv",
         "<results>/comparison.parquet",
         "<results>/comparison.md",

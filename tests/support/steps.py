@@ -165,6 +165,7 @@ def report(inputs: Path, place: Path) -> None:
         manifests={split: scored / f"{split}.parquet" for split in SPLITS},
         title="A title",
         k=K,
+        changes={"other.0": place / "results/changes/other.0.html"},
     )
 
 
@@ -187,7 +188,9 @@ STEPS = {
     "bring": Step(bring, ("query.parquet", "gallery.parquet", "query.json", "gallery.json")),
     "metrics": Step(metrics, ("metrics.json", "per_query.parquet", "rankings.parquet")),
     "compare": Step(compare, ("comparison.csv", "comparison.parquet")),
-    "report": Step(report, ("report.html", "comparison.md", "comparison.tex")),
+    "report": Step(
+        report, ("report.html", "comparison.md", "comparison.tex", "changes/other.0.html")
+    ),
 }
 
 

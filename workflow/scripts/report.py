@@ -10,9 +10,10 @@ with step(snakemake.log[0], snakemake.output):
     from lookalike.steps.report import write_report
 
     write_report(
-        Path(snakemake.output[0]),
+        Path(snakemake.output.page),
         markdown=Path(snakemake.output.markdown),
         latex=Path(snakemake.output.latex),
+        changes={Path(page).stem: Path(page) for page in snakemake.output.changes},
         templates={name: Path(path) for name, path in snakemake.params.templates.items()},
         comparison=Path(snakemake.input.comparison),
         data_report=Path(snakemake.input.data_report),

@@ -436,6 +436,12 @@ def test_each_distinct_image_is_embedded_once_small_and_over_the_background(
         for part in ("asked", "found")
         for picture in query.one("div" if part == "asked" else "ol", part).all("svg", "thumb")
     }
+    shown |= {
+        (part, picture.attributes["aria-label"])
+        for tag, part in (("div", "asked"), ("ol", "found"))
+        for place in section(page, "changes").all(tag, part)
+        for picture in place.all("svg", "thumb")
+    }
     for wrong in page.one("ol", "wrong").all("li"):
         asked, found = (svg.attributes["aria-label"] for svg in wrong.all("svg", "thumb"))
         shown |= {("asked", asked), ("found", found)}

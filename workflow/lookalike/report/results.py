@@ -66,15 +66,21 @@ class StateResults:
         """Read these columns of per_query.parquet."""
         return read_frame(self.folder / "per_query.parquet", columns)
 
-    def rankings(self, places: int) -> pd.DataFrame:
-        """Read the first `places` places of each query from rankings.parquet."""
+    def rankings(self, places: int, queries: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the first `places` places of each query from rankings.parquet; of some alone."""
         path = self.folder / "rankings.parquet"
         with opened(path) as file, reading(path):
+            ids = file.schema_arrow.field("query_id").type
+            wanted = None if queries is None else pa.array(queries, ids)
+
+            def kept(piece: pa.RecordBatch) -> pa.RecordBatch:
+                mask = pc.less_equal(piece["rank"], places)
+                if wanted is not None:
+                    mask = pc.and_(mask, pc.is_in(piece["query_id"], value_set=wanted))
+                return piece.filter(mask)
+
             # A piece at a time: the file holds max(k) places of every query.
-            pieces = [
-                piece.filter(pc.less_equal(piece["rank"], places))
-                for piece in file.iter_batches(_ROWS_AT_ONCE)
-            ]
+            pieces = [kept(piece) for piece in file.iter_batches(_ROWS_AT_ONCE)]
             table: pd.DataFrame = pa.Table.from_batches(pieces, file.schema_arrow).to_pandas()
             return table
 

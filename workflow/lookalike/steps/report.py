@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from lookalike import __version__
 from lookalike.data.layout import SPLITS
@@ -16,6 +17,7 @@ from lookalike.report.answers import (
     wrong_answers,
 )
 from lookalike.report.cards import card_keys, table_keys
+from lookalike.report.changes import shown_anchors
 from lookalike.report.class_growth import class_growth
 from lookalike.report.classes import (
     FEWEST_MISTAKEN,
@@ -65,6 +67,7 @@ from lookalike.report.verdicts import NOT_TOLD_APART, compare_recipes
 from lookalike.report.verdicts_in_words import few_units, on_seeds, verdict_in_words
 from lookalike.retrieval.identification import Answers
 from lookalike.retrieval.metrics import headline_keys
+from lookalike.steps.report_changes import RunsCompared, write_changes
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json, write_text
 from lookalike.storage.parquet import read_table
@@ -119,6 +122,7 @@ def write_report(
     selection: Path | None = None,
     hubness: bool = False,
     started: Started | None = None,
+    changes: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
     """Write the page `output` from the files of all `runs`, and its table of recipes by itself.
 
@@ -144,6 +148,8 @@ def write_report(
         hubness: whether each state of each run has hubness.json.
         started: how the run was started: with it the page tells where it comes from, and how to use
             the model from there.
+        changes: pages beside it, below its folder: by the name of a run, what changed from the
+            baseline to it.
 
     An image that can no longer be read is shown as a blank and counted in a warning.
     """
@@ -220,7 +226,11 @@ def write_report(
         for run in trained
         if len(run.history)
     }
-    page = environment(templates).get_template("page.html.j2")
+    between = RunsCompared(results, leading, verdicts, images, key, places, changes)
+    changed = between.on_report()
+    short = short_labels({*images["query"].labels.values(), *gallery.labels.values()})
+    pages = environment(templates)
+    page = pages.get_template("page.html.j2")
     write_text(
         output,
         page.render(
@@ -310,10 +320,20 @@ def write_report(
             classes_in_words=classes_in_words(classes, places),
             fewest_mistaken=FEWEST_MISTAKEN,
             pictures_of=pictures_of(
-                (query.anchor, query.label)
-                for query in (*hard_examples, *other_examples, *folded_examples)
+                [
+                    (query.anchor, query.label)
+                    for query in (*hard_examples, *other_examples, *folded_examples)
+                ]
+                + shown_anchors(changed)
             ),
-            short_labels=short_labels({*images["query"].labels.values(), *gallery.labels.values()}),
+            short_labels=short,
+            changes=changed,
+            change_pages={
+                run.name: changes[run.folder_name].relative_to(output.parent).as_posix()
+                for run in results
+                if run.folder_name in changes
+            },
+            n_recipes=len(recipes),
             worst=classes[:CLASSES],
             strongest=classes[CLASSES:][::-1][:CLASSES],
             drawn=drawn_examples,
@@ -328,6 +348,15 @@ def write_report(
             near_duplicates=near_duplicates(data["near_duplicates"]["across"], images),
             thumbnails=thumbnails.made,
         ),
+    )
+    write_changes(
+        pages,
+        between,
+        report=output,
+        title=title,
+        note=note,
+        thumbnails=thumbnails,
+        short_labels=short,
     )
 
 
