@@ -325,6 +325,19 @@ def test_the_plan_is_shown_without_reading_an_image(data: Path, tmp_path: Path) 
     assert not (tmp_path / "results").exists()
 
 
+def test_from_three_recipes_on_each_has_a_page_of_changes(data: Path, tmp_path: Path) -> None:
+    recipes = {"recipes": {"third": {"extends": "default"}}, "data": {"root": str(data)}}
+    write_settings(tmp_path, recipes | {"runs": ["default", "original", "third"], "seeds": [4, 5]})
+    pages = [f"results/changes/{recipe}.4.html" for recipe in ("original", "third")]
+    plan = snakemake(tmp_path, "-n", *pages)
+    assert plan.status == 0, plan.output
+    assert plan.output.count("report: results/report.html") == 1
+    # Of two recipes, the report itself shows what changed.
+    write_settings(tmp_path, recipes | {"runs": ["default", "third"], "seeds": [4, 5]})
+    assert snakemake(tmp_path, "-n", pages[1]).status != 0
+    assert snakemake(tmp_path, "-n").status == 0
+
+
 def test_the_recipe_original_is_understood_by_its_old_name(data: Path, tmp_path: Path) -> None:
     write_settings(tmp_path, {"data": {"root": str(data)}, "runs": ["seed"]})
     plan = snakemake(tmp_path, "-n")

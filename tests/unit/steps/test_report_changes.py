@@ -146,6 +146,7 @@ def test_equal_runs_have_no_list(made: Made) -> None:
             (results / "same.0" / name).symlink_to(results / "default.0" / name)
     part = changes_of(parse(made.write([*RUNS[:1], ("same", 0, 1.0)])))
     assert "0 gained in mAP@10, 0 lost, and 56 stayed equal" in " ".join(part.text.split())
+    assert "No query has another mAP@10" in part.text
     assert not part.all("ol", "changed")
 
 
