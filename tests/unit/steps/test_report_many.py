@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lookalike.steps.report import CURVES, RUNS
+from lookalike.report.subject import MOST_SHOWN
+from lookalike.steps.report import CURVES
 from support.html_reader import Node, parse
 from support.many_runs import make_many, runs_of_many
 from support.project import ROOT
@@ -55,10 +56,10 @@ def test_only_the_highest_runs_are_shown_one_by_one_and_that_is_said(
     made: Made, page: Node
 ) -> None:
     # The run that is shown first, here that of the first recipe, is always among them.
-    leading = with_first(made, RUNS)
+    leading = with_first(made, MOST_SHOWN)
     for name, table in (("numbers", 1), ("setup", 1), ("answers", 0)):
         part = section(page, name)
-        assert f"Of {RECIPES * SEEDS} runs, the {RUNS} with the highest mAP@10" in part.text
+        assert f"Of {RECIPES * SEEDS} runs, the {MOST_SHOWN} with the highest mAP@10" in part.text
         assert "comparison.csv has all" in part.text
         rows = part.all("table")[table].one("tbody").all("tr")
         shown = {row.all("th")[0].text for row in rows} & set(scores(made).index)

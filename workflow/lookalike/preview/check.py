@@ -12,7 +12,7 @@ from lookalike.data.layout import DataSettings, require_apart
 from lookalike.errors import LookalikeError
 from lookalike.jobs.progress import duration_in_words
 from lookalike.jobs.torch_devices import choose_device
-from lookalike.preview.costs import SMALL_SIZE, RunsCosts, RunCost, estimate
+from lookalike.preview.costs import SMALL_SIZE, RunCost, RunsCosts, estimate
 from lookalike.preview.data import look_at
 from lookalike.preview.dry_run import dry_run
 from lookalike.preview.settings import CheckedSettings, checked, runs_in
