@@ -111,6 +111,10 @@ def test_states_of_the_search_side_follow_their_recipe(made: Made) -> None:
     # The untrained network stands in for it here.
     assert rows["ms, whitened"][:-1] == rows["untrained: default, ms"][:-1]
     assert rows["ms, whitened"][-1] == "0.000"
+    said = "What the search side adds has an interval over the trained network alone"
+    assert said in (made.root / "results" / "comparison.md").read_text()
+    made.write(RUNS)
+    assert said not in (made.root / "results" / "comparison.md").read_text()
 
 
 def test_chance_has_a_row_for_each_gallery(made: Made, tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ def remarks_on_rows(table: SummaryTable, no_interval: str | None) -> list[str]:
             f"The gain in {table.gain_key} is over the same networks before training"
             + ("." if no_interval else ", query by query; an interval that holds 0 shows none.")
         )
+        if no_interval is None and any(row.gain and row.gain.low is None for row in table.recipes):
+            remarks.append(
+                "What the search side adds has an interval over the trained network alone, among "
+                "the page's differences."
+            )
     return remarks
 
 
