@@ -131,6 +131,10 @@ def test_of_many_lines_each_has_a_panel_with_the_same_scale() -> None:
         (colour,) = drawn.keys() - {"var(--muted)"}
         assert drawn[colour] == pytest.approx([zero + slope * y for y in of], abs=0.01)
         assert drawn["var(--muted)"] == pytest.approx([zero + slope * y for y in median], abs=0.01)
+    # Where few went on there is no median of all.
+    longer = [*lines[:-1], line(count - 1, [*heights[-1], 0.7, 0.8])]
+    *_, last = read_chart(str(small_multiples("c", "words", longer)))
+    assert sorted(len(each.points) for each in last.lines) == [3, 5]
     for one, other in pairwise(sorted(panels, key=lambda panel: panel.box[1])):
         same_row = one.box[1] == pytest.approx(other.box[1])
         assert same_row or other.box[1] > one.box[3]

@@ -22,6 +22,8 @@ NAMED_ROWS = 40
 
 _NAME_LENGTH = 28
 _SHORT_NAME = 14
+_NAME_OF_FEW = 18
+_SEEN_BY_THEMSELVES = 100
 _TICKS = 6
 _LOG_FROM = 10  # times the least cost that the greatest is
 _COLOUR = SERIES_COLOURS[0]
@@ -101,15 +103,15 @@ def dependence_chart(name: str, label: str, found: Dependence, key: str) -> Mark
         if found.kinds is not None:
             # Beside one another, in a fixed pattern: equal pages have equal bytes.
             x = x + (np.arange(len(x)) % 7 - 3) / 30
-        _dots(axes, x, found.values, 3.0, INK, alpha=0.45)
+        _dots(axes, x, found.values, 3.6, INK, alpha=_faint(len(x)))
         at, means, _ = (np.array(column) for column in zip(*found.groups, strict=True))
         if found.kinds is None:
             axes.plot(at, means, "o-", color=_COLOUR, linewidth=1.6, markersize=4)
         else:
             for place, mean in zip(at.tolist(), means.tolist(), strict=True):
                 axes.plot([place - 0.3, place + 0.3], [mean, mean], color=_COLOUR, linewidth=2.2)
-            names = short_names(found.kinds, _SHORT_NAME)
-            turned = len(names) > 3
+            turned = len(found.kinds) > 3
+            names = short_names(found.kinds, _SHORT_NAME if turned else _NAME_OF_FEW)
             axes.set_xticks(
                 range(len(names)),
                 names,
@@ -135,7 +137,7 @@ def costs_chart(name: str, label: str, costs: CostPoints, key: str) -> Markup:
     front = np.array(costs.front)
     with own_style(every_point=True):
         figure, axes = panel(height=2.6)
-        _dots(axes, costs.costs[~front], costs.values[~front], 3.0, INK, alpha=0.45)
+        _dots(axes, costs.costs[~front], costs.values[~front], 3.6, INK, alpha=_faint(len(front)))
         order = np.argsort(costs.costs[front], kind="stable")
         at, best = costs.costs[front][order], costs.values[front][order]
         axes.plot(at, best, "o-", color=_COLOUR, linewidth=1.4, markersize=5, zorder=3)
@@ -181,8 +183,14 @@ def _dots(
         color=colour,
         alpha=alpha,
         linewidth=size,
+        zorder=2.5,
         solid_capstyle="round",
     )
+
+
+def _faint(count: int) -> float:
+    """How opaque points are: of many, those that lie on each other are to show."""
+    return 0.85 if count <= _SEEN_BY_THEMSELVES else 0.45
 
 
 def _ends_of_hidden(axes: Axes, points: Sequence[RecipePoint]) -> None:

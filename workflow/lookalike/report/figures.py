@@ -126,7 +126,7 @@ def training_figures(runs: Sequence[Results]) -> list[Figure]:
             draw = curves
             if len(lines) > MOST_LABELLED:
                 draw = small_multiples
-                sentence += " The dotted line is the median of all."
+                sentence += " The dotted line is the median of all, as far as half of them go."
             svg = draw(f"curves-{column.partition('@')[0]}", label, lines, from_zero)
             figures.append(Figure(heading, sentence, svg))
     return figures

@@ -26,8 +26,8 @@ def small_multiples(
 ) -> Markup:
     """Lines over epochs, a panel each under its name, all with the same axes.
 
-    A thin dotted line in each is the median of all, epoch by epoch. The arguments are those of
-    `lookalike.report.svg.curves`.
+    A thin dotted line in each is the median of all, in the epochs that half of them have. The
+    arguments are those of `lookalike.report.svg.curves`.
     """
     rows = -(-len(lines) // _COLUMNS)
     height = rows * (_PANEL + _NAME) + _BELOW
@@ -39,7 +39,8 @@ def small_multiples(
         for place, line in enumerate(lines):
             row, column = divmod(place, _COLUMNS)
             axes = first = _panel(figure, row, column, height, first)
-            axes.plot(*zip(*usual, strict=True), ":", color=INK, linewidth=1)
+            if usual:
+                axes.plot(*zip(*usual, strict=True), ":", color=INK, linewidth=1)
             draw_curve(axes, line)
             axes.set_title(names[place], fontsize=8, loc="left", pad=3)
             axes.grid(axis="y", linewidth=0.8)
@@ -70,4 +71,9 @@ def _medians(lines: Sequence[Curve]) -> list[tuple[float, float]]:
     for line in lines:
         for x, y in line.points:
             values[x].append(y)
-    return [(x, median(of_epoch)) for x, of_epoch in sorted(values.items())]
+    # Of the few that went on when the others had ended it would say nothing of these.
+    return [
+        (x, median(of_epoch))
+        for x, of_epoch in sorted(values.items())
+        if 2 * len(of_epoch) >= len(lines)
+    ]
