@@ -223,8 +223,8 @@ def test_an_anchor_has_the_number_of_the_querys_row(page: Node, made: Made) -> N
 
 
 def test_where_no_query_of_a_class_stands_alone_its_change_is_what_it_leads_to() -> None:
-    query = Query(7, "q", "cat", 0.0, 1, 1, 1, None, [])
-    changed = Changed("change0-7", query, query)
+    query = Query("change0-7", "q", "cat", 0.0, 1, 1, 1, None, [])
+    changed = Changed(query, query)
     counts = MostChanged(["q"], [], 1, 0, 0)
     shown = shown_anchors([Changes("a", "b", counts, [changed], [])])
     assert pictures_of([("query1", "dog"), *shown]) == {"dog": "query1", "cat": "change0-7"}

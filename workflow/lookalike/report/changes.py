@@ -101,9 +101,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Changed:
-    """A query with what both sides found for it, under an `anchor` unique in the page."""
+    """A query with what each side found for it."""
 
-    anchor: str
     before: Query
     after: Query
 
@@ -135,7 +134,7 @@ def changes_between(
     places: int,
     count: int,
     *,
-    prefix: str = "change",
+    anchor: str = "change-",
 ) -> Changes:
     """The queries that gained and lost most in metric `key`, `count` of each, with their pictures.
 
@@ -146,7 +145,7 @@ def changes_between(
         key: a metric of which more is better.
         places: gallery images shown of each ranking.
         count: queries shown that gained, and that lost, at most.
-        prefix: of anchors.
+        anchor: what anchors begin with.
     """
     counts = most_changed(before.per_query, after.per_query, key, count)
     names = [*counts.gained, *counts.lost]
@@ -159,13 +158,11 @@ def changes_between(
             images["gallery"],
             key,
             places,
+            anchor=anchor,
         )
         for side in (before, after)
     ]
-    pairs = [
-        Changed(f"{prefix}-{first.number}", first, second)
-        for first, second in zip(*shown_of, strict=True)
-    ]
+    pairs = [Changed(first, second) for first, second in zip(*shown_of, strict=True)]
     middle = len(counts.gained)
     return Changes(before.name, after.name, counts, pairs[:middle], pairs[middle:])
 
@@ -188,7 +185,7 @@ def _queries(changes: Changes) -> Iterator[Query]:
 def shown_anchors(changes: Sequence[Changes]) -> list[tuple[str, str]]:
     """Anchor and class of every query, as they stand on the page."""
     return [
-        (changed.anchor, changed.after.label)
+        (changed.after.anchor, changed.after.label)
         for each in changes
         for changed in (*each.gained, *each.lost)
     ]

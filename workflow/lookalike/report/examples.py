@@ -30,10 +30,10 @@ class Hit:
 class Query:
     """A query, its `value` of the chosen metric and the head of its ranking.
 
-    `number` is that of its row among all queries, from 0.
+    `anchor` is what links to it lead to, unique in the page.
     """
 
-    number: int
+    anchor: str
     name: str
     label: str
     value: float
@@ -42,11 +42,6 @@ class Query:
     n_gallery: int
     thumbnail: Thumbnail | None
     hits: Sequence[Hit]
-
-    @property
-    def anchor(self) -> str:
-        """What links to it lead to."""
-        return f"query{self.number}"
 
 
 @dataclass(frozen=True)
@@ -83,10 +78,13 @@ def examples(
     gallery: Images,
     key: str,
     places: int,
+    *,
+    anchor: str = "query",
 ) -> list[Query]:
     """The queries called `names`, in that order, each with its first `places` gallery images.
 
     `per_query` and `rankings` are a run's tables; `key` is the metric each query is shown with.
+    Anchors are `anchor` and the number of the query's row, which names and labels have no say in.
     """
     shown = rankings[rankings["query_id"].isin(names) & (rankings["rank"] <= places)]
     ranked = dict(iter(shown.sort_values("rank").groupby("query_id")))
@@ -95,7 +93,7 @@ def examples(
     rows = numbered.set_index("query_id").to_dict("index")
     return [
         Query(
-            int(rows[name]["number"]),
+            f"{anchor}{rows[name]['number']}",
             name,
             str(rows[name]["label"]),
             float(rows[name][key]),

@@ -43,12 +43,22 @@ def queries(subject: Subject, images: Mapping[str, Images]) -> dict[str, Any]:
     hard = hardest(per_query, subject.key, HARDEST)
     unfolded = one_a_class(hard, per_query, UNFOLDED)
 
-    def shown(names: Sequence[str]) -> list[Query]:
-        return examples(names, per_query, rankings, images["query"], gallery, subject.key, places)
+    def shown(names: Sequence[str], anchor: str = "query") -> list[Query]:
+        return examples(
+            names,
+            per_query,
+            rankings,
+            images["query"],
+            gallery,
+            subject.key,
+            places,
+            anchor=anchor,
+        )
 
     return {
         "places": places,
-        "drawn": shown(drawn),
+        # They may be among the others, too.
+        "drawn": shown(drawn, "drawn"),
         "hardest": shown(unfolded),
         "folded": shown([query for query in hard if query not in unfolded]),
         "most_unfolded": UNFOLDED,
@@ -92,7 +102,7 @@ def classes(
     )
     with_anchor = [
         (query.anchor, query.label)
-        for group in ("hardest", "sampled", "folded")
+        for group in ("drawn", "hardest", "folded", "sampled")
         for query in queries_shown[group]
     ]
     return {

@@ -129,11 +129,7 @@ def write_report(
             hubs=hubs_of(searched, gallery),
             short_labels=short,
             changes=changed,
-            change_pages={
-                run.name: changes[run.folder_name].relative_to(output.parent).as_posix()
-                for run in subject.results
-                if run.folder_name in changes
-            },
+            change_pages=between.links(output.parent),
             data=data,
             # Empty, too, where they were not looked for, which is one of the findings.
             near_duplicates=near_duplicates(data["near_duplicates"]["across"], images),

@@ -14,7 +14,7 @@ from lookalike.report.examples import Images
 from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.pairs import Pair, pairs_with_baseline
 from lookalike.report.results import Results
-from lookalike.report.runs import BASELINE, MAIN
+from lookalike.report.runs import BASELINE, MAIN, run_name
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.report.verdicts import Verdicts
 from lookalike.storage.files import write_text
@@ -37,7 +37,7 @@ class RunsCompared:
         images: by split.
         key: the metric.
         places: gallery images shown of each ranking.
-        pages: of the runs that have a page of their own, where it is.
+        pages: by the name of a run's folder, its page, where it has one of its own.
     """
 
     runs: Sequence[Results]
@@ -56,9 +56,20 @@ class RunsCompared:
         )
 
     def side(self, name: str) -> Side:
-        """The run of that folder, in the state that it stands for."""
-        (run,) = (run for run in self.runs if run.folder_name == name)
+        """A run, by the name of its folder, in the state that it stands for."""
+        run = self._run(name)
         return Side.of(run.name, run.main, self.key)
+
+    def links(self, folder: Path) -> dict[str, str]:
+        """By the runs' names as they are shown, their pages as seen from `folder`."""
+        return {
+            self._run(name).name: page.relative_to(folder).as_posix()
+            for name, page in self.pages.items()
+        }
+
+    def _run(self, name: str) -> Results:
+        (run,) = (run for run in self.runs if run.folder_name == name)
+        return run
 
     def of_training(self) -> list[Changes]:
         """What training changed in the run that is shown first; nothing where there was none."""
@@ -102,7 +113,7 @@ class RunsCompared:
                     self.key,
                     self.places,
                     FURTHER if place else FIRST,
-                    prefix=f"change{place}",
+                    anchor=f"change{place}-",
                 )
             )
         return found
