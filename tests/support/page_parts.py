@@ -23,4 +23,4 @@ def without_origin(page: str) -> str:
 
 def repeatable_part(page: str) -> str:
     """A page without what tells how, when and in which time its results were made."""
-    return _TIMES.sub("", without_origin(page))
+    return re.sub("\n+", "\n", _TIMES.sub("", without_origin(page)))

@@ -192,3 +192,19 @@ def test_epochs_stand_by_their_median_and_doubt_is_said(tmp_path: Path) -> None:
         assert times_in(page)[2] == f"{epoch} {speed:.0f} images/s"
         assert words in section(page, "setup").text
         assert "other work may have run" in section(page, "setup").text
+
+
+def test_what_is_compared_of_two_pages_knows_no_times(tmp_path: Path) -> None:
+    made = make_folder(tmp_path, {"plain": 3, "rare": 2}, {"plain": 4, "rare": 3})
+    before = made.write()
+    path = tmp_path / "results" / "default.0" / "history.parquet"
+    history = pd.read_parquet(path)
+    slower = history.assign(seconds=[700.0, 900.0, 0.5, 30.0], images_per_second=[1.0, 2, 3, 4])
+    write_parquet(path, pa.Table.from_pandas(slower))
+    after = made.write(started=replace(STARTED, written="2027-01-01 00:00 (UTC+0000)"))
+    assert without_origin(after) != without_origin(before)
+    assert "other work may have run" in after
+    assert repeatable_part(after) == repeatable_part(before)
+    # A number of the training is compared.
+    write_parquet(path, pa.Table.from_pandas(history.assign(loss=history["loss"] * 2)))
+    assert repeatable_part(made.write()) != repeatable_part(before)
