@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 UNLIKE = 2.0
-"""From so many times on, epochs differ by more than their work does."""
+"""Beyond so many times, epochs differ by more than their work does."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainingTime:
         epoch: median seconds of one.
         images_per_second: the median of the epochs.
         shortest, longest: seconds of an epoch.
-        differ: whether, for as many images, one took more than `UNLIKE` times as long as another.
+        differ: whether one took more than `UNLIKE` times as long as another for as many images.
         first_alone: whether the first is slow and they would not differ so without it.
     """
 
