@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -104,9 +107,34 @@ def test_another_programs_command_line_is_not_taken_for_snakemakes(arguments: li
 
 
 def test_what_cannot_be_seen_is_spelt_out() -> None:
-    assert command_shown(["snakemake", "a\u202eb", "c\nd"]) == r'snakemake "a\u202eb" "c\nd"'
-    # A name that is only odd is quoted as a shell reads it.
-    assert shlex.split(shell_word("a, b;'c\"")) == ["a, b;'c\""]
+    assert command_shown(["snakemake", "a\u202eb", "c\nd"]) == r"snakemake $'a\u202eb' $'c\x0ad'"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_a_shell_reads_a_word_as_what_it_was() -> None:
+    texts = [
+        *(
+            "a b",
+            "",
+            "a, b;'c\"",
+            'a"$(touch pwned)`touch pwned`',
+            "-x",
+            "größe",
+            "~",
+            "!!",
+            "a\\b",
+        ),
+        *("a\u202eb", "c\n$(d)'\\e", "\x1b[31m1", "\u200b2", "\U000e0041f", "\xa0", "a\u3164"),
+    ]
+    words = [shell_word(text) for text in texts]
+    assert all(word.isprintable() for word in words)
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {' '.join(words)}"],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    assert done.stdout.decode().split("\0")[:-1] == texts
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/a", "data", "/home/me@x/a?b", "a=b", "C:/token/x"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
+import os
 import shutil
+import subprocess
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from lookalike.report.results import Results, StateResults
 from lookalike.report.use import use_of
 from support.searched import Searched, make_searched
 
-PLACES = ["results", "my results/of 'it'", "-results", "größe; rm"]
+PLACES = ["results", "my results/of 'it'", "-results", "größe; rm", "a\u3164b"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,16 @@ def project(kept: Searched, folder: Path, place: str) -> Path:
     return results
 
 
+def words_of(line: str) -> list[str]:
+    """The words of a command line, as a shell reads it."""
+    command, surroundings = ["bash", "-c", f"printf '%s\\0' {line}"], {"LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        command, capture_output=True, check=True, env={**os.environ} | surroundings
+    )
+    return done.stdout.decode().split("\0")[:-1]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 @pytest.mark.parametrize("place", PLACES)
 def test_every_command_and_line_runs_as_it_stands(
     kept: Searched, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
@@ -59,7 +70,7 @@ def test_every_command_and_line_runs_as_it_stands(
     assert use.run == "default.0"
     # The export is an optional package's; a workflow's test runs it.
     for line in (*use.search, *use.embed, use.gallery_itself):
-        program, *arguments = shlex.split(line)
+        program, *arguments = words_of(line)
         assert program == "lookalike"
         assert main(arguments) == 0, line
     assert {path.name for path in tmp_path.iterdir()} >= {

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from lookalike.text import shown_path
+from lookalike.text import is_unseen
 
 HIDDEN = "…"
 """What stands for a value that is not shown."""
@@ -138,11 +138,21 @@ def without_secrets(text: str) -> str:
 
 
 def shell_word(text: str) -> str:
-    """`text` as one word of a shell; what cannot be seen is spelt out."""
-    spelt = shown_path(text)
-    quoted = shlex.quote(text)
-    # Quoted by `shown_path` are harmless names, too: with a comma, say.
-    return quoted if spelt in (text, f'"{text}"') else spelt
+    """`text` as one word of a shell; what cannot be seen is spelt out, as bash and zsh read it."""
+    if all(character.isprintable() and not is_unseen(character) for character in text):
+        return shlex.quote(text)
+    return f"$'{''.join(map(_spelt, text))}'"
+
+
+def _spelt(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable() and not is_unseen(character):
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _word(text: str) -> str:

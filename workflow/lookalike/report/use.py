@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from lookalike.report.results import Results
 from lookalike.report.started import shell_word
+from lookalike.text import is_unseen
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,14 @@ def use_of(by_rank: Sequence[Results], results: str) -> Use:
         (f"lookalike export {place} {of_run} --check",),
         (
             "from lookalike import embed_images, search",
-            f'vectors = embed_images({folder!r}, ["photo.jpg"], run={model.folder_name!r})'
+            f'vectors = embed_images({_python(folder)}, ["photo.jpg"], run={model.folder_name!r})'
             f"  # float32 [1, {width}]",
-            f"print(search(vectors, {gallery!r}, depth=10, "
+            f"print(search(vectors, {_python(gallery)}, depth=10, "
             f"score={model.main.summary['score']!r}).table().to_pandas())",
         ),
         gallery_itself,
     )
+
+
+def _python(text: str) -> str:
+    return ascii(text) if any(map(is_unseen, text)) else repr(text)
