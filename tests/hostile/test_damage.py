@@ -75,6 +75,7 @@ def test_damaged_results_and_caches_are_found_and_made_anew(
         "embeddings",
         "pixels",
         "scan",
+        "speed",
     }
     for path in in_cache:
         spoil(path)

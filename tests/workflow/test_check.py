@@ -93,6 +93,14 @@ def test_a_mistake_ends_it_with_file_and_line(folder: Path, spoil: object, place
     assert "would run: " not in found.stdout
 
 
+def test_of_the_demo_that_is_not_made_yet_the_jobs_are_told(tmp_path: Path) -> None:
+    found = check(tmp_path, str(ROOT / "config" / "demo.yaml"))
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "demo 1" in found.stdout
+    assert "disk:" not in found.stdout
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_labels_the_wrong_way_round_are_told_as_the_manifest_would(folder: Path) -> None:
     labels = folder / "photos" / "train_image_info.json"
     turned: dict[str, list[str]] = {}

@@ -1,12 +1,12 @@
 """What is known of this machine is kept by all that decides it."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from lookalike.jobs import speed
 from lookalike.jobs.speed import Speeds, processor
+from lookalike.storage.files import write_checked
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
@@ -33,13 +33,21 @@ def test_another_processor_or_torch_is_another_speed(
     assert Speeds(tmp_path).known("a step") is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"seconds": "2"}', '{"seconds": 0}', "{"])
-def test_what_cannot_be_used_is_measured_anew(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"[]", b'"2"', b"0", b"{", b"nan"])
+def test_what_cannot_be_used_is_measured_anew(tmp_path: Path, content: bytes) -> None:
     Speeds(tmp_path).keep("a step", 1.0)
-    (kept,) = tmp_path.glob("speed/*.json")
-    kept.write_text(content)
+    (kept,) = (tmp_path / "speed").iterdir()
+    write_checked(kept, content)
     assert Speeds(tmp_path).seconds("a step", lambda: 3.0) == 3.0
-    assert json.loads(kept.read_text()) == {"seconds": 3.0}
+    assert Speeds(tmp_path).known("a step") == 3.0
+
+
+def test_what_was_damaged_is_measured_anew(tmp_path: Path) -> None:
+    Speeds(tmp_path).keep("a step", 1.0)
+    (kept,) = (tmp_path / "speed").iterdir()
+    assert b"1.0" in kept.read_bytes()
+    kept.write_bytes(kept.read_bytes().replace(b"1.0", b"9.0"))
+    assert Speeds(tmp_path).known("a step") is None
 
 
 def test_where_nothing_can_be_written_it_is_measured_all_the_same(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Imports nothing heavy.
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 from lookalike.errors import LookalikeError
 from lookalike.provenance import versions
 from lookalike.storage.digests import digest_of
-from lookalike.storage.files import read_json, write_json
+from lookalike.storage.files import read_checked, write_checked
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -49,8 +50,8 @@ class Speeds:
     def known(self, work: object) -> float | None:
         """The same where it was kept, else None."""
         try:
-            seconds = read_json(self._path(work))["seconds"]
-        except (LookalikeError, OSError, KeyError, TypeError, ValueError):
+            seconds = json.loads(read_checked(self._path(work)))
+        except (LookalikeError, OSError, ValueError):
             return None
         usable = isinstance(seconds, int | float) and seconds > 0
         return float(seconds) if usable else None
@@ -58,11 +59,11 @@ class Speeds:
     def keep(self, work: object, seconds: float) -> None:
         """Keep how long it took; where nothing can be written, it will be measured again."""
         with suppress(LookalikeError, OSError):
-            write_json(self._path(work), {"seconds": seconds})
+            write_checked(self._path(work), json.dumps(seconds).encode())
 
     def _path(self, work: object) -> Path:
         key = digest_of([work, processor(), versions(["torch"])])
-        return self.folder / "speed" / f"{key}.json"
+        return self.folder / "speed" / f"seconds-{key}"
 
 
 @cache

@@ -12,8 +12,8 @@ from lookalike.data.layout import DataSettings, require_apart
 from lookalike.errors import LookalikeError
 from lookalike.jobs.progress import duration_in_words
 from lookalike.jobs.torch_devices import choose_device
-from lookalike.preview.costs import SMALL_SIZE, RunCost, RunsCosts, estimate
-from lookalike.preview.data import look_at
+from lookalike.preview.costs import SMALL_SIZE, RunCost, WholeCost, estimate
+from lookalike.preview.data import DataSeen, look_at
 from lookalike.preview.dry_run import dry_run
 from lookalike.preview.settings import CheckedSettings, checked, runs_in
 from lookalike.provenance import PACKAGE
@@ -22,6 +22,8 @@ from lookalike.text import shown_path
 
 # Above which a smaller image is worth a word.
 _LONG = 10 * 60
+# Where `rule demo` makes its images: nobody else's data need to be there before.
+_DEMO = Path("resources/demo")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def look_ahead(files: Sequence[Path], cores: int) -> Outlook:
         return Outlook(_wrong(settings.mistakes), False)
     lines = [f"settings: right{f' ({_named(files)})' if files else ''}"]
     lines += [f"  note: {settings.located(note)}" for note in settings.notes]
-    data = look_at(settings.settings)
+    made_first = _is_made_first(settings.settings)
+    data = DataSeen() if made_first else look_at(settings.settings)
+    if made_first:
+        lines.append("data: the demo's, which a run makes first; so neither time nor disk is known")
     lines += [f"data: {settings.settings['data']['root']}"] * bool(data.report)
     lines += [f"  {line}" for line in (data.lines() if data.report else ())]
     mistakes = [settings.located(fault, setting) for fault, setting in data.mistakes]
@@ -72,11 +77,17 @@ def look_ahead(files: Sequence[Path], cores: int) -> Outlook:
     if plan.fault:
         return Outlook([*lines, *_wrong([settings.located(plan.fault)])], False)
     lines.append(f"would run: {plan.in_words}")
-    if plan.counts:
+    if plan.counts and not made_first:
         device = choose_device(settings.settings["device"])
         costs = estimate(settings.settings, data, plan, device, cores)
         lines += [*_times(costs), *_room(settings.settings, costs)]
     return Outlook(lines, True)
+
+
+def _is_made_first(settings: Mapping[str, Any]) -> bool:
+    """Whether the data are the demo's, and not made yet."""
+    data = DataSettings.from_dict(settings["data"])
+    return data.root == _DEMO and not data.train_labels_path.exists()
 
 
 def _named(files: Sequence[Path]) -> str:
@@ -99,7 +110,7 @@ def _places(settings: CheckedSettings) -> list[str]:
     return []
 
 
-def _times(costs: RunsCosts) -> Iterator[str]:
+def _times(costs: WholeCost) -> Iterator[str]:
     """How long each kind of work takes, then all of it."""
     where = f"this machine's {costs.threads} cores" if costs.device == "cpu" else costs.device
     how = "measured just now" if costs.measured else "as measured before"
@@ -135,7 +146,7 @@ def _training(run: RunCost) -> str:
     return f"{length}, about {duration_in_words(run.seconds)}{small}"
 
 
-def _room(settings: Mapping[str, Any], costs: RunsCosts) -> Iterator[str]:
+def _room(settings: Mapping[str, Any], costs: WholeCost) -> Iterator[str]:
     """What the run will write, and whether there is room for it."""
     wanted = {"cache": costs.cache_bytes, "results": costs.result_bytes}
     yield f"disk: at most about {_size(sum(wanted.values()))} more"

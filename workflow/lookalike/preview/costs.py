@@ -60,7 +60,7 @@ SMALL_SIZE = 64
 
 
 @dataclass(frozen=True)
-class RunsCosts:
+class WholeCost:
     """How long all will take, and what it will write.
 
     Attributes:
@@ -109,7 +109,7 @@ def estimate(
     plan: DryRun,
     device: torch.device,
     threads: int,
-) -> RunsCosts:
+) -> WholeCost:
     """Find out what the jobs of a dry run take; what is not known of this machine is measured.
 
     Args:
@@ -171,7 +171,7 @@ def estimate(
     jobs = plan.counts
     rankings = jobs.get("metrics", 0) * counts["query"] * max(settings["metrics"]["k"]) * _PLACE
     scores = jobs.get("metrics", 0) * counts["query"] * counts["gallery"]
-    return RunsCosts(
+    return WholeCost(
         reading=manifest * bool(jobs.get("manifest")) + pixels * bool(jobs.get("pixels")),
         runs=runs,
         embedding=embedding,
@@ -193,7 +193,7 @@ def _models(plan: DryRun) -> list[str]:
 
 
 def _small(recipe: Mapping[str, Any], image: ImageSettings, cost: TrainingCost) -> float | None:
-    """How long the training would take at `SMALL_SIZE` pixels; None where nobody would ask for it."""
+    """How long the training would take at `SMALL_SIZE` pixels; None where that is no choice."""
     if "backbone" in recipe["model"] or image.size <= SMALL_SIZE:
         return None
     share = (SMALL_SIZE / image.size) ** 2

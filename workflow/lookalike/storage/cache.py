@@ -40,7 +40,7 @@ _NAMES = {
     f"pixels/{_DIGEST}": _STORE,
     f"(features|embeddings)/{_LONG_DIGEST}/[a-z]+-{_DIGEST}": _STORE,
     "training": _STATE,
-    "speed": rf"{_DIGEST}\.json",
+    "speed": f"seconds-{_DIGEST}",
 }
 # While it is written, see `storage.files.whole`, a file has its name and a few letters more.
 _OURS = re.compile(

@@ -282,10 +282,10 @@ def _seconds_of(work: Callable[[int], None], most: int, device: torch.device) ->
         longer = timed(more) if more > few else seconds
         slope = (longer - seconds) / max(1, more - few)
         return longer + min(max(slope, each / 2), longer / more) * (most - more)
-    several = [timed(most)]
+    several = [timed(most), timed(most)]
     while sum(several) < _BUDGET and len(several) < _TIMES:
         several.append(timed(most))
-    return statistics.median(several)
+    return statistics.median_low(several)
 
 
 def _of_model(recipe: Mapping[str, Any]) -> dict[str, Any]:
