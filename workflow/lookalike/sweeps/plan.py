@@ -165,7 +165,7 @@ def shortened(settings: Mapping[str, Any], share: int) -> Settings:
 
 
 def on_all_classes(settings: Mapping[str, Any]) -> Settings:
-    """A complete recipe that trains on all training images: nothing is held out."""
+    """A complete recipe from which nothing is held out: it trains on all, or its part of them."""
     validation = {k: v for k, v in settings["validation"].items() if k not in ("fold", "folds")}
     return {**settings, "validation": {**validation, "classes": 0.0}}
 
