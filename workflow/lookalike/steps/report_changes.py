@@ -14,7 +14,7 @@ from lookalike.report.examples import Images
 from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.pairs import Pair, pairs_with_baseline
 from lookalike.report.results import Results
-from lookalike.report.runs import BASELINE, MAIN, run_name
+from lookalike.report.runs import BASELINE, MAIN
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.report.verdicts import Verdicts
 from lookalike.storage.files import write_text
