@@ -26,7 +26,7 @@ _LATEX = {
     "|": "$|$",
     "`": r"\textasciigrave{}",
     "−": "$-$",
-    "–": "--",
+    "–": "--{}",
     # Behind the end of a row they would belong to that.
     "[": "{[}",
     "*": "{*}",
@@ -149,8 +149,8 @@ def _in_markdown(text: str) -> str:
 
 
 def _in_latex(text: str) -> str:
-    # Of two hyphens it would make a dash.
-    hyphens = re.split("(-)(?=-)", text)
+    # Of two hyphens it would make a dash, of three a longer one.
+    hyphens = re.split("(-)(?=[-–])", text)
     return "".join(
         "-{}" if place % 2 else "".join(_LATEX.get(letter, letter) for letter in part)
         for place, part in enumerate(hyphens)
