@@ -79,7 +79,7 @@ def _first_of_classes(changed: pd.DataFrame, count: int, sign: int) -> list[str]
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSide:
     """One of two that are laid beside each other.
 
     Attributes:
@@ -93,7 +93,7 @@ class Side:
     per_query: pd.DataFrame
 
     @classmethod
-    def of(cls, name: str, state: StateResults, key: str) -> Side:
+    def of(cls, name: str, state: StateResults, key: str) -> ComparedSide:
         """Read what a comparison by metric `key` needs."""
         columns = ("query_id", "label", "scored", "n_relevant", "n_gallery", "first_rank", key)
         return cls(name, state, state.per_query(columns))
@@ -127,8 +127,8 @@ class Changes:
 
 
 def changes_between(
-    before: Side,
-    after: Side,
+    before: ComparedSide,
+    after: ComparedSide,
     images: Mapping[str, Images],
     key: str,
     places: int,

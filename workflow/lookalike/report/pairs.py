@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lookalike.report.runs import run_name
 
-FEWEST_OTHERS = 2
+FEWEST_WITH_PAGES = 2
 """Recipes beside the baseline from which on each has a page: one is shown by report.html."""
 MOST_PAGES = 100
 """A page a recipe, for the first ones in `runs`: nobody opens a thousand."""
@@ -58,6 +58,6 @@ def runs_with_page(runs: Sequence[tuple[str, int]], baseline: str = "") -> list[
         baseline: as `pairs_with_baseline` takes it.
     """
     pairs = pairs_with_baseline(runs, baseline)
-    if len(pairs) < FEWEST_OTHERS:
+    if len(pairs) < FEWEST_WITH_PAGES:
         return []
     return [pair.run for pair in pairs.values()][:MOST_PAGES]

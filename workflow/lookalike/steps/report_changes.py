@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from lookalike import __version__
-from lookalike.report.changes import Changes, Side, changes_between, thumbnails_in
+from lookalike.report.changes import Changes, ComparedSide, changes_between, thumbnails_in
 from lookalike.report.examples import Images
 from lookalike.report.leading import HeldOutRun, shown_first
 from lookalike.report.pairs import Pair, pairs_with_baseline
@@ -55,10 +55,10 @@ class RunsCompared:
             [(run.recipe, run.seed) for run in self.runs], self.verdicts.baseline
         )
 
-    def side(self, name: str) -> Side:
+    def side(self, name: str) -> ComparedSide:
         """A run, by the name of its folder, in the state that it stands for."""
         run = self._run(name)
-        return Side.of(run.name, run.main, self.key)
+        return ComparedSide.of(run.name, run.main, self.key)
 
     def links(self, folder: Path) -> dict[str, str]:
         """By the runs' names as they are shown, their pages as seen from `folder`."""
@@ -77,7 +77,7 @@ class RunsCompared:
         if not run.is_trained or BASELINE.name not in run.states:
             return []
         before, after = (
-            Side.of(run.called(state), run.states[state.name], self.key)
+            ComparedSide.of(run.called(state), run.states[state.name], self.key)
             for state in (BASELINE, MAIN)
         )
         return [changes_between(before, after, self.images, self.key, self.places, FIRST)]
@@ -99,7 +99,7 @@ class RunsCompared:
             )
             recipe = others[first.place].recipe
         further = [one.recipe for one in self.verdicts.against if one.recipe != recipe][:FOLDS]
-        sides: dict[str, Side] = {}
+        sides: dict[str, ComparedSide] = {}
         found: list[Changes] = []
         for place, name in enumerate([recipe, *further]):
             pair = pairs[name]
@@ -141,7 +141,7 @@ def write_changes(
         short_labels: see `lookalike.report.short_labels`.
     """
     template = templates.get_template("changes_page.html.j2")
-    sides: dict[str, Side] = {}
+    sides: dict[str, ComparedSide] = {}
     for pair in compared.pairs.values():
         page = compared.pages.get(pair.run)
         if page is None:
