@@ -110,7 +110,6 @@ def test_a_head_is_measured_by_itself_and_its_backbone_once(
     head = recipe(model=LITE, train="head", views=2, loss={"name": "ntxent"})
     cost = cost_of(head, tmp_path)
     assert (cost.width, cost.features) == (1280, 3 * 48)
-    assert cost.seconds_a_step < cost.seconds_an_image * cost.batch_size
     assert cost.seconds() == pytest.approx(
         cost.steps * cost.seconds_a_step + 3 * 48 * cost.seconds_an_image
     )
