@@ -38,6 +38,7 @@ def make_many(root: Path, n_recipes: int, seeds: int = 1, *, queries: int = 14) 
     history = pa.table(
         {
             "epoch": epochs,
+            "images": np.full(30, 40),
             "loss": 1 / epochs,
             "active_negatives": np.full(30, 0.5),
             "spread": np.full(30, 0.8),

@@ -217,7 +217,7 @@ def test_an_anchor_has_the_number_of_the_querys_row(page: Node, made: Made) -> N
     assert len(items) > 50  # of both kinds
     for item in items:
         name = item.one("div", "asked").one("svg").attributes["aria-label"]
-        found = re.fullmatch(r"(?:query|change[01]-)(\d+)", item.attributes["id"])
+        found = re.fullmatch(r"(?:drawn|query|change[01]-)(\d+)", item.attributes["id"])
         assert found
         assert per_query["query_id"].iloc[int(found[1])] == name
 

@@ -287,8 +287,17 @@ def test_where_nothing_is_trained_the_page_speaks_of_no_training(
     rows = {row.one("th").text: row for row in section(page, "setup").all("table")[1].all("tr")}
     cells = [[cell.text for cell in rows[run].all("td")] for run in ("default", "other.0")]
     assert cells == [
-        ["cnn4", "1,234,567", "contrastive", "32 px, squash", "4", "2 s", "cpu"],
-        ["timm vit_tiny", "1,234,567", "–", "32 px, squash", "–", "–", "cpu"],
+        [
+            "cnn4",
+            "1,234,567",
+            "contrastive",
+            "32 px, squash",
+            "4",
+            "1.6 s",
+            "0.4 s 100 images/s",
+            "cpu",
+        ],
+        ["timm vit_tiny", "1,234,567", "–", "32 px, squash", "–", "–", "–", "cpu"],
     ]
     table = section(page, "setup").all("table")[2]
     settings = {row.all("th")[0].text: row.all("td")[1].text for row in table.all("tr")[1:]}

@@ -85,7 +85,7 @@ class ComparedSide:
     Attributes:
         name: as the page calls it.
         state: what it left.
-        per_query: of its per_query.parquet `columns_of_changes`.
+        per_query: the columns of its per_query.parquet that a comparison needs.
     """
 
     name: str
