@@ -10,10 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.jobs.speed import Speeds
+from lookalike.models.building import build_model
 from lookalike.training import probe
+from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.feeds import TrainingData
+from lookalike.training.loop import train
 from lookalike.training.probe import TrainingCost, training_cost, work_of_step
-from support.training import CPU, PATTERNS, blobs, recipe, run
+from lookalike.training.recipe import Recipe
+from support.training import ALONE, CPU, PATTERNS, blobs, recipe, run
 
 LITE: dict[str, Any] = {"name": "efficientnet_lite", "weights": "none", "embedding_dim": 8}
 IMAGE = PATTERNS.to_dict()
@@ -140,8 +144,8 @@ def test_of_a_slow_network_a_part_of_the_batch_tells(
     ("size", "changes"),
     [
         (64, {"epochs": "auto", "steps": 60, "batch": {"classes": 12}}),
-        (160, {"epochs": "auto", "steps": 30, "batch": {"classes": 12}}),
-        (64, {"epochs": "auto", "steps": 20, "model": LITE, "batch": {"classes": 6}}),
+        (160, {"epochs": "auto", "steps": 10, "batch": {"classes": 12}}),
+        (64, {"epochs": "auto", "steps": 10, "model": LITE, "batch": {"classes": 6}}),
     ],
     ids=str,
 )
@@ -160,6 +164,8 @@ def test_a_training_takes_what_was_foretold_within_a_factor_of_two(
         folder = tmp_path / str(attempt)
         foretold = cost_of(settings, folder, labels=labels, image=image).seconds()
         begun = time.perf_counter()
-        run(folder, settings, data=made)
+        told = Recipe.from_dict(settings)
+        checkpoint = Checkpoint(folder, "run")
+        train(build_model(told.model, size), made, told, 0, ALONE, checkpoint)
         ratios.append((time.perf_counter() - begun) / foretold)
     assert 0.5 < sorted(ratios)[1] < 2, ratios
