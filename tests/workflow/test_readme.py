@@ -49,12 +49,13 @@ def typed(project: Path, commands: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_three_commands_lead_from_class_folders_to_an_answer(project: Path) -> None:
+def test_the_commands_lead_from_class_folders_to_an_answer(project: Path) -> None:
     found = re.search(r"^## Your own images\n.*?```bash\n(.*?)```", TEXT, re.MULTILINE | re.DOTALL)
     assert found
     commands = [line for line in found[1].splitlines() if not line.startswith("source ")]
     assert [command.split()[:2] for command in commands] == [
         ["lookalike", "init"],
+        ["lookalike", "check"],
         ["snakemake", "--configfile"],
         ["lookalike", "search"],
     ]
