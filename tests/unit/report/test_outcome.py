@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,21 @@ def test_the_first_run_is_named_beside_its_untrained_network_and_chance(tmp_path
         "ms: for 18 of 100 queries the first image is right (untrained 7, chance 1.2); "
         "for 50 of 100 at least one of the first ten is (untrained 20, chance 10)"
     )
+
+
+@pytest.mark.parametrize(
+    ("weights", "called"), [("pretrained", "before training"), ("none", "untrained")]
+)
+def test_what_is_before_training_is_called_as_on_the_page(
+    tmp_path: Path, weights: str, called: str
+) -> None:
+    table = tmp_path / "comparison.csv"
+    row = "ms.0,ms,0,{},0.18,0.5,0.1,0.0125,0.1"
+    table.write_text("\n".join([HEAD, row.format("trained"), row.format("untrained")]))
+    (tmp_path / "ms.0").mkdir()
+    settings = {"model": {"name": "timm", "weights": weights}}
+    (tmp_path / "ms.0" / "model.json").write_text(json.dumps({"settings": settings}))
+    assert f"({called} 18, " in outcome_in_words(tmp_path / "report.html", table)
 
 
 def test_without_a_cut_off_of_one_the_least_is_taken(tmp_path: Path) -> None:

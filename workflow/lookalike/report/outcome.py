@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lookalike.errors import LookalikeError
+from lookalike.models.backbones.sources import is_pretrained
 from lookalike.report.runs import BASELINE, MAIN, shown_names
+from lookalike.storage.files import read_json
 from lookalike.text import shown_path
 
 _CMC = re.compile(r"CMC@(\d+)")
@@ -33,8 +36,20 @@ def outcome_in_words(report: Path, comparison: Path) -> str:
     main = by_state[MAIN.name]
     # What this run was not scored with is empty.
     ks = [int(match[1]) for name in main if (match := _CMC.fullmatch(name)) and main[name]]
-    found = found_in_words(ks, main, by_state.get(BASELINE.name))
+    called = _before_training(comparison.parent / run / "model.json")
+    found = found_in_words(ks, main, by_state.get(BASELINE.name), called)
     return f"report: {shown_path(report)}; {shown_names(runs)[run]}: {found}"
+
+
+def _before_training(model: Path) -> str:
+    """What the report calls the state before training of a run with this model.json."""
+    try:
+        settings = read_json(model, {"settings": dict})["settings"]
+    except LookalikeError:  # of embeddings from elsewhere, or not handed on
+        return BASELINE.name
+    if BASELINE.of_pretrained and is_pretrained(settings.get("model", {})):
+        return BASELINE.of_pretrained[0]
+    return BASELINE.name
 
 
 def telling_cut_off(ks: Sequence[int]) -> int:
