@@ -55,7 +55,7 @@ def written_in(results):
     return [
         *(
             results / name
-            for name in ("", "logs", "benchmarks", "manifest", "pixels", "selection")
+            for name in ("", "logs", "benchmarks", "manifest", "pixels", "selection", "changes")
         ),
         *(
             folder / name

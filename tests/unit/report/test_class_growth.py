@@ -200,7 +200,7 @@ def test_many_numbers_of_classes_are_told_by_a_few_of_them() -> None:
     counts = [0, *range(10, 1000, 30)]
     points = [ClassPoint(count, Measured(0.1 + count / 2000)) for count in counts]
     assert len(counts) > CURVES_DRAWN
-    svg = parse(str(by_classes("x", "label", [ClassLine("a", 0, points)], share=True)))
+    svg = parse(str(by_classes("x", "label", [ClassLine("a", 0, points)])))
     ticks = [node.text.strip() for node in svg.all("text")]
     shown = [int(tick) for tick in ticks if tick.isdigit()]
     assert shown[0] == 0 and shown[1] == 10 and shown[-1] == 970 and len(shown) <= 8

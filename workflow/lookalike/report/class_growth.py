@@ -9,13 +9,18 @@ from typing import Any
 
 from lookalike.report.class_growth_chart import ClassLine, ClassPoint, by_classes
 from lookalike.report.differences import recipes_of
-from lookalike.report.figures import Figure
+from lookalike.report.figures import Figure, telling_keys
 from lookalike.report.numbers import number, signed
 from lookalike.report.results import ComparisonRows, Results, flat
 from lookalike.report.runs import BASELINE, MAIN, State
 from lookalike.report.svg import Measured
-from lookalike.report.verdicts import Against, RecipeMean, compare_two, mean_in_state
-from lookalike.retrieval.metrics import in_ranks
+from lookalike.report.verdicts import (
+    NOT_TOLD_APART,
+    Against,
+    RecipeMean,
+    compare_two,
+    mean_in_state,
+)
 from lookalike.training.class_subsets import SETTING, TRAINED_ON
 
 CURVES_DRAWN = 6
@@ -72,6 +77,7 @@ class ClassGrowth:
         curves: those that are drawn.
         n_curves: how many there are.
         by_epochs: whether in any more classes also meant more steps.
+        several_seeds: whether any point is a mean over several.
     """
 
     figures: Sequence[Figure]
@@ -79,6 +85,7 @@ class ClassGrowth:
     curves: Sequence[ClassCurve]
     n_curves: int
     by_epochs: bool
+    several_seeds: bool
 
 
 def class_growth(
@@ -108,11 +115,12 @@ def class_growth(
         for place, group in enumerate(list(groups.values())[:CURVES_DRAWN])
     ]
     return ClassGrowth(
-        [_figure(place, one, curves) for place, one in enumerate(keys)],
+        [_figure(place, one, curves) for place, one in enumerate(telling_keys(keys, key))],
         [gain_in_words(curve, key) for curve in curves],
         curves,
         len(groups),
         any(curve.by_epochs for curve in curves),
+        any(point.n_seeds > 1 for curve in curves for point in curve.points),
     )
 
 
@@ -214,9 +222,9 @@ def gain_in_words(curve: ClassCurve, key: str) -> str:
     if difference.low is None or difference.high is None:
         return f"{told}; without an interval, that may be chance."
     told += f" (95 % interval {signed(key, difference.low)} to {signed(key, difference.high)})"
-    if difference.low <= 0 <= difference.high:
+    if judged.verdict in (None, NOT_TOLD_APART):
         return f"{told}: these data do not tell whether more classes helped."
-    return f"{told}: {'better' if judged.verdict == 'better' else 'worse'} with more classes."
+    return f"{told}: {judged.verdict} with more classes."
 
 
 def _figure(place: int, key: str, curves: Sequence[ClassCurve]) -> Figure:
@@ -227,7 +235,7 @@ def _figure(place: int, key: str, curves: Sequence[ClassCurve]) -> Figure:
         words = [f"{number(key, point.value.value)} of {point.classes:,}" for point in points]
         said.append(f"{curve.name}: {', '.join(words)}.")
     label = f"{key} by the number of training classes. {' '.join(said)}"
-    svg = by_classes(f"classes{place}", label, lines, share=not in_ranks(key))
+    svg = by_classes(f"classes{place}", label, lines)
     return Figure(
         key.replace("_", " "), "Means over seeds with 95 % intervals; 0 is before training.", svg
     )

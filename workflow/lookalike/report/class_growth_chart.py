@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from markupsafe import Markup
 from matplotlib.ticker import NullLocator
 
-from lookalike.report.svg import SERIES, SERIES_COLOURS, Measured, dash_of, inline, own_style, panel
+from lookalike.report.round_axes import round_axis
+from lookalike.report.svg import (
+    SERIES,
+    SERIES_COLOURS,
+    Measured,
+    dash_of,
+    draw_interval,
+    inline,
+    own_style,
+    panel,
+)
 
 _TICKS = 7  # numbers of classes that are told; of more, some between the ends
 
@@ -31,14 +41,13 @@ class ClassLine:
     points: Sequence[ClassPoint]
 
 
-def by_classes(name: str, label: str, lines: Sequence[ClassLine], share: bool) -> Markup:
+def by_classes(name: str, label: str, lines: Sequence[ClassLine]) -> Markup:
     """Lines over the number of training classes, by powers; a dotted one leads to each from none.
 
     Args:
         name: makes the ids unique in the page.
         label: says it in words.
         lines: each with two points of some classes at the least.
-        share: whether the metric is at most 1.
     """
     counts = sorted({point.classes for line in lines for point in line.points if point.classes})
     # None has no place on this scale: it stands as far to the left as the widest step is wide.
@@ -51,8 +60,7 @@ def by_classes(name: str, label: str, lines: Sequence[ClassLine], share: bool) -
             points = [(places[point.classes], point.value) for point in line.points]
             for place, measured in points:
                 if measured.low is not None and measured.high is not None:
-                    ends = [measured.low, measured.high]
-                    axes.plot([place] * 2, ends, color=colour, linewidth=1.6)
+                    draw_interval(axes, [place] * 2, [measured.low, measured.high], colour, "_")
             first = line.points[0].classes == 0
             if first:
                 across, values = zip(*points[:2], strict=True)
@@ -81,9 +89,8 @@ def by_classes(name: str, label: str, lines: Sequence[ClassLine], share: bool) -
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("training classes")
         axes.grid(axis="y", linewidth=0.8)
-        axes.set_ylim(bottom=0)
-        if share:
-            axes.set_ylim(top=min(1.02, axes.get_ylim()[1]))
+        drawn = (point.value for line in lines for point in line.points)
+        round_axis(axes, "y", chain(*((it.value, it.low, it.high) for it in drawn)), from_zero=True)
         return inline(figure, name, label)
 
 

@@ -90,6 +90,8 @@ def class_scores(
     wrong = wrong.assign(other=wrong["gallery_id"].map(gallery_labels))
     of_label = dict(iter(wrong.groupby("label")))
     in_gallery = Counter(gallery_labels.values())
+    # Within a category or without the query's own camera it is less than the gallery.
+    ranked_by = scored.groupby("label")["n_gallery"].mean()
     rows = []
     for label, value, _, queries in means.itertuples(index=False):
         mistakes = of_label.get(label, wrong.head(0))
@@ -102,20 +104,25 @@ def class_scores(
                 int(found.get(label, 0)),
                 int(findable[label]),
                 len(mistakes),
-                _confusion(mistakes, in_gallery),
+                _confusion(mistakes, in_gallery, float(ranked_by[label])),
             )
         )
     return rows
 
 
-def _confusion(mistakes: pd.DataFrame, in_gallery: Counter[str]) -> Confusion | None:
-    """Of one class: the `other` that stands out most, in rows of a place and its `query_id`."""
+def _confusion(
+    mistakes: pd.DataFrame, in_gallery: Counter[str], n_ranked: float
+) -> Confusion | None:
+    """Of one class: the `other` that stands out most, in rows of a place and its `query_id`.
+
+    Its queries ranked `n_ranked` gallery images on average.
+    """
     counts = mistakes.groupby("other")["query_id"].agg(["size", "nunique"])
     standing_out = [
         Confusion(other, places, queries)
         for other, places, queries in counts.itertuples()
         if queries >= FEWEST_MISTAKEN
-        and places * in_gallery.total() > _TIMES_ITS_SHARE * in_gallery[other] * len(mistakes)
+        and places * n_ranked > _TIMES_ITS_SHARE * in_gallery[other] * len(mistakes)
     ]
     # Of equally frequent ones the first in order, whatever order the rows came in.
     return min(standing_out, key=lambda other: (-other.places, other.label), default=None)

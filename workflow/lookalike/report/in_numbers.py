@@ -15,9 +15,10 @@ from lookalike.report.answers import (
 )
 from lookalike.report.cards import card_keys, table_keys
 from lookalike.report.class_growth import class_growth
+from lookalike.report.differences import NO_DIFFERENCE, gain_of
 from lookalike.report.figures import headline_figures, telling_keys
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
-from lookalike.report.outcome import found_in_words
+from lookalike.report.outcome import found_in_words, telling_cut_off
 from lookalike.report.recipe_points import recipe_points
 from lookalike.report.results import ComparisonRows, states_of
 from lookalike.report.runs import BASELINE, MAIN
@@ -27,8 +28,7 @@ from lookalike.report.slices import MOST_RUNS, slices_of
 from lookalike.report.subject import MOST_SHOWN, Subject
 from lookalike.report.summary_table import SummaryTable, summary_table
 from lookalike.report.summary_text import remarks_on_rows
-from lookalike.report.verdicts import NOT_TOLD_APART
-from lookalike.report.verdicts_in_words import on_seeds, verdict_in_words
+from lookalike.report.verdicts_in_words import on_seeds, says_what_it_takes, verdict_in_words
 from lookalike.retrieval.identification import Answers
 
 TIED = 0.01
@@ -51,6 +51,7 @@ def numbers(subject: Subject) -> dict[str, Any]:
             rows.get((leading.name, BASELINE.name)),
             leading.called(BASELINE),
         ),
+        "not_shown": not_shown(subject),
         "leading": leading,
         "why_first": subject.first.why,
         "by_class": subject.by_class,
@@ -65,6 +66,22 @@ def numbers(subject: Subject) -> dict[str, Any]:
         "differences": subject.compared_of_shown,
         "tied": [run for run in subject.shown_runs if run.main.summary["ties"]["share"] >= TIED],
     }
+
+
+def not_shown(subject: Subject) -> str:
+    """A sentence where what training changed, in the numbers told first, may be chance."""
+    judged = subject.compared.get(gain_of(subject.leading), {})
+    least, telling = min(subject.k), telling_cut_off(subject.k)
+    # At 1 both are the share of queries whose first image is right.
+    keys = ["mAP@1" if k == 1 else f"CMC@{k}" for k in sorted({least, telling})]
+    told = [judged[key].verdict == NO_DIFFERENCE for key in keys if key in judged]
+    if not any(told):
+        return ""
+    if all(told):
+        which = "these numbers" if len(told) > 1 else "this number"
+    else:
+        which = "the first number" if told[0] else "the second number"
+    return f"What training changed in {which} may be chance."
 
 
 def table_of(subject: Subject, *, shown: bool) -> SummaryTable:
@@ -99,7 +116,7 @@ def recipes_compared(subject: Subject, selection: Path | None) -> dict[str, Any]
             for one in shown_against
             if (sentence := verdict_in_words(one, key, subject.by_class, len(verdicts.against)))
         ],
-        "any_untold": any(one.judged[key].verdict == NOT_TOLD_APART for one in verdicts.against),
+        "any_untold": any(says_what_it_takes(one, key) for one in verdicts.against),
         "on_seeds": on_seeds(shown_recipes, subject.by_class, subject.no_interval is None),
         "selections": read_selections(selection) if selection else [],
         "most_winners": MOST_WINNERS,

@@ -76,7 +76,7 @@ def queries(subject: Subject, images: Mapping[str, Images]) -> dict[str, Any]:
 
 def classes(
     subject: Subject,
-    gallery_labels: Mapping[str, str],
+    images: Mapping[str, Images],
     queries_shown: Mapping[str, Any],
     changes: Sequence[Changes],
 ) -> dict[str, Any]:
@@ -84,32 +84,47 @@ def classes(
 
     Args:
         subject: what the page is about.
-        gallery_labels: of the gallery images.
+        images: by split.
         queries_shown: as from `queries`.
         changes: whose pictures are on the page, too.
     """
-    leading, places = subject.leading, places_shown(subject.k)
+    leading, places, per_query = subject.leading, places_shown(subject.k), subject.per_query
+    rankings, gallery = leading.main.rankings(places), images["gallery"]
     scores = class_scores(
-        subject.per_query,
+        per_query,
         {
             state.name: leading.states[state.name].per_query(["label", "scored", subject.key])
             for state in leading.others
         },
-        leading.main.rankings(places),
-        gallery_labels,
+        rankings,
+        gallery.labels,
         subject.key,
         places,
     )
+    worst, strongest = scores[:CLASSES], scores[CLASSES:][::-1][:CLASSES]
     with_anchor = [
         (query.anchor, query.label)
         for group in ("drawn", "hardest", "folded", "sampled")
         for query in queries_shown[group]
     ]
+    anchors = pictures_of([*with_anchor, *shown_anchors(changes)])
+    others = [each.label for each in (*worst, *strongest) if each.label not in anchors]
+    of_others = examples(
+        [hardest(per_query[per_query["label"] == label], subject.key, 1)[0] for label in others],
+        per_query,
+        rankings,
+        images["query"],
+        gallery,
+        subject.key,
+        places,
+        anchor="class",
+    )
     return {
         "n_classes": subject.n_classes,
         "classes_in_words": classes_in_words(scores, places),
         "fewest_mistaken": FEWEST_MISTAKEN,
-        "pictures_of": pictures_of([*with_anchor, *shown_anchors(changes)]),
-        "worst": scores[:CLASSES],
-        "strongest": scores[CLASSES:][::-1][:CLASSES],
+        "pictures_of": anchors | pictures_of((query.anchor, query.label) for query in of_others),
+        "of_other_classes": of_others,
+        "worst": worst,
+        "strongest": strongest,
     }

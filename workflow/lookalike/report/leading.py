@@ -106,7 +106,8 @@ def shown_first(candidates: Sequence[HeldOutRun]) -> First:
     return First(
         [candidate.recipe for candidate in candidates].index(best),
         f"the first seed of the recipe with the highest {METRIC} on training images that all "
-        f"{len(by_recipe)} recipes held out: {means[best]:.3f}",
+        f"{len(by_recipe)} recipes held out ({means[best]:.3f}, each sought among these alone: "
+        "no number to lay beside those of the test)",
     )
 
 

@@ -114,7 +114,8 @@ def step_times(
     files = [path for path in benchmarks.glob("*.tsv") if path.stem != "report"]
     files += [path for path in benchmarks.glob("pixels/*.tsv") if path.stem in pixels]
     files += benchmarks.glob("selection/*.tsv")
-    files += [path for model in sorted(models) for path in (benchmarks / model).glob("*.tsv")]
+    for model in sorted(models):
+        files += _of_last_parts((benchmarks / model).glob("*.tsv"))
     times: dict[str, list[float]] = {}
     memory: dict[str, list[float]] = {}
     unreadable = 0
@@ -141,6 +142,22 @@ def step_times(
         for name, jobs in times.items()
     ]
     return sorted(steps, key=lambda step: (-step.seconds, step.name)), unreadable
+
+
+def _of_last_parts(files: Iterable[Path]) -> list[Path]:
+    """Of a model's files those of each step's last division into parts (`embed.shards`)."""
+    divisions: dict[str, dict[str, list[Path]]] = {}
+    for path in files:
+        step = _PART.sub("", path.stem)
+        n_parts = path.stem.rpartition("-of-")[2] if step != path.stem else ""
+        divisions.setdefault(step, {}).setdefault(n_parts, []).append(path)
+    return [
+        path
+        for by_parts in divisions.values()
+        for path in max(
+            by_parts.values(), key=lambda paths: max(path.stat().st_mtime_ns for path in paths)
+        )
+    ]
 
 
 def _is_number(text: str | None) -> bool:

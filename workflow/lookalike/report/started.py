@@ -39,11 +39,12 @@ _SHOWN = frozenset(
 )
 _SECRET = re.compile(
     r"([\w.-]*(?:secret|token|passw|pwd|credential|api_?key|access_?key|private_?key)[\w.-]*)"
-    r"(\s*[=:]).*",
+    r"([\"']?\s*[=:]).*",
     re.DOTALL | re.IGNORECASE,
 )
 # Of an address, who asks for it and with which words.
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s@]*@")
+# A password may hold any of / ? # @, so up to the last @.
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@")
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^?\s]*)\?[^\s'\"]*")
 
 

@@ -25,7 +25,6 @@ from lookalike.report.recipe_points import highest_runs
 from lookalike.report.results import ComparisonRows, Results, read_results, with_shown_names
 from lookalike.report.runs import Run
 from lookalike.report.verdicts import Verdicts, compare_recipes
-from lookalike.retrieval.metrics import headline_keys
 from lookalike.storage.parquet import read_table
 
 MOST_SHOWN = 30
@@ -85,7 +84,7 @@ class Subject:
     @property
     def headline(self) -> list[str]:
         """The metrics that are told of every run."""
-        return list(headline_keys(sorted(set(self.k))))
+        return table_keys(self.k)
 
     @cached_property
     def first(self) -> First:

@@ -87,7 +87,7 @@ def remarks_on_rows(table: SummaryTable, no_interval: str | None) -> list[str]:
     if table.several_seeds:
         remarks.append(
             "A mean over seeds describes these networks"
-            + ("." if no_interval else ": it has no interval here, but its gain has one.")
+            + ("." if no_interval else ": it has no interval in this table, but its gain has one.")
         )
     if any(row.gain for row in table.recipes):
         remarks.append(

@@ -215,7 +215,7 @@ def by_size(
             ends[place] = beside, measured.value
             axes.plot(*zip(last, ends[place], strict=True), ":", color=colour, linewidth=1.2)
             if measured.low is not None and measured.high is not None:
-                _interval(axes, [beside] * 2, (measured.low, measured.high), colour, "_")
+                draw_interval(axes, [beside] * 2, (measured.low, measured.high), colour, "_")
             axes.plot(*([end] for end in ends[place]), "D", color=colour, markersize=5, zorder=3)
         magnitudes_axis(axes, "{x:,g}")
         axes.set_xlabel("gallery images")
@@ -273,7 +273,7 @@ def own_style(*, every_point: bool = False) -> Iterator[None]:
 def _measured(axes: Axes, measured: Measured, place: float, colour: str, state: int) -> None:
     _, shape, filled = _MARKS[state % len(_MARKS)]
     if measured.low is not None and measured.high is not None:
-        _interval(axes, (measured.low, measured.high), [place] * 2, colour, "|")
+        draw_interval(axes, (measured.low, measured.high), [place] * 2, colour, "|")
     axes.plot(
         [measured.value],
         [place],
@@ -285,7 +285,10 @@ def _measured(axes: Axes, measured: Measured, place: float, colour: str, state: 
     )
 
 
-def _interval(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, cap: str) -> None:
+def draw_interval(
+    axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, cap: str
+) -> None:
+    """A line between two points, with a stroke at each end: `cap` is "_" or "|"."""
     axes.plot(x, y, color=colour, linewidth=1.6, marker=cap, markersize=_CAP, markeredgewidth=1.3)
 
 

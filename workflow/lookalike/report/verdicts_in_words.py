@@ -38,6 +38,8 @@ def verdict_in_words(one: Against, key: str, by_class: bool, n_comparisons: int)
         f"{key} {signed(key, difference.value)} ({signed(key, difference.low)} to "
         f"{signed(key, difference.high)}), p {_p_value(one.adjusted[key])}{corrected}"
     )
+    if all(estimate.value == 0 for estimate in one.estimates.values()):
+        return f"{first} and {second} gave the same numbers: is it one recipe under two names?"
     # What follows is no word on the recipes.
     networks = "" if one.of_recipes else "As trained networks, "
     if judged.verdict != NOT_TOLD_APART:
@@ -48,13 +50,22 @@ def verdict_in_words(one: Against, key: str, by_class: bool, n_comparisons: int)
     )
 
 
+def says_what_it_takes(one: Against, key: str) -> bool:
+    """Whether `verdict_in_words` says how many queries, classes or seeds it takes to tell it."""
+    return (
+        one.judged[key].verdict == NOT_TOLD_APART
+        and one.p_values[key] > LEVEL
+        and one.estimates[key].value != 0
+    )
+
+
 def _would_tell(one: Against, key: str, by_class: bool) -> str:
     """What would tell a difference of this size."""
     if one.p_values[key] <= LEVEL:
         return " By itself it would be told; among so many comparisons it may be chance."
-    estimate = one.estimates[key]
-    if estimate.value == 0:
+    if not says_what_it_takes(one, key):
         return ""
+    estimate = one.estimates[key]
     seen = Seen(
         value=float(estimate.value),
         of_units=float(estimate.of_units),

@@ -118,7 +118,7 @@ def write_report(
             **in_numbers.parts_and_growth(subject, attributes, slices),
             **in_numbers.answers(subject),
             **queries,
-            **in_pictures.classes(subject, gallery.labels, queries, changed),
+            **in_pictures.classes(subject, images, queries, changed),
             **_trainings(subject),
             **_origin(subject, started, output.parent / "benchmarks"),
             title=title,
