@@ -12,10 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lookalike.report.class_growth import CURVES_DRAWN, groups_by_classes
+from lookalike.report.class_growth import (
+    CURVES_DRAWN,
+    ClassCurve,
+    OnCurve,
+    gain_in_words,
+    groups_by_classes,
+)
 from lookalike.report.class_growth_chart import ClassLine, ClassPoint, by_classes
+from lookalike.report.differences import Judged
 from lookalike.report.results import Results
 from lookalike.report.svg import Measured
+from lookalike.report.verdicts import Against
+from lookalike.retrieval.statistics import Difference
 from support.html_reader import Node, parse
 from support.report_folder import LABELS, Made, make_folder
 
@@ -77,6 +86,13 @@ def table_of(page: Node) -> list[list[str]]:
     ]
 
 
+def head_of(page: Node) -> list[str]:
+    (table,) = (
+        table for table in page.all("table") if "training classes" in table.one("caption").text
+    )
+    return [cell.text for cell in table.one("thead").all("th")]
+
+
 def test_the_table_has_the_means_of_the_comparison_and_untrained_as_none(
     made: Made, page: Node
 ) -> None:
@@ -88,7 +104,7 @@ def test_the_table_has_the_means_of_the_comparison_and_untrained_as_none(
     ]
     rows = table_of(page)
     assert [(row[0], row[1]) for row in rows] == [(n, name) for n, name, _ in expected]
-    at = 3 + [*scores.columns[4:]].index("mAP@10") - [*scores.columns[4:]].index("mAP@1")
+    at = head_of(page).index("mAP@10")
     for row, (_, _, mean) in zip(rows, expected, strict=True):
         assert row[2] == "3"
         found = re.fullmatch(r"(0\.\d{3}) (0\.\d{3}) to ([01]\.\d{3})", row[at])
@@ -205,3 +221,13 @@ def test_many_numbers_of_classes_are_told_by_a_few_of_them() -> None:
     shown = [int(tick) for tick in ticks if tick.isdigit()]
     assert shown[0] == 0 and shown[1] == 10 and shown[-1] == 970 and len(shown) <= 8
     assert set(shown) <= set(counts)
+
+
+def test_a_difference_that_is_not_told_is_not_called_worse() -> None:
+    """An interval beside 0 is no verdict."""
+    judged = Judged(Difference(0.02, 0.001, 0.04), "not told apart")
+    gain = Against("r", ("a", "b"), (1, 1), 40, False, {"mAP@10": judged}, {}, {}, {})
+    points = [OnCurve(count, f"r{count}", 1, {}) for count in (10, 20)]
+    said = gain_in_words(ClassCurve("r", 0, points, gain, False), "mAP@10")
+    assert "better" not in said and "worse" not in said
+    assert said.endswith("these data do not tell whether more classes helped.")

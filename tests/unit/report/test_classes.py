@@ -27,6 +27,7 @@ def test_class_scores_against_a_count_by_hand() -> None:
             "query_id": ["q1", "q2", "q3", "q4", "q5"],
             "label": ["a", "a", "b", "c", "a"],
             "n_relevant": [2, 1, 1, 0, 1],
+            "n_gallery": 5,
             "scored": [True, True, True, False, True],
             "mean_rank": [2.0, 2.0, 1.0, None, 2.0],
             "mAP@10": [0.5, 0.1, 1.0, None, 0.3],
@@ -59,13 +60,17 @@ def test_class_scores_against_a_count_by_hand() -> None:
     assert (best.found, best.findable) == (1, 1)
 
 
-def wrong_places(others: list[str], n_others: dict[str, int]) -> ClassScore:
-    """Class a of as many queries as there are `others`, one wrong place each; of a gallery."""
+def wrong_places(others: list[str], n_others: dict[str, int], n_ranked: int = 0) -> ClassScore:
+    """Class a of as many queries as there are `others`, one wrong place each; of a gallery.
+
+    Each query ranks `n_ranked` of it, or all.
+    """
     per_query = pd.DataFrame(
         {
             "query_id": [f"q{n}" for n in range(len(others))],
             "label": "a",
             "n_relevant": 1,
+            "n_gallery": n_ranked or sum(n_others.values()),
             "scored": True,
             "mean_rank": 2.0,
             "mAP@10": 0.0,
@@ -86,6 +91,9 @@ def test_only_what_stands_out_is_a_confusion() -> None:
     sizes = {"a": 1, "b": 30, "c": 1, "d": 68}
     assert wrong_places(["b", "b", "b", "c", "d"], sizes).mistaken_for is None
     assert wrong_places(["b", "b", "b", "b", "d"], sizes).mistaken_for == Confusion("b", 4, 4)
+    # Where each query ranks the half of it alone, that is the share by which a class stands out.
+    sizes = {"a": 1, "b": 20, "c": 1, "d": 78}
+    assert wrong_places(["b", "b", "b", "c", "d"], sizes, 50).mistaken_for is None
     # Of two queries nothing is said.
     assert wrong_places(["c", "c"], sizes).mistaken_for is None
     # d has the most places, by its size; c is what stands out.
@@ -111,7 +119,7 @@ def test_class_scores_are_those_of_a_loop() -> None:
                 rows.append((name, rank, image, gallery[image] == label))
         per_query = pd.DataFrame(
             queries, columns=["query_id", "label", "n_relevant", "scored", "mean_rank", "mAP@10"]
-        )
+        ).assign(n_gallery=len(gallery))
         rankings = pd.DataFrame(rows, columns=COLUMNS).sample(frac=1, random_state=1)
         for found in class_scores(per_query, {}, rankings, gallery, "mAP@10", places):
             mine = [query for query in queries if query[1] == found.label and query[3]]
@@ -143,6 +151,7 @@ def test_of_equally_good_classes_the_one_found_later_is_the_worse() -> None:
             "query_id": ["q1", "q2", "q3"],
             "label": ["a", "b", "c"],
             "n_relevant": 1,
+            "n_gallery": 1,
             "scored": True,
             "mean_rank": [20.0, 90.0, 20.0],
             "mAP@10": 0.0,

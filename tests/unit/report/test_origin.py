@@ -33,7 +33,7 @@ def test_steps_are_the_sums_of_their_jobs(tmp_path: Path) -> None:
         ("a.0/untrained/embed_gallery", 12.0, 300.75),
         ("a.0/embed_query.1-of-2", 1.0, 10.0),
         ("a.0/embed_query.2-of-2", 2.0, 20.0),
-        ("a.0/embed_query", 0.5, "NA"),
+        ("a.0/embed_query", 500.0, "NA"),  # before it was divided
         ("a.0/threshold", 0.01, "-"),
         ("gone.0/embed_gallery", 1000.0, 1.0),
         ("pixels/0123456789abcdef", 7.0, 1.0),
@@ -43,6 +43,7 @@ def test_steps_are_the_sums_of_their_jobs(tmp_path: Path) -> None:
         ("selection/sweep.2", 6.0, 1.0),
     ]:
         measure(folder / f"{name}.tsv", seconds, memory)
+    os.utime(folder / "a.0" / "embed_query.tsv", (0, 0))
     steps, unreadable = step_times(folder, ["a.0", "a.0/untrained"], ["0123456789abcdef"])
     assert unreadable == 0
     assert [
@@ -51,7 +52,7 @@ def test_steps_are_the_sums_of_their_jobs(tmp_path: Path) -> None:
         ("embed_gallery", 2, 22.0, 12.0, 300.75),
         ("selection", 3, 11.0, 6.0, 2.0),
         ("pixels", 1, 7.0, 7.0, 1.0),
-        ("embed_query", 3, 3.5, 2.0, 20.0),
+        ("embed_query", 2, 3.0, 2.0, 20.0),
         ("manifest", 1, 3.0, 3.0, 50.5),
         ("threshold", 1, 0.01, 0.01, None),
     ]

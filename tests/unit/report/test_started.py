@@ -77,6 +77,9 @@ def test_no_other_option_has_its_value_shown(option: str) -> None:
         ["--default-storage-prefix", f"s3://key:{SECRET}@host/bucket"],
         ["--configfile", f"https://host/mine.yaml?signature={SECRET}"],
         [f"https://me:{SECRET}@host/results/report.html"],
+        ["--default-storage-prefix", f"s3://key:a/{SECRET}@host/bucket"],
+        ["--default-storage-prefix", f"https://me:a@{SECRET}@host/x"],
+        ["--config", f'x={{"api_token": "{SECRET}"}}'],
     ],
 )
 def test_keys_tokens_and_passwords_are_left_out(arguments: list[str]) -> None:

@@ -151,6 +151,15 @@ def test_equal_recipes_whose_seeds_differ_are_seldom_called_different(tmp_path: 
     assert runs_called <= 8  # 5 % of 60, and three standard deviations
 
 
+def test_one_recipe_under_two_names_is_said_to_be_one(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).random(40)
+    both = {(recipe, seed): (values + seed / 50,) * 2 for recipe in "ab" for seed in range(3)}
+    runs, _ = make_runs(tmp_path, both, ["x"] * 40)
+    (one,) = compared(runs).against
+    said = verdict_in_words(one, KEY, False, 1)
+    assert said.endswith("gave the same numbers: is it one recipe under two names?")
+
+
 def test_a_recipe_that_does_not_depend_on_its_seed_needs_one_run(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     hard = rng.random(60) / 2

@@ -125,7 +125,7 @@ def test_pages_of_other_things_have_other_titles(
 
 def test_the_runs_are_counted_in_the_title(made: Made) -> None:
     page = parse(made.write(runs=[("default", 1, 0.0)]))
-    assert page.one("title").text.startswith("shoes/data: default.1 in results – ")
+    assert page.one("title").text.startswith("shoes/data: default in results – ")
 
 
 def test_commands_have_the_paths_of_this_run(made: Made) -> None:
@@ -138,6 +138,9 @@ def test_commands_have_the_paths_of_this_run(made: Made) -> None:
     assert len(blocks[-1].splitlines()) == 3
     assert "'my results/default.0/embeddings/gallery.parquet'" in blocks[-1]
     assert "storage" not in section(page, "use").text
+    # With one seed, too, whose run is shown without it.
+    alone = section(parse(made.write(runs=[("default", 0, 0.0)])), "use").text
+    assert "For default.0," in alone and "elsewhere" not in alone
     stored = parse(made.write(started=replace(STARTED, in_storage=True)))
     assert "The results lie in storage: copy results" in section(stored, "use").text
     assert rows_of(section(stored, "origin").all("table")[0])["Results"] == ["results, in storage"]
