@@ -55,7 +55,15 @@ def written_in(results):
     return [
         *(
             results / name
-            for name in ("", "logs", "benchmarks", "manifest", "pixels", "selection", "changes")
+            for name in (
+                "",
+                "logs",
+                "benchmarks",
+                "manifest",
+                "pixels",
+                "selection",
+                "changes",
+            )
         ),
         *(
             folder / name
