@@ -52,7 +52,8 @@ def test_the_recipe_with_the_highest_mean_over_its_seeds_leads_by_its_first(
     assert means.loc[recipe, "score"] == pytest.approx(means["score"].max())
     assert [name for name, _ in scores].index(recipe) == found.place
     if len(means) > 1:
-        assert f"highest mAP@10 on training images that all {len(means)} recipes" in found.why
+        of_all = {2: "both"}.get(len(means), f"all {len(means)}")
+        assert f"highest mAP@10 on training images that {of_all} recipes" in found.why
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_what_training_held_out_chooses_the_run_that_is_shown_first_and_never_th
     said = " ".join(section(parse(made.write(RUNS[:4])), "numbers").text.split())
     assert (
         "Run other.0: the first seed of the recipe with the highest mAP@10 on training images "
-        "that all 2 recipes held out (0.550, each sought among these alone" in said
+        "that both recipes held out (0.550, each sought among these alone" in said
     )
     assert "No query of the test split had a say in which run is shown first" in said
     # The same, whatever the test split says of it.

@@ -103,10 +103,11 @@ def shown_first(candidates: Sequence[HeldOutRun]) -> First:
         for recipe, runs in by_recipe.items()
     }
     best = max(means, key=lambda recipe: means[recipe])
+    of_all = "both" if len(by_recipe) == 2 else f"all {len(by_recipe)}"
     return First(
         [candidate.recipe for candidate in candidates].index(best),
-        f"the first seed of the recipe with the highest {METRIC} on training images that all "
-        f"{len(by_recipe)} recipes held out ({means[best]:.3f}, each sought among these alone: "
+        f"the first seed of the recipe with the highest {METRIC} on training images that "
+        f"{of_all} recipes held out ({means[best]:.3f}, each sought among these alone: "
         "no number to lay beside those of the test)",
     )
 
