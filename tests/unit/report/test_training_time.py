@@ -5,7 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from lookalike.report.training_time import that_differ, training_time
+from lookalike.report.training_time import (
+    TrainingTime,
+    that_differ,
+    training_time,
+    whose_seeds_differ,
+)
 
 
 def history(seconds: list[float], images: list[int] | None = None) -> pd.DataFrame:
@@ -71,3 +76,12 @@ def test_runs_are_named_by_what_may_be_to_blame() -> None:
         }.items()
     }
     assert that_differ(times) == {True: ["first.0"], False: ["busy.0", "busy.1"]}
+
+
+def test_recipes_of_which_a_seed_took_twice_as_long_for_an_image_are_named() -> None:
+    def took(seconds: float) -> TrainingTime:
+        history = pd.DataFrame({"images": [10, 10], "seconds": [seconds, seconds]})
+        return training_time(history, {})
+
+    recipes = {"even": [took(1), took(1.9)], "uneven": [took(1), took(2.5)], "one": [took(9)]}
+    assert whose_seeds_differ(recipes | {"none": []}) == ["uneven"]

@@ -18,8 +18,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         dest="run_name",
         type=name_of,
         metavar="NAME",
-        help="the run whose model is used, such as default.0; by default the first of the "
-        "comparison, or the only one",
+        help="the run whose model is used, such as default.0; by default that which the "
+        "report shows first, or the only one",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,19 @@ def that_differ(times: Mapping[str, TrainingTime]) -> dict[bool, list[str]]:
         if took.differ:
             found.setdefault(took.first_alone, []).append(name)
     return found
+
+
+def whose_seeds_differ(recipes: Mapping[str, Sequence[TrainingTime]]) -> list[str]:
+    """The recipes of which one seed took more than `UNLIKE` times as long as another for an image.
+
+    Args:
+        recipes: the times of each, one a seed.
+    """
+    return [
+        recipe
+        for recipe, times in recipes.items()
+        if _differ(np.array([1 / took.images_per_second for took in times]))
+    ]
 
 
 def _differ(times: np.ndarray[Any, np.dtype[np.float64]]) -> bool:

@@ -24,7 +24,7 @@ from lookalike.report.subject import MOST_SHOWN, Subject
 from lookalike.report.summary_text import as_latex, as_markdown, remarks_on
 from lookalike.report.templating import environment
 from lookalike.report.thumbnails import Thumbnails
-from lookalike.report.training_time import that_differ, training_time
+from lookalike.report.training_time import that_differ, training_time, whose_seeds_differ
 from lookalike.report.use import use_of
 from lookalike.report.verdicts_in_words import few_units
 from lookalike.steps.report_changes import RunsCompared, write_changes
@@ -176,6 +176,12 @@ def _trainings(subject: Subject) -> dict[str, Any]:
         "training_figures": training_figures(curves),
         "settings": settings_table(subject.results, shown_runs),
         "times": times,
+        "recipes_whose_seeds_differ": whose_seeds_differ(
+            {
+                recipe: [times[run.name] for run in group if run.name in times]
+                for recipe, group in subject.shown_recipes.items()
+            }
+        ),
         "times_that_differ": that_differ(
             {run.name: times[run.name] for run in shown_runs if run.name in times}
         ),
