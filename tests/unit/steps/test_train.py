@@ -21,6 +21,7 @@ from lookalike.errors import LookalikeError
 from lookalike.images.normalisation import normalise
 from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings
+from lookalike.jobs.speed import Speeds
 from lookalike.models.backbones.sources import packaged_weights
 from lookalike.models.building import build_model
 from lookalike.steps.embed import embed_split
@@ -33,6 +34,7 @@ from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.feeds import TrainingData
 from lookalike.training.loop import train
+from lookalike.training.probe import training_cost
 from lookalike.training.recipe import Recipe
 from support.training import ALONE, CLASSES, EACH, IMAGE, Data, job, recipe
 
@@ -246,3 +248,40 @@ def test_weights_that_are_not_there_are_told_before_an_image_is_read(
     told = job(made, tmp_path, recipe=recipe(model=network), folder=str(tmp_path / "nowhere"))
     with pytest.raises(LookalikeError, match=r"weights\.pt: these are not the weights of"):
         train_run(told)
+
+
+@pytest.mark.parametrize("train_classes", [1.0, 2], ids=str)
+def test_the_speed_that_a_training_leaves_is_found_before_the_next_one(
+    made: Data, tmp_path: Path, train_classes: float
+) -> None:
+    settings = recipe(validation={"classes": 0.25}, train_classes=train_classes)
+    told = job(made, tmp_path, recipe=settings)
+    train_run(told)
+    speeds = Speeds(tmp_path / "cache")
+    cost = training_cost(
+        settings,
+        IMAGE.to_dict(),
+        np.repeat(np.arange(CLASSES), EACH),
+        closed_set=told.closed_set,
+        device=torch.device("cpu"),
+        threads=told.threads,
+        speeds=speeds,
+    )
+    assert speeds.measured == 1  # how long an image takes to be embedded
+    history = pq.read_table(tmp_path / "history.parquet").to_pylist()
+    assert cost.seconds_a_step == pytest.approx(
+        np.median([epoch["seconds"] / epoch["steps"] for epoch in history])
+    )
+    # A batch of another part of the classes has another length.
+    others = recipe(validation={"classes": 0.25}, train_classes=4)
+    again = training_cost(
+        others,
+        IMAGE.to_dict(),
+        np.repeat(np.arange(CLASSES), EACH),
+        closed_set=told.closed_set,
+        device=torch.device("cpu"),
+        threads=told.threads,
+        speeds=speeds,
+    )
+    assert speeds.measured == 2
+    assert again.batch_size == 12

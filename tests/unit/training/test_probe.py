@@ -87,24 +87,65 @@ def test_what_is_known_is_not_measured_and_times_are_sums(
     )
 
 
+def work(settings: dict[str, Any], size: int = 64, threads: int = 2, **of: Any) -> list[object]:
+    return work_of_step(settings, size, "cpu", threads, **{"batch": 18.0, "classes": 10, **of})
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"model": {"embedding_dim": 16}},
         {"loss": {"name": "triplet"}},
+        {"loss": {"name": "subcenter_arcface", "centers": 9}},
+        {"miner": {"name": "distance_weighted"}},
         {"batch": {"classes": 7}},
         {"precision": "bfloat16"},
         {"augment": {"rotate": 10.0}},
         {"memory": 30},
+        {"optimizer": {"clip": 1.0}},
+        {"optimizer": {"average": 0.9}},
     ],
     ids=str,
 )
 def test_what_decides_the_speed_is_another_piece_of_work(changes: dict[str, Any]) -> None:
-    here = work_of_step(recipe(), 64, "cpu", 2)
-    assert work_of_step(recipe(**changes), 64, "cpu", 2) != here
-    assert work_of_step(recipe(), 224, "cpu", 2) != here
-    assert work_of_step(recipe(), 64, "cpu", 1) != here
-    assert work_of_step(recipe(precision="float32"), 64, "cpu", 2) == here
+    here = work(recipe())
+    assert work(recipe(**changes)) != here
+    assert work(recipe(), size=224) != here
+    assert work(recipe(), threads=1) != here
+    assert work(recipe(), batch=8.0) != here
+    assert work(recipe(), classes=5000) != here
+    assert work(recipe(precision="float32")) == here
+    assert work(recipe(optimizer={"lr": 0.1, "schedule": "constant", "warmup_epochs": 0})) == here
+
+
+def test_the_settings_of_a_loss_are_another_piece_of_work() -> None:
+    of_centers = [
+        work(recipe(loss={"name": "subcenter_arcface", "centers": centers})) for centers in (2, 9)
+    ]
+    assert of_centers[0] != of_centers[1]
+
+
+def test_few_classes_do_not_take_the_speed_of_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 2 classes a balanced batch is a third of that of 6: what was kept of one is not its."""
+    monkeypatch.setattr(probe, "_BUDGET", 0.01)
+    measured: list[int] = []
+
+    def as_many_seconds(work: Any, most: int, device: torch.device) -> float:
+        measured.append(most)
+        return float(most)
+
+    monkeypatch.setattr(probe, "_seconds_of", as_many_seconds)
+    many = cost_of(recipe(), tmp_path)
+    few = cost_of(recipe(train_classes=2), tmp_path)
+    assert (many.batch_size, few.batch_size) == (18, 6)
+    assert (many.seconds_a_step, few.seconds_a_step) == (18, 6)
+    proxies = {"loss": {"name": "proxy_anchor"}}
+    measured.clear()
+    for classes in (12, 24):
+        cost_of(recipe(**proxies), tmp_path, labels=blobs(classes).labels)
+    assert measured == [18, 18]
 
 
 def test_a_head_is_measured_by_itself_and_its_backbone_once(

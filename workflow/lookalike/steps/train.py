@@ -133,23 +133,32 @@ def train_run(job: TrainingJob) -> None:
     checkpoint = _checkpoint(job, recipe, table, part, data, fabric)
     epochs = train(part, data, recipe, job.seed, fabric, checkpoint)
     if fabric.is_global_zero:
-        on = None
-        if is_part(recipe.train_classes):
-            on = divided(data, recipe)[0].n_classes(data.labels)
+        n_classes = divided(data, recipe)[0].n_classes(data.labels)
+        on = n_classes if is_part(recipe.train_classes) else None
         digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen, on)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
         checkpoint.finish(digest)
-        _keep_speed(job, image.size, target, epochs)
+        _keep_speed(job, image.size, target, epochs, n_classes[0])
     leave()
 
 
 def _keep_speed(
-    job: TrainingJob, size: int, device: torch.device, epochs: Sequence[Mapping[str, Any]]
+    job: TrainingJob,
+    size: int,
+    device: torch.device,
+    epochs: Sequence[Mapping[str, Any]],
+    classes: int,
 ) -> None:
-    """Keep how long a step took: before the next such training, `lookalike check` tells by it."""
+    """Keep how long a step took: before the next such training, `lookalike check` tells by it.
+
+    classes: that were trained on.
+    """
     seconds = statistics.median(epoch["seconds"] / epoch["steps"] for epoch in epochs)
     threads, processes = job.threads_of_each, job.processes
-    work = work_of_step(job.recipe, size, device.type, threads, processes)
+    batch = epochs[0]["images"] / epochs[0]["steps"]
+    work = work_of_step(
+        job.recipe, size, device.type, threads, processes, batch=batch, classes=classes
+    )
     Speeds(Path(job.cache)).keep(work, seconds)
 
 

@@ -35,6 +35,8 @@ _LONGEST = 10.0  # seconds of a step that is not done as a whole
 _TIMES = 5
 _FEW = 4  # images of a first try
 _BLOCK = 64  # rows that are made up; all others are these again
+# Settings of an optimizer by which a step is as fast, whatever they are.
+_OF_RATE = ("lr", "warmup_epochs", "schedule")
 # Images that a network embeds at a time, while that is measured.
 _MOST_EMBEDDED = 32
 
@@ -87,7 +89,14 @@ class TrainingCost:
 
 
 def work_of_step(
-    recipe: Mapping[str, Any], size: int, device: str, threads: int, processes: int = 1
+    recipe: Mapping[str, Any],
+    size: int,
+    device: str,
+    threads: int,
+    processes: int = 1,
+    *,
+    batch: float,
+    classes: int,
 ) -> list[object]:
     """What decides how long a step of a training takes, beside the machine's own speed.
 
@@ -97,14 +106,18 @@ def work_of_step(
         device: cpu, cuda or mps.
         threads: of the CPU.
         processes: that share a batch.
+        batch: images in a step, which few classes may make fewer than the settings ask for: the
+            mean of the first pass over the images.
+        classes: that are trained on; a loss may have parameters of each.
     """
+    optimizer = recipe["optimizer"].items()
     return [
         "a step",
         _of_model(recipe),
-        [recipe[name] for name in ("train", "memory", "batch")],
-        [recipe[name]["name"] for name in ("loss", "miner", "optimizer")],
-        [change.name for change in changes_seen(recipe)],
-        bool(recipe["optimizer"]["average"]),
+        [recipe[name] for name in ("train", "views", "memory", "batch", "loss", "miner")],
+        {name: value for name, value in optimizer if name not in _OF_RATE},
+        [round(batch), classes],
+        {change.name: change.own(recipe["augment"]) for change in changes_seen(recipe)},
         "bfloat16" if recipe["precision"] == "bfloat16" else "float32",
         size,
         _device_in_words(device),
@@ -173,7 +186,15 @@ def training_cost(
     fabric = fabric_for(device, fabric_precision(made.precision))
     probe = _Probe(part, data, made, 0, fabric, Checkpoint(Path(), "probe"))
     batches = probe.batches()
-    step = work_of_step(recipe, settings.size, device.type, threads)
+    batch_size = float(np.mean([len(batch) for batch in batches]))
+    step = work_of_step(
+        recipe,
+        settings.size,
+        device.type,
+        threads,
+        batch=batch_size,
+        classes=probe.split.n_classes(labels)[0],
+    )
     a_step = speeds.seconds(step, lambda: probe.seconds_a_step(batches))
     an_image = speeds.seconds(embedded, embed)
     course = probe.course
@@ -184,7 +205,7 @@ def training_cost(
         by_steps=course.steps is not None,
         images=len(probe.chosen),
         seconds_a_step=a_step,
-        batch_size=float(np.mean([len(batch) for batch in batches])),
+        batch_size=batch_size,
         validated=course.validations_left(1, probe.every) * len(probe.split.gallery)
         if len(probe.split.queries)
         else 0,
