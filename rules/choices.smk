@@ -6,11 +6,7 @@ from snakemake.exceptions import IncompleteCheckpointException
 
 # A sweep from which winners are chosen has candidates, of which nothing is made but a model and
 # its scores while it was trained; which of them win is known once these are there.
-CHOSEN_FROM = {
-    name: SWEEPS.selections[name]
-    for name in SWEEPS.selections
-    if {*SWEEPS.runs[name]} & {*config["runs"]}
-}
+CHOSEN_FROM = SWEEPS.chosen_from(config["runs"])
 SELECTION_OF = {
     final: selection
     for selection in SWEEPS.selections.values()

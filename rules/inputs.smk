@@ -4,23 +4,17 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from lookalike.data.attributes import require_columns_named
-from lookalike.data.checks import (
-    require_folds,
-    require_pairs,
-    require_scorable,
-    require_trainable,
-    require_training_images,
-)
+from lookalike.data.checks import require_scorable, require_training_images
 from lookalike.data.layout import ahead_of_clock, require_data
 from lookalike.embedding.shards import shard_digest
 from lookalike.errors import LookalikeError
 from lookalike.report.runs import run_name
 from lookalike.storage.digests import digest_of, digest_of_file
 from lookalike.storage.files import read_json
-from lookalike.training.class_subsets import require_train_classes
 from lookalike.training.decisive import DataFacts, decisive, for_data
 from lookalike.training.given import is_given, require_files, runs_of
 from lookalike.training.recipe import TrainedParts
+from lookalike.training.trainable import require_images_for
 from snakemake.io import get_flag_value
 from snakemake.logging import logger
 
@@ -122,14 +116,7 @@ def trainable_manifest(wildcards):
     recipe = recipe_of(wildcards.run)
     if workflow.is_main_process and trains(recipe):
         with errors_without_traceback():
-            recipe_settings = settings_of(wildcards.run)
-            require_pairs(data_facts(), recipe)
-            require_trainable(data_facts(), recipe, recipe_settings["batch"])
-            require_folds(data_facts(), recipe, recipe_settings["validation"])
-            facts = DataFacts.from_report(data_facts())
-            require_train_classes(
-                data_facts(), recipe, for_data(recipe_settings, facts)
-            )
+            require_images_for(data_facts(), recipe, settings_of(wildcards.run))
     return file
 
 

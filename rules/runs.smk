@@ -11,6 +11,7 @@ from lookalike.report.runs import (
     MODEL,
     SCORE_FILES,
     THRESHOLD,
+    learnt_states,
     model_name,
     run_name,
     source_of,
@@ -48,9 +49,7 @@ RUNS_IN_STATES = [
 MODEL_FOLDERS = [model_name(run, state) for run in RUNS for state in STATES_OF[run]]
 OTHER_FOLDERS = sorted({*MODEL_FOLDERS} - {*RUNS})
 # What the search side learns from the embedded training images; nothing where no run embeds them.
-LEARNT = sorted(
-    {state.name for run in RUNS for state in STATES_OF[run] if state.of_training_images}
-)
+LEARNT = learnt_states(config["search"], [run in GIVEN_RUNS for run in RUNS])
 HUBNESS_FILES = [
     f"<results>/{model}/{HUBNESS}"
     for model in MODEL_FOLDERS

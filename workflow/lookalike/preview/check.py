@@ -63,7 +63,7 @@ def look_ahead(files: Sequence[Path], cores: int) -> Outlook:
     lines = [f"settings: right{f' ({_named(files)})' if files else ''}"]
     lines += [f"  note: {settings.located(note)}" for note in settings.notes]
     made_first = _is_made_first(settings.settings)
-    data = DataSeen() if made_first else look_at(settings.settings)
+    data = DataSeen() if made_first else look_at(settings.settings, settings.sweeps)
     if made_first:
         lines.append("data: the demo's, which a run makes first; so neither time nor disk is known")
     lines += [f"data: {settings.settings['data']['root']}"] * bool(data.report)
@@ -79,7 +79,10 @@ def look_ahead(files: Sequence[Path], cores: int) -> Outlook:
     lines.append(f"would run: {plan.in_words}")
     if plan.counts and not made_first:
         device = choose_device(settings.settings["device"])
-        costs = estimate(settings.settings, data, plan, device, cores)
+        try:
+            costs = estimate(settings.settings, data, plan, device, cores)
+        except LookalikeError as error:
+            return Outlook([*lines, *_wrong([settings.located(str(error))])], False)
         lines += [*_times(costs), *_room(settings.settings, costs)]
     return Outlook(lines, True)
 

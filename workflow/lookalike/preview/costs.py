@@ -118,6 +118,9 @@ def estimate(
         plan: the jobs.
         device: to train and embed on.
         threads: of the CPU.
+
+    Raises:
+        LookalikeError: a recipe cannot be trained, with its path in front.
     """
     speeds = Speeds(Path(settings["cache"]))
     counts, models = data.counts, _models(plan)
@@ -139,15 +142,18 @@ def estimate(
         frozen = TrainedParts.from_setting(recipe["train"]).frozen_backbone
         store = counts["train"] * image.size**2 * 3
         too_large = store > settings["image"]["pixel_store_gb"] * 1e9
-        cost = training_cost(
-            recipe,
-            image.to_dict(),
-            data.labels,
-            closed_set=data.closed_set,
-            device=device,
-            threads=threads,
-            speeds=speeds,
-        )
+        try:
+            cost = training_cost(
+                recipe,
+                image.to_dict(),
+                data.labels,
+                closed_set=data.closed_set,
+                device=device,
+                threads=threads,
+                speeds=speeds,
+            )
+        except LookalikeError as error:
+            raise LookalikeError(f"recipes.{recipe_name}: {error}") from error
         an_image = decoding.seconds(image)
         if name in plan.trained:
             again = too_large and not frozen

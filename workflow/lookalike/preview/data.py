@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from lookalike.data.checks import (
     require_enough,
-    require_folds,
     require_no_bad_image,
-    require_pairs,
     require_scorable,
-    require_trainable,
 )
 from lookalike.data.findings import Report
 from lookalike.data.layout import SPLITS, DataSettings, folders_apart
@@ -26,10 +23,14 @@ from lookalike.data.manifest_table import usable
 from lookalike.data.quality import data_report
 from lookalike.data.scan import Scanned
 from lookalike.errors import LookalikeError
+from lookalike.report.runs import learnt_states
+from lookalike.retrieval.search_settings import LEARNT_STATES
 from lookalike.steps.manifest import read_entries, table_of_entries
+from lookalike.sweeps.expansion import Sweeps
 from lookalike.training.decisive import DataFacts
 from lookalike.training.given import is_given
 from lookalike.training.recipe import TrainedParts
+from lookalike.training.trainable import require_images_for
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,12 @@ class DataSeen:
         return lines
 
 
-def look_at(settings: Mapping[str, Any]) -> DataSeen:
+def look_at(settings: Mapping[str, Any], sweeps: Sweeps) -> DataSeen:
     """Look for what label files name, and whether a run could train on it and score it.
 
     Args:
         settings: resolved.
+        sweeps: what became of the swept recipes.
     """
     data = DataSettings.from_dict(settings["data"])
     apart = folders_apart(Path(settings["results"]), Path(settings["cache"]))
@@ -113,7 +115,7 @@ def look_at(settings: Mapping[str, Any]) -> DataSeen:
     report = data_report(
         tables, unlisted, pairs, no_links, {}, False, labelled=settings["data"]["labelled"]
     )
-    return DataSeen(tables, report, _mistakes(settings, data, tables, report))
+    return DataSeen(tables, report, _mistakes(settings, sweeps, data, tables, report))
 
 
 def _as_it_may_be(path: Path, name: str) -> Scanned:
@@ -127,28 +129,26 @@ def _as_it_may_be(path: Path, name: str) -> Scanned:
 
 
 def _mistakes(
-    settings: Mapping[str, Any], data: DataSettings, tables: Mapping[str, pa.Table], report: Report
+    settings: Mapping[str, Any],
+    sweeps: Sweeps,
+    data: DataSettings,
+    tables: Mapping[str, pa.Table],
+    report: Report,
 ) -> list[tuple[str, str | None]]:
     """What a run would stop at, once its manifest is made."""
+    recipes, runs = settings["recipes"], settings["runs"]
     trained = {
-        name: recipe
-        for name in settings["runs"]
-        if not is_given(recipe := settings["recipes"][name])
-        and TrainedParts.from_setting(recipe["train"]).head
+        name: named
+        for name, named in sweeps.trained_recipes(runs).items()
+        if _trains(recipes[name])
     }
+    learnt = learnt_states(settings["search"], [is_given(recipes[name]) for name in runs])
     try:
         require_no_bad_image(data, tables, report)
-        require_enough(data, tables, report, trains=bool(trained))
+        require_enough(data, tables, report, trains=bool(trained), learnt=learnt)
     except LookalikeError as error:
         return [(str(error), _setting_at_fault(data, str(error)))]
-    mistakes: list[tuple[str, str | None]] = []
-    for name, recipe in trained.items():
-        try:
-            require_pairs(report, name)
-            require_trainable(report, name, recipe["batch"])
-            require_folds(report, name, recipe["validation"])
-        except LookalikeError as error:
-            mistakes.append((str(error), f"recipes.{name}"))
+    mistakes = _of_recipes(recipes, trained, report)
     if data.labelled:
         try:
             require_scorable(report, settings["metrics"])
@@ -157,10 +157,39 @@ def _mistakes(
     return mistakes
 
 
+def _trains(recipe: Mapping[str, Any]) -> bool:
+    return not is_given(recipe) and TrainedParts.from_setting(recipe["train"]).head
+
+
+def _of_recipes(
+    recipes: Mapping[str, Any], trained: Mapping[str, str], report: Report
+) -> list[tuple[str, str | None]]:
+    """What recipes lack to be trained; what many points of a sweep lack is told of the first.
+
+    Args:
+        recipes: complete, by name.
+        trained: the names of those that are trained, and by which the settings name them.
+        report: data_report.json.
+    """
+    points: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, named in trained.items():
+        try:
+            require_images_for(report, name, recipes[name])
+        except LookalikeError as error:
+            fault = str(error)
+            points.setdefault((named, fault.replace(name, "")), []).append((name, fault))
+    mistakes: list[tuple[str, str | None]] = []
+    for (named, _), ((_, fault), *others) in points.items():
+        more = f" ({len(others):,} more recipes of {named} lack the same)" if others else ""
+        mistakes.append((f"{fault}{more}", f"recipes.{named}"))
+    return mistakes
+
+
 def _setting_at_fault(data: DataSettings, fault: str) -> str:
     """The setting that a fault of the data is most likely about."""
     named = {
         "data.on_bad_image": "data.on_bad_image",
+        **{f"search.{name}": f"search.{name}" for name in LEARNT_STATES},
         str(data.train_labels_path): "data.train_labels",
         str(data.test_labels_path): "data.test_labels",
     }

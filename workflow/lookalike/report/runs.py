@@ -7,7 +7,7 @@ scored in. Imports nothing heavy: every job parses the rules again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -192,6 +192,23 @@ def states_asked_for(search: Mapping[str, Any], *, given: bool = False) -> tuple
         return state is MAIN or not given
 
     return tuple(filter(is_asked_for, SHOWN))
+
+
+def learnt_states(search: Mapping[str, Any], given: Iterable[bool]) -> list[str]:
+    """What the search side learns from the embedded training images: names of states, sorted.
+
+    Args:
+        search: the settings of that name.
+        given: of each run, whether its embeddings come from elsewhere.
+    """
+    return sorted(
+        {
+            state.name
+            for is_given in {*given}
+            for state in states_asked_for(search, given=is_given)
+            if state.of_training_images
+        }
+    )
 
 
 def state_in(model: str) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -66,6 +66,38 @@ class Sweeps:
     points: dict[str, Point] = field(default_factory=dict)
     selections: dict[str, Selection] = field(default_factory=dict)
     runs: dict[str, list[str]] = field(default_factory=dict)
+
+    def chosen_from(self, runs: Collection[str]) -> dict[str, Selection]:
+        """The sweeps whose candidates are trained, as a winner of them is among the runs.
+
+        Args:
+            runs: recipes, as the resolved settings have them under `runs`.
+        """
+        return {
+            name: selection
+            for name, selection in self.selections.items()
+            if {*self.runs[name]} & {*runs}
+        }
+
+    def trained_recipes(self, runs: Sequence[str]) -> dict[str, str]:
+        """Each recipe that is trained as it stands, and the recipe that the settings name it by.
+
+        Not the winners of sweeps: of these the candidates, one of which each of them will be.
+
+        Args:
+            runs: recipes, as the resolved settings have them under `runs`.
+        """
+        chosen_from = self.chosen_from(runs).values()
+        finals = {final for selection in chosen_from for final in selection.finals.values()}
+        sweeps = self.sweep_of | {run: name for name, some in self.runs.items() for run in some}
+        named = {name: sweeps.get(name, name) for name in runs if name not in finals}
+        for selection in chosen_from:
+            everyone = [candidate.name for candidate in selection.candidates]
+            for rung in range(selection.rungs):
+                for candidate in selection.entrants(rung, everyone):
+                    for recipe in selection.recipes(candidate, rung):
+                        named.setdefault(recipe, selection.sweep)
+        return named
 
     def as_run(
         self, name: str, recipe: Settings, swept: Mapping[str, Settings], runs: Collection[str]
