@@ -12,7 +12,7 @@ from lookalike.data.layout import DataSettings, require_apart
 from lookalike.errors import LookalikeError
 from lookalike.jobs.progress import duration_in_words
 from lookalike.jobs.torch_devices import choose_device
-from lookalike.preview.costs import SMALL_SIZE, RunCost, WholeCost, estimate
+from lookalike.preview.costs import SMALL_SIZE, RunCost, WholeCost, estimate, remakes_manifest
 from lookalike.preview.data import DataSeen, look_at
 from lookalike.preview.dry_run import dry_run
 from lookalike.preview.settings import CheckedSettings, checked, runs_in
@@ -76,7 +76,11 @@ def look_ahead(files: Sequence[Path], cores: int) -> Outlook:
     plan = dry_run(root / "Snakefile", files, cores)
     if plan.fault:
         return Outlook([*lines, *_wrong([settings.located(plan.fault)])], False)
-    lines.append(f"would run: {plan.in_words}")
+    if remakes_manifest(settings.settings, plan):
+        lines.append(f"would run, at most: {plan.in_words}")
+        lines.append("  which of these is known once the manifest of the changed data is made")
+    else:
+        lines.append(f"would run: {plan.in_words}")
     if plan.counts and not made_first:
         device = choose_device(settings.settings["device"])
         try:
@@ -121,7 +125,8 @@ def _times(costs: WholeCost) -> Iterator[str]:
     if costs.reading:
         yield f"  reading and decoding the images: about {duration_in_words(costs.reading)}"
     for run in costs.runs:
-        yield f"  training {run.name}: {_training(run)}"
+        only_if = ", if training images changed" if run.may_stay else ""
+        yield f"  training {run.name}: {_training(run)}{only_if}"
     for name in costs.unknown:
         yield f"  {name}: its settings are chosen on the way"
     if costs.embedding:
@@ -130,7 +135,8 @@ def _times(costs: WholeCost) -> Iterator[str]:
         "  scores, tables, the report, and starting each job: about "
         f"{duration_in_words(costs.scoring + costs.starting)}"
     )
-    yield f"  in all about {duration_in_words(costs.seconds)}, one job after another"
+    about = "at most about" if costs.at_most else "about"
+    yield f"  in all {about} {duration_in_words(costs.seconds)}, one job after another"
 
 
 def _training(run: RunCost) -> str:

@@ -20,6 +20,8 @@ from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.jobs.speed import Speeds
 from lookalike.preview.data import DataSeen
 from lookalike.preview.dry_run import DryRun
+from lookalike.storage.files import read_json
+from lookalike.training.class_subsets import as_noted
 from lookalike.training.given import is_given
 from lookalike.training.probe import TrainingCost, training_cost
 from lookalike.training.recipe import TrainedParts
@@ -45,6 +47,8 @@ class RunCost:
         seconds_small: of the same at `SMALL_SIZE` pixels, where that is less and can be asked for.
         size: pixels on each side of its images.
         embedding: seconds that embedding an image takes, decoding included.
+        may_stay: whether its model is there, made by these settings, and is made anew only where
+            training images changed.
     """
 
     name: str
@@ -53,6 +57,7 @@ class RunCost:
     seconds_small: float | None
     size: int
     embedding: float
+    may_stay: bool = False
 
 
 SMALL_SIZE = 64
@@ -76,6 +81,7 @@ class WholeCost:
         device: that was used.
         measured: whether anything was measured now.
         unknown: runs whose settings a choice decides that is not made yet.
+        at_most: whether which jobs run is known only once the manifest is made anew.
     """
 
     reading: float
@@ -90,6 +96,7 @@ class WholeCost:
     device: str
     measured: bool
     unknown: Sequence[str]
+    at_most: bool = False
 
     @property
     def seconds(self) -> float:
@@ -129,6 +136,7 @@ def estimate(
     runs, unknown, deciding = [], [], []
     embedding = cache_bytes = result_bytes = 0.0
     stores: dict[str, float] = {}
+    remakes = remakes_manifest(settings, plan)
     for name in dict.fromkeys([*plan.trained, *models]):
         try:
             recipe_name, _ = recipe_and_seed(name, settings["recipes"])
@@ -160,9 +168,9 @@ def estimate(
             if again:
                 deciding.append(name)
             seconds = cost.seconds(an_image, each_epoch=again)
-            runs.append(
-                RunCost(name, cost, seconds, _small(recipe, image, cost), image.size, an_image)
-            )
+            may_stay = remakes and _is_made(Path(settings["results"]) / name, recipe)
+            small = _small(recipe, image, cost)
+            runs.append(RunCost(name, cost, seconds, small, image.size, an_image, may_stay))
             if not frozen and not too_large:
                 stores[image.pixel_digest] = store
             cache_bytes += cost.features * cost.width * _FLOAT + 3 * cost.parameters * _FLOAT
@@ -190,7 +198,28 @@ def estimate(
         device=device.type,
         measured=speeds.measured > 0,
         unknown=unknown,
+        at_most=remakes,
     )
+
+
+def remakes_manifest(settings: Mapping[str, Any], plan: DryRun) -> bool:
+    """Whether a manifest that is there is made anew.
+
+    Then a dry run names all jobs that follow from it, though of these only those run of whose
+    images some changed.
+    """
+    report = Path(settings["results"]) / "data_report.json"
+    return bool(plan.counts.get("manifest")) and report.exists()
+
+
+def _is_made(folder: Path, recipe: Mapping[str, Any]) -> bool:
+    """Whether a run's folder has a model, and it was made by these settings."""
+    try:
+        description = read_json(folder / "model.json")
+    except (LookalikeError, OSError, ValueError):
+        return False
+    noted = description.get("settings") if isinstance(description, dict) else None
+    return (folder / "model.safetensors").exists() and noted == as_noted(recipe)
 
 
 def _models(plan: DryRun) -> list[str]:
