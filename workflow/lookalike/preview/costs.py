@@ -20,11 +20,12 @@ from lookalike.images.resizing import ImageSettings, load_pixels
 from lookalike.jobs.speed import Speeds
 from lookalike.preview.data import DataSeen
 from lookalike.preview.dry_run import DryRun
+from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json
 from lookalike.training.class_subsets import as_noted
 from lookalike.training.given import is_given
 from lookalike.training.probe import TrainingCost, training_cost
-from lookalike.training.recipe import TrainedParts
+from lookalike.training.recipe import TrainedParts, changes_seen
 
 _BUDGET = 1.5  # seconds in which images are decoded, to learn how long that takes
 _SAMPLE = 200  # images at most
@@ -33,6 +34,7 @@ _SCORES_A_SECOND = 1e8
 # Python and its libraries, for each job.
 _START = 6.0
 _FLOAT = 4
+_OF_BACKBONE = ("name", "backbone", "weights", "pooling")
 _PLACE = 60  # bytes that a place of a ranking takes
 
 
@@ -130,19 +132,24 @@ def estimate(
         LookalikeError: a recipe cannot be trained, with its path in front.
     """
     speeds = Speeds(Path(settings["cache"]))
-    counts, models = data.counts, _models(plan)
+    counts = data.counts
     decoding = _Decoding(settings, data, threads, speeds)
     n_tests = counts["query"] + counts["gallery"]
     runs, unknown, deciding = [], [], []
     embedding = cache_bytes = result_bytes = 0.0
     stores: dict[str, float] = {}
     remakes = remakes_manifest(settings, plan)
-    for name in dict.fromkeys([*plan.trained, *models]):
+    of_runs = {}
+    for name in dict.fromkeys([*plan.trained, *_models(plan)]):
         try:
-            recipe_name, _ = recipe_and_seed(name, settings["recipes"])
+            of_runs[name] = recipe_and_seed(name, settings["recipes"])
         except LookalikeError:
             unknown.append(name)
-            continue
+    trained = {of_runs[name][0] for name in plan.trained if name in of_runs}
+    # As a recipe's runs differ by their seed alone, what one of them takes is what each takes.
+    of_recipes: dict[str, TrainingCost] = {}
+    features = _Features()
+    for name, (recipe_name, seed) in of_runs.items():
         recipe = settings["recipes"][recipe_name]
         if is_given(recipe):
             continue
@@ -150,36 +157,44 @@ def estimate(
         frozen = TrainedParts.from_setting(recipe["train"]).frozen_backbone
         store = counts["train"] * image.size**2 * 3
         too_large = store > settings["image"]["pixel_store_gb"] * 1e9
-        try:
-            cost = training_cost(
-                recipe,
-                image.to_dict(),
-                data.labels,
-                closed_set=data.closed_set,
-                device=device,
-                threads=threads,
-                speeds=speeds,
-            )
-        except LookalikeError as error:
-            raise LookalikeError(f"recipes.{recipe_name}: {error}") from error
+        if recipe_name not in of_recipes:
+            try:
+                of_recipes[recipe_name] = training_cost(
+                    recipe,
+                    image.to_dict(),
+                    data.labels,
+                    closed_set=data.closed_set,
+                    device=device,
+                    threads=threads,
+                    speeds=speeds,
+                    trains=recipe_name in trained,
+                )
+            except LookalikeError as error:
+                raise LookalikeError(f"recipes.{recipe_name}: {error}") from error
+        cost = of_recipes[recipe_name]
         an_image = decoding.seconds(image)
         if name in plan.trained:
             again = too_large and not frozen
             if again:
                 deciding.append(name)
-            seconds = cost.seconds(an_image, each_epoch=again)
+            seen = features.of_training(recipe, image, seed, counts["train"]) if frozen else 0
+            seconds = cost.seconds(an_image, each_epoch=again, features=seen)
             may_stay = remakes and _is_made(Path(settings["results"]) / name, recipe)
             small = _small(recipe, image, cost)
             runs.append(RunCost(name, cost, seconds, small, image.size, an_image, may_stay))
             if not frozen and not too_large:
                 stores[image.pixel_digest] = store
-            cache_bytes += cost.features * cost.width * _FLOAT + 3 * cost.parameters * _FLOAT
+            cache_bytes += seen * cost.width * _FLOAT + 3 * cost.parameters * _FLOAT
             result_bytes += 2 * cost.parameters * _FLOAT
         for split, model in plan.embedded:
             if model.partition("/")[0] == name:
-                embedding += counts[split] * max(an_image, cost.seconds_an_image)
-                n_bytes = counts[split] * max(cost.embedding_dim, cost.width) * _FLOAT
-                cache_bytes, result_bytes = cache_bytes + n_bytes, result_bytes + n_bytes
+                seen = counts[split]
+                if frozen:
+                    seen = features.of_split(recipe, image, seed, split, counts[split])
+                    embedding += counts[split] * cost.seconds_a_head
+                embedding += seen * max(an_image, cost.seconds_an_image)
+                cache_bytes += seen * (cost.width or cost.embedding_dim) * _FLOAT
+                result_bytes += counts[split] * cost.embedding_dim * _FLOAT
     pixels = sum(decoding.seconds_of_digest(digest) for digest in stores) * counts["train"]
     manifest = decoding.seconds(None) * sum(counts.values())
     jobs = plan.counts
@@ -238,6 +253,44 @@ def _small(recipe: Mapping[str, Any], image: ImageSettings, cost: TrainingCost) 
         seconds_an_image=cost.seconds_an_image * share,
     )
     return smaller.seconds()
+
+
+class _Features:
+    """Which features of frozen backbones were counted: they are kept for all runs, and heads."""
+
+    def __init__(self) -> None:
+        self._counted: set[str] = set()
+
+    def of_training(
+        self, recipe: Mapping[str, Any], image: ImageSettings, seed: int, n: int
+    ) -> int:
+        """How many are computed for a training on so many images, all views counted."""
+        backbone = _backbone(recipe, image, seed)
+        trains = TrainedParts.from_setting(recipe["train"]).head
+        drawn = [[one.name, one.own(recipe["augment"])] for one in changes_seen(recipe)]
+        views = range(1, 1 + recipe["views"] * trains)
+        new = [self._is_new([*backbone, "train", view, drawn]) for view in views]
+        return n * (sum(new) + (trains and self._is_new([*backbone, "train"])))
+
+    def of_split(
+        self, recipe: Mapping[str, Any], image: ImageSettings, seed: int, split: str, n: int
+    ) -> int:
+        """How many are computed to embed the so many images of a split."""
+        return n * self._is_new([*_backbone(recipe, image, seed), split])
+
+    def _is_new(self, what: list[Any]) -> bool:
+        key = digest_of(what)
+        is_new = key not in self._counted
+        self._counted.add(key)
+        return is_new
+
+
+def _backbone(recipe: Mapping[str, Any], image: ImageSettings, seed: int) -> list[Any]:
+    """What decides the features that a recipe's backbone sees in an image."""
+    model = recipe["model"]
+    # Without weights that were learnt elsewhere, chance decides.
+    drawn = seed if model["weights"] == "none" else None
+    return [{name: model[name] for name in _OF_BACKBONE}, drawn, image.digest]
 
 
 class _Decoding:

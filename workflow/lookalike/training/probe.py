@@ -58,6 +58,7 @@ class TrainingCost:
         parameters: numbers that the network has.
         width: numbers in a feature, where the backbone is frozen; else 0.
         embedding_dim: numbers in an embedding.
+        seconds_a_head: that the head takes for the features of one, where the backbone is frozen.
     """
 
     epochs: int
@@ -72,20 +73,25 @@ class TrainingCost:
     parameters: int
     width: int
     embedding_dim: int
+    seconds_a_head: float = 0.0
 
-    def seconds(self, decoding: float = 0.0, *, each_epoch: bool = False) -> float:
+    def seconds(
+        self, decoding: float = 0.0, *, each_epoch: bool = False, features: int | None = None
+    ) -> float:
         """How long the training takes, validations and a frozen backbone's features included.
 
         Args:
             decoding: seconds that decoding an image takes, beside the network.
             each_epoch: whether images are decoded anew for each batch.
+            features: how many of the frozen backbone's are not kept yet; None: all.
         """
+        new = self.features if features is None else features
         step = self.seconds_a_step
         if each_epoch:
             step = max(step, decoding * self.batch_size)
         image = max(self.seconds_an_image, decoding)
         validation = self.validated * (image if each_epoch else self.seconds_an_image)
-        return self.steps * step + (0 if self.width else validation) + self.features * image
+        return self.steps * step + (0 if self.width else validation) + new * image
 
 
 def work_of_step(
@@ -135,6 +141,7 @@ def training_cost(
     device: torch.device,
     threads: int,
     speeds: Speeds,
+    trains: bool = True,
 ) -> TrainingCost:
     """Find out what a run's training takes, by some of its steps where these are not known.
 
@@ -146,6 +153,7 @@ def training_cost(
         device: to train on.
         threads: of the CPU.
         speeds: what is known of this machine.
+        trains: whether the run is trained; else it is told how long an image takes, and no more.
     """
     torch.set_num_threads(threads)
     made, settings = Recipe.from_dict(recipe), ImageSettings.from_dict(dict(image))
@@ -169,10 +177,15 @@ def training_cost(
 
     frozen = made.train.frozen_backbone
     width = cast(EmbeddingNetwork, model).n_features if frozen else 0
-    if not made.train.head:
+    a_head = 0.0
+    if frozen:
+        head = HeadPart.of(cast(EmbeddingNetwork, model)).to(device).eval()
+        of_head = ["a head", *embedded[1:]]
+        a_head = speeds.seconds(of_head, lambda: _seconds_of_head(head, width, device))
+    if not (made.train.head and trains):
         an_image = speeds.seconds(embedded, embed)
         return TrainingCost(
-            0, 0, False, len(labels), 0, 0, 0, 0, an_image, parameters, width, dimension
+            0, 0, False, len(labels), 0, 0, 0, 0, an_image, parameters, width, dimension, a_head
         )
     made = replace(made, model=_with_dimension(recipe, dimension))
     data: TrainingSet = TrainingData(
@@ -214,6 +227,7 @@ def training_cost(
         parameters=parameters,
         width=width,
         embedding_dim=dimension,
+        seconds_a_head=a_head,
     )
 
 
@@ -272,6 +286,17 @@ def _seconds_an_image(network: nn.Module, image: ImageSettings, device: torch.de
     def embed(n: int) -> None:
         with torch.inference_mode():
             network(normalise(pixels[:n].to(device), image))
+
+    return _seconds_of(embed, _MOST_EMBEDDED, device) / _MOST_EMBEDDED
+
+
+def _seconds_of_head(head: nn.Module, width: int, device: torch.device) -> float:
+    """How long a head takes for the features of an image."""
+    features = torch.from_numpy(_MadeUp(_MOST_EMBEDDED, (width,))[:])
+
+    def embed(n: int) -> None:
+        with torch.inference_mode():
+            head(features[:n].to(device))
 
     return _seconds_of(embed, _MOST_EMBEDDED, device) / _MOST_EMBEDDED
 
