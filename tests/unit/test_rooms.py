@@ -49,7 +49,6 @@ TESTED_ELSEWHERE = {
     "jobs/interruption": ("unit/training/test_loop.py", "signals arrive while it trains"),
     "jobs/torch_devices": ("unit/models/test_cnn4.py", "the device a network is put on"),
     "models/*": ("unit/models/test_table.py", "every network of the table"),
-    "preview/costs": ("workflow/test_check.py", "what a real folder takes is told there"),
     "report/class_growth_chart": ("unit/report/test_class_growth.py", "read back from the page"),
     "report/charts_of_many": ("unit/report/test_side_by_side.py", "points are read back there"),
     "report/examples": ("unit/steps/test_report.py", "read back from the page"),

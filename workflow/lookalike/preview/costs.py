@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +10,11 @@ from typing import Any
 import torch
 
 from lookalike.config import image_settings, recipe_and_seed
-from lookalike.data.layout import SPLITS, DataSettings
 from lookalike.errors import LookalikeError
-from lookalike.images.resizing import ImageSettings, load_pixels
+from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.speed import Speeds
 from lookalike.preview.data import DataSeen
+from lookalike.preview.decoding import DecodingSpeed
 from lookalike.preview.dry_run import DryRun
 from lookalike.storage.digests import digest_of
 from lookalike.storage.files import read_json
@@ -27,8 +23,6 @@ from lookalike.training.given import is_given
 from lookalike.training.probe import TrainingCost, training_cost
 from lookalike.training.recipe import TrainedParts, changes_seen
 
-_BUDGET = 1.5  # seconds in which images are decoded, to learn how long that takes
-_SAMPLE = 200  # images at most
 # Scores of a query with a gallery image that are computed and counted in a second.
 _SCORES_A_SECOND = 1e8
 # Python and its libraries, for each job.
@@ -133,7 +127,7 @@ def estimate(
     """
     speeds = Speeds(Path(settings["cache"]))
     counts = data.counts
-    decoding = _Decoding(settings, data, threads, speeds)
+    decoding = DecodingSpeed(settings, data, threads, speeds)
     n_tests = counts["query"] + counts["gallery"]
     runs, unknown, deciding = [], [], []
     embedding = cache_bytes = result_bytes = 0.0
@@ -291,50 +285,3 @@ def _backbone(recipe: Mapping[str, Any], image: ImageSettings, seed: int) -> lis
     # Without weights that were learnt elsewhere, chance decides.
     drawn = seed if model["weights"] == "none" else None
     return [{name: model[name] for name in _OF_BACKBONE}, drawn, image.digest]
-
-
-class _Decoding:
-    """How long decoding an image of the data takes, with all threads at work."""
-
-    def __init__(
-        self, settings: Mapping[str, Any], data: DataSeen, threads: int, speeds: Speeds
-    ) -> None:
-        self._threads, self._speeds = threads, speeds
-        layout = DataSettings.from_dict(settings["data"])
-        found = [(split, name) for split in SPLITS for name in data.names(split)]
-        # From all of the list: those of one class may be alike.
-        stride = max(1, len(found) // _SAMPLE)
-        self._files = [layout.folder(split) / name for split, name in found[::stride]]
-        self._root = str(layout.root.absolute())
-        self._by_digest: dict[str, float] = {}
-
-    def seconds(self, image: ImageSettings | None) -> float:
-        """Seconds an image; None: to decode it as a whole, as the manifest does."""
-        if image is None:
-            black = (0.0, 0.0, 0.0)
-            image = ImageSettings(SMALL_SIZE, "squash", "white", black, (1.0, 1.0, 1.0), "exact")
-        digest = image.pixel_digest
-        if digest not in self._by_digest:
-            work = ["decoding", self._root, digest, self._threads]
-            self._by_digest[digest] = self._speeds.seconds(work, lambda: self._measured(image))
-        return self._by_digest[digest]
-
-    def seconds_of_digest(self, pixel_digest: str) -> float:
-        """The same of settings that were asked for before."""
-        return self._by_digest[pixel_digest]
-
-    def _measured(self, image: ImageSettings) -> float:
-        def decode(path: Path) -> None:
-            # What cannot be used takes its time as well.
-            with suppress(LookalikeError, OSError):
-                load_pixels(path.read_bytes(), image)
-
-        begun, done = time.perf_counter(), 0
-        files = iter(self._files)
-        with ThreadPoolExecutor(self._threads) as pool:
-            while some := list(itertools.islice(files, 4 * self._threads)):
-                list(pool.map(decode, some))
-                done += len(some)
-                if time.perf_counter() - begun > _BUDGET:
-                    break
-        return max((time.perf_counter() - begun) / max(1, done), 1e-9)
