@@ -1,6 +1,8 @@
 """Where a training's pixels come from does not decide what it makes, and takes no more memory."""
 
 import hashlib
+import itertools
+import json
 import logging
 import shutil
 import tracemalloc
@@ -21,6 +23,7 @@ from lookalike.errors import LookalikeError
 from lookalike.images.normalisation import normalise
 from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings
+from lookalike.jobs.interruption import Interrupted
 from lookalike.jobs.speed import Speeds
 from lookalike.models.backbones.sources import packaged_weights
 from lookalike.models.building import build_model
@@ -28,12 +31,12 @@ from lookalike.steps.embed import embed_split
 from lookalike.steps.pixels import write_pixels
 from lookalike.steps.train import train_run
 from lookalike.storage.cache import forget
-from lookalike.storage.files import read_json
+from lookalike.storage.files import read_checked, read_json
 from lookalike.storage.row_store import Store
 from lookalike.storage.rows import RowSource, Selected
 from lookalike.training.checkpoints import Checkpoint
 from lookalike.training.feeds import TrainingData
-from lookalike.training.loop import train
+from lookalike.training.loop import Training, train
 from lookalike.training.probe import training_cost
 from lookalike.training.recipe import Recipe
 from support.training import ALONE, CLASSES, EACH, IMAGE, Data, job, recipe
@@ -285,3 +288,32 @@ def test_the_speed_that_a_training_leaves_is_found_before_the_next_one(
     )
     assert speeds.measured == 2
     assert again.batch_size == 12
+
+
+def test_the_speed_of_decoding_is_not_kept_as_that_of_a_step(made: Data, tmp_path: Path) -> None:
+    train_run(job(made, tmp_path, pixel_store_gb=0.0))
+    assert not (tmp_path / "cache" / "speed").exists()
+    train_run(job(made, tmp_path / "stored"))
+    assert len(list((tmp_path / "stored" / "cache" / "speed").iterdir())) == 1
+
+
+def test_only_epochs_that_were_done_here_from_their_first_step_tell_the_speed(
+    made: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speed = tmp_path / "cache" / "speed"
+    asked = itertools.count()
+    with monkeypatch.context() as patched:
+        # In the second epoch, after a step of several.
+        patched.setattr(Training, "_asked_to_stop", lambda *_: 15 * (next(asked) == 3))
+        with pytest.raises(Interrupted):
+            train_run(job(made, tmp_path))
+    train_run(job(made, tmp_path))
+    history = pq.read_table(tmp_path / "history.parquet").to_pylist()
+    assert [epoch["steps"] for epoch in history] == [2, 2, 2]
+    (kept,) = speed.iterdir()
+    assert json.loads(read_checked(kept)) == history[2]["seconds"] / 2
+    # From the state of a training that is done, files are written again, and no step is done.
+    kept.unlink()
+    shutil.rmtree(tmp_path / "trained")
+    train_run(job(made, tmp_path))
+    assert list(speed.iterdir()) == []

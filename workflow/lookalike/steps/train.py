@@ -19,7 +19,7 @@ from lookalike import __version__
 from lookalike.data.manifest_table import read_manifest, usable
 from lookalike.embedding.allocation import keep_freed_memory
 from lookalike.embedding.filling import EmbedSettings, features_of
-from lookalike.images.pixel_store import training_pixels
+from lookalike.images.pixel_store import DecodedRows, training_pixels
 from lookalike.images.resizing import ImageSettings
 from lookalike.jobs.preflight import require_room
 from lookalike.jobs.speed import Speeds
@@ -138,7 +138,9 @@ def train_run(job: TrainingJob) -> None:
         digest = _save(job, model.cpu(), settings, Path(job.trained), "trained", target, frozen, on)
         write_parquet(Path(job.history), pa.Table.from_pylist(epochs, schema=HISTORY))
         checkpoint.finish(digest)
-        _keep_speed(job, image.size, target, epochs, n_classes[0])
+        if not _decodes(data):
+            whole = epochs[checkpoint.epochs_before :]
+            _keep_speed(job, image.size, target, whole, n_classes[0])
     leave()
 
 
@@ -151,8 +153,11 @@ def _keep_speed(
 ) -> None:
     """Keep how long a step took: before the next such training, `lookalike check` tells by it.
 
-    classes: that were trained on.
+    epochs: that this process did from their first step; without one, nothing is kept. classes: that
+    were trained on.
     """
+    if not epochs:
+        return
     seconds = statistics.median(epoch["seconds"] / epoch["steps"] for epoch in epochs)
     threads, processes = job.threads_of_each, job.processes
     batch = epochs[0]["images"] / epochs[0]["steps"]
@@ -160,6 +165,11 @@ def _keep_speed(
         job.recipe, size, device.type, threads, processes, batch=batch, classes=classes
     )
     Speeds(Path(job.cache)).keep(work, seconds)
+
+
+def _decodes(data: TrainingSet) -> bool:
+    """Whether images are decoded while they are trained on: then a step may wait for that."""
+    return isinstance(data, TrainingData) and isinstance(data.pixels, DecodedRows)
 
 
 def _keep_as_it_came(

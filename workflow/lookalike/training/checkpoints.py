@@ -63,6 +63,8 @@ class Checkpoint:
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
         self.path = folder / f"{key}.safetensors"
+        self.epochs_before = 0
+        """Epochs that were begun before `load`, in another process: maybe on another machine."""
 
     @property
     def kept(self) -> Path | None:
@@ -135,6 +137,7 @@ class Checkpoint:
             module.load_state_dict(weights[kind])
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.epochs_before = len(position.history) + bool(position.step)
         log.info("going on after %s, from %s", position, path)
         return position
 
