@@ -1,13 +1,16 @@
 """Settings files are checked as a run would, and each mistake says where it stands."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from lookalike.config import resolve
+from lookalike.config import notes_on_idle_recipes, resolve, resolve_sweeps
 from lookalike.errors import LookalikeError
+from lookalike.old_names import notes_on_old_names
 from lookalike.preview.settings import checked, runs_in
+from lookalike.retrieval.search_settings import notes_on_given
 from lookalike.storage.yaml_files import read_yaml
 from support.project import ROOT
 
@@ -86,3 +89,31 @@ def test_right_settings_are_those_of_a_run_and_idle_recipes_are_noted(tmp_path: 
     assert found.located("the recipes.mine.epochs say so") == (
         f"{path}:3: the recipes.mine.epochs say so"
     )
+
+
+def test_what_a_run_notes_is_noted(tmp_path: Path) -> None:
+    """Each function by which the workflow notes something of its settings is asked here too."""
+    path = tmp_path / "mine.yaml"
+    layer = {
+        "recipes": {
+            "theirs": {"embeddings": {"query": "q.parquet", "gallery": "g.parquet"}},
+            "seed": {"epochs": 2},
+            "idle": {"epochs": 2},
+        },
+        "runs": ["default", "theirs"],
+        "search": {"whitened": True},
+    }
+    path.write_text(yaml.safe_dump(layer))
+    layers = [read_yaml(ROOT / "config.yaml"), read_yaml(path)]
+    settings, sweeps = resolve_sweeps(layers, SCHEMA)
+    known = SCHEMA["properties"]["recipes"]["properties"]
+    noted = [
+        *notes_on_old_names(layers),
+        *notes_on_idle_recipes(layers, known, settings["runs"], sweeps),
+        *notes_on_given(settings),
+    ]
+    assert len(noted) >= 3
+    assert checked([path], ROOT).notes == noted
+    rules = (ROOT / "rules" / "common.smk").read_text()
+    by_rules = {*re.findall(r"for note in (notes_\w+)\(", rules)}
+    assert by_rules == {"notes_on_old_names", "notes_on_idle_recipes", "notes_on_given"}

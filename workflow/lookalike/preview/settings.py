@@ -11,6 +11,7 @@ from typing import Any
 from lookalike.config import notes_on_idle_recipes, resolve_sweeps
 from lookalike.errors import LookalikeError, SettingsError
 from lookalike.old_names import OLD_NAMES, notes_on_old_names
+from lookalike.retrieval.search_settings import notes_on_given
 from lookalike.storage.yaml_files import read_yaml
 from lookalike.storage.yaml_lines import YamlLines, read_with_lines
 from lookalike.sweeps.expansion import Sweeps
@@ -78,6 +79,7 @@ def checked(paths: Sequence[Path], root: Path) -> CheckedSettings:
     notes = [
         *notes_on_old_names(layers),
         *notes_on_idle_recipes(layers, shipped, settings["runs"], sweeps),
+        *notes_on_given(settings),
     ]
     return CheckedSettings(settings, sweeps, [], notes, files)
 
