@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,18 @@ def test_the_map_names_every_package_in_its_own_words() -> None:
             assert f"\n- `{module.name}`: {words.splitlines()[0]}\n" in (lookalike.__doc__ or "")
         else:
             assert f"`{module.name}`" in (lookalike.__doc__ or "")
+
+
+def test_both_maps_have_the_packages_in_the_order_in_which_they_may_import() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = settings["tool"]["importlinter"]["contracts"]
+    folder = Path(lookalike.__file__).parent
+    packages = [name for name in contract["layers"] if (folder / name / "__init__.py").exists()]
+    told = (lookalike.__doc__ or "").partition("The packages")[2].partition("single modules")[0]
+    assert re.findall(r"^- `(\w+)`: ", told, re.M) == packages
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    listed = contributing.partition("workflow/lookalike/ ")[2].partition("workflow/schemas/")[0]
+    assert re.findall(r"\b(\w+)/", listed) == packages
 
 
 def test_importing_the_package_loads_nothing_heavy_and_every_name_resolves() -> None:

@@ -12,6 +12,7 @@ For users, `from lookalike import ...`:
 The packages, from the command's down; each imports only from those below it:
 
 - `commands`: The subcommands of `lookalike`: what each takes, and what it calls.
+- `preview`: What a run would do, found out before it does it: mistakes, jobs, time and disk.
 - `steps`: What each rule of the workflow does: one file a rule, the function that its script calls.
 - `exporting`: A run's model for programs that have no torch.
 - `searching`: New images looked for in the gallery of a run.
