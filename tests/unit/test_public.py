@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -23,6 +25,7 @@ from PIL import Image
 
 import lookalike
 from lookalike import LookalikeError, evaluate
+from lookalike.cli import main
 from lookalike.embedding.tables import write_embeddings
 from lookalike.models.building import build_model
 from lookalike.models.files import save_model
@@ -260,3 +263,20 @@ def test_what_cannot_be_evaluated_is_refused(changed: dict[str, Any], message: s
     queries = {name: values for name, values in (whole | changed).items() if values is not None}
     with pytest.raises(LookalikeError, match=message):
         evaluate(queries, whole)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/metrics.md"])
+def test_the_line_for_arrays_scores_vectors_of_any_length(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (ROOT / page).read_text().splitlines()
+    (line,) = [one for one in lines if re.match(r" *lookalike evaluate \S+\.npy ", one)]
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for path in re.findall(r"\S+\.npy", line):
+        np.save(path, rng.normal(size=(6, 4)))
+    for path in re.findall(r"\S+\.csv", line):
+        Path(path).write_text("label\n" + "a\nb\nc\n" * 2)
+    assert main(shlex.split(line)[1:]) == 0
+    (written,) = tmp_path.glob("*/metrics.json")
+    assert json.loads(written.read_text())["score"] == "cosine"
