@@ -138,6 +138,19 @@ REFUSED: dict[str, Any] = {
         "training needs two such",
         "recipes.mine",
     ),
+    "a file of weights that is not there": (
+        {
+            "recipes": {
+                "mine": {
+                    "model": {"name": "efficientnet_lite", "weights": "nowhere.safetensors"},
+                    "train": "none",
+                }
+            },
+            "runs": ["mine"],
+        },
+        "nowhere.safetensors",
+        "recipes.mine.model.weights",
+    ),
     "folds of a sweep": (
         {"recipes": {"mine": {"folds": 6}}, "runs": ["mine"]},
         "each of 6 folds needs two training classes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from lookalike.data.manifest_table import usable
 from lookalike.data.quality import data_report
 from lookalike.data.scan import Scanned
 from lookalike.errors import LookalikeError
+from lookalike.models.backbones.sources import file_of_weights
 from lookalike.report.runs import learnt_states
 from lookalike.retrieval.search_settings import LEARNT_STATES
 from lookalike.steps.manifest import read_entries, table_of_entries
@@ -137,18 +138,19 @@ def _mistakes(
 ) -> list[tuple[str, str | None]]:
     """What a run would stop at, once its manifest is made."""
     recipes, runs = settings["recipes"], settings["runs"]
-    trained = {
-        name: named
-        for name, named in sweeps.trained_recipes(runs).items()
-        if _trains(recipes[name])
-    }
+    asked = sweeps.trained_recipes(runs).items()
+    made = {name: named for name, named in asked if not is_given(recipes[name])}
+    trained = {name: named for name, named in made.items() if _trains(recipes[name])}
     learnt = learnt_states(settings["search"], [is_given(recipes[name]) for name in runs])
     try:
         require_no_bad_image(data, tables, report)
         require_enough(data, tables, report, trains=bool(trained), learnt=learnt)
     except LookalikeError as error:
         return [(str(error), _setting_at_fault(data, str(error)))]
-    mistakes = _of_recipes(recipes, trained, report)
+    mistakes = [
+        *_of_recipes(made, "model.weights", lambda name: file_of_weights(recipes[name]["model"])),
+        *_of_recipes(trained, "", lambda name: require_images_for(report, name, recipes[name])),
+    ]
     if data.labelled:
         try:
             require_scorable(report, settings["metrics"])
@@ -158,30 +160,30 @@ def _mistakes(
 
 
 def _trains(recipe: Mapping[str, Any]) -> bool:
-    return not is_given(recipe) and TrainedParts.from_setting(recipe["train"]).head
+    return TrainedParts.from_setting(recipe["train"]).head
 
 
 def _of_recipes(
-    recipes: Mapping[str, Any], trained: Mapping[str, str], report: Report
+    recipes: Mapping[str, str], setting: str, ask: Callable[[str], object]
 ) -> list[tuple[str, str | None]]:
-    """What recipes lack to be trained; what many points of a sweep lack is told of the first.
+    """What recipes are refused for; what many points of a sweep are, is told of the first.
 
     Args:
-        recipes: complete, by name.
-        trained: the names of those that are trained, and by which the settings name them.
-        report: data_report.json.
+        recipes: their names, and by which the settings name them.
+        setting: of a recipe, that it is about; empty for all of it.
+        ask: raises LookalikeError for the recipe of a name.
     """
-    points: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for name, named in trained.items():
+    points: dict[tuple[str, str], list[str]] = {}
+    for name, named in recipes.items():
         try:
-            require_images_for(report, name, recipes[name])
+            ask(name)
         except LookalikeError as error:
             fault = str(error)
-            points.setdefault((named, fault.replace(name, "")), []).append((name, fault))
+            points.setdefault((named, fault.replace(name, "")), []).append(fault)
     mistakes: list[tuple[str, str | None]] = []
-    for (named, _), ((_, fault), *others) in points.items():
+    for (named, _), (fault, *others) in points.items():
         more = f" ({len(others):,} more recipes of {named} lack the same)" if others else ""
-        mistakes.append((f"{fault}{more}", f"recipes.{named}"))
+        mistakes.append((f"{fault}{more}", ".".join(filter(None, ["recipes", named, setting]))))
     return mistakes
 
 
