@@ -67,6 +67,7 @@ def test_the_commands_lead_from_class_folders_to_an_answer(project: Path) -> Non
     assert any("shape " in line for line in answers), done.stdout
 
 
+@pytest.mark.long
 def test_the_tutorial_leads_from_class_folders_to_an_answer(project: Path) -> None:
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", TUTORIAL, re.MULTILINE | re.DOTALL)
     # Nothing of it is left untyped.
