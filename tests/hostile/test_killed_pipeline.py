@@ -193,7 +193,8 @@ def assert_nothing_is_half_written(folder: Path, expected: dict[str, bytes]) -> 
     """Every output and every file of the cache that is there is whole."""
     for path in [*files_of(folder / "results"), *files_of(folder / ".lookalike")]:
         name = str(path.relative_to(folder))
-        if name in expected:
+        # How fast the machine is is another time each time.
+        if name in expected and "speed" not in path.parts:
             is_equal = path.read_bytes() == expected[name]
             assert is_equal, name  # pytest would show both files
         match path.suffix:
@@ -205,7 +206,7 @@ def assert_nothing_is_half_written(folder: Path, expected: dict[str, bytes]) -> 
                 json.loads(path.read_bytes())
             case ".arrow":
                 pa.ipc.open_file(path).read_all()
-            case "" if "scan" in path.parts:
+            case "" if {"scan", "speed"} & {*path.parts}:
                 read_checked(path)
             case ".html":
                 assert path.read_text(encoding="utf-8").rstrip().endswith("</html>"), name

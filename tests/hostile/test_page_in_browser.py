@@ -104,7 +104,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return names
 
 
-@pytest.mark.parametrize("dark", [False, True])
+_OTHER_MODE = pytest.param(False, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("dark", [_OTHER_MODE, True])
 def test_names_values_and_headings_are_in_sight_at_every_width(
     page: str, tmp_path: Path, dark: bool
 ) -> None:
@@ -126,7 +129,9 @@ def test_names_values_and_headings_are_in_sight_at_every_width(
     assert found["390"]["after_scrolling"]
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (1200, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, False), pytest.param(1200, True, marks=pytest.mark.long)]
+)
 def test_the_rules_of_axe_are_kept(page: str, tmp_path: Path, width: int, dark: bool) -> None:
     axe = pytest.importorskip("axe_core_python", reason="there is no axe")
     source = (files(axe) / "axe.min.js").read_text(encoding="utf-8")
@@ -136,7 +141,7 @@ def test_the_rules_of_axe_are_kept(page: str, tmp_path: Path, width: int, dark: 
     assert passed > 20
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [_OTHER_MODE, True])
 def test_the_page_of_a_search_is_as_good(tmp_path: Path, dark: bool) -> None:
     """A query that is accepted and one that is refused; no picture of the gallery is there."""
     axe = pytest.importorskip("axe_core_python", reason="there is no axe")

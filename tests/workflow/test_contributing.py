@@ -154,7 +154,7 @@ with tempfile.TemporaryDirectory() as folder:
     )
     assert np.array_equal(np.where(own < 0, -1, 1), np.sign(made))
     assert "default.0,default,0,binarized," in (run.parent / "comparison.csv").read_text()
-    assert "default.0: binarized" in (run.parent / "report.html").read_text()
+    assert "default: binarized" in (run.parent / "report.html").read_text()
 """,
     "formats": """
 from lookalike.images.decoding import FORMATS
