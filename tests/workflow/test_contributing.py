@@ -90,7 +90,7 @@ def project(tmp_path: Path) -> Path:
         ("A loss", 3, "losses"),
         ("A network", 3, "networks"),
         ("An image format", 2, "formats"),
-        ("A state of the search side", 10, "states"),
+        pytest.param("A state of the search side", 10, "states", marks=pytest.mark.long),
     ],
 )
 def test_a_recipe_leads_to_what_it_promises(
