@@ -1,9 +1,10 @@
-from datetime import datetime
 from pathlib import Path
 
 from lookalike.jobs.step import step
 
 with step(snakemake.log[0], snakemake.output):
+    from datetime import datetime
+
     from lookalike.data.layout import SPLITS
     from lookalike.report.runs import Run
     from lookalike.report.started import Started

@@ -132,6 +132,7 @@ def test_changed_views_are_kept_beside_the_image_itself(
     cache = tmp_path / "cache"
     train_run(head_job(made, tmp_path / "none", cache))
     passes.clear()
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         train_run(head_job(made, tmp_path / "two", cache, views=2, augment=CHANGED))
         train_run(head_job(made, tmp_path / "again", cache, views=1, augment=CHANGED))
