@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.report.answers import (
-    ANSWER_COLUMNS,
     answer_figures,
     false_match_rates,
     left_out_of_pairs,
@@ -18,7 +17,7 @@ from lookalike.report.class_growth import class_growth
 from lookalike.report.differences import NO_DIFFERENCE, gain_of
 from lookalike.report.figures import headline_figures, telling_keys
 from lookalike.report.growth_figures import forecasts_of, growing, growth_figures
-from lookalike.report.outcome import found_in_words, telling_cut_off
+from lookalike.report.outcome import found_in_words, told_cut_offs
 from lookalike.report.recipe_points import recipe_points
 from lookalike.report.results import ComparisonRows, states_of
 from lookalike.report.runs import BASELINE, MAIN
@@ -71,9 +70,8 @@ def numbers(subject: Subject) -> dict[str, Any]:
 def not_shown(subject: Subject) -> str:
     """A sentence where what training changed, in the numbers told first, may be chance."""
     judged = subject.compared.get(gain_of(subject.leading), {})
-    least, telling = min(subject.k), telling_cut_off(subject.k)
     # At 1 both are the share of queries whose first image is right.
-    keys = ["mAP@1" if k == 1 else f"CMC@{k}" for k in sorted({least, telling})]
+    keys = ["mAP@1" if k == 1 else f"CMC@{k}" for k in told_cut_offs(subject.k)]
     told = [judged[key].verdict == NO_DIFFERENCE for key in keys if key in judged]
     if not any(told):
         return ""
@@ -158,11 +156,10 @@ def parts_and_growth(
 def answers(subject: Subject) -> dict[str, Any]:
     """What the threshold makes of the queries' answers, and pairs of images."""
     leading = subject.leading
-    answered = leading.main.per_query(ANSWER_COLUMNS)
     verification = leading.main.summary["verification"]
     return {
         "answer_figures": answer_figures(
-            Answers.of(answered), leading.threshold["score"], leading.place
+            Answers.of(subject.answered), leading.threshold["score"], leading.place
         ),
         "roc_figure": roc_figure(verification, leading.place),
         "left_out_of_pairs": left_out_of_pairs(

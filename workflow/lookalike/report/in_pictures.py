@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lookalike.report.answers import ANSWER_COLUMNS, wrong_answers
+from lookalike.report.answers import wrong_answers
 from lookalike.report.changes import Changes, shown_anchors
 from lookalike.report.classes import FEWEST_MISTAKEN, class_scores, classes_in_words, pictures_of
 from lookalike.report.examples import Images, Query, examples
@@ -16,17 +16,10 @@ HARDEST, SAMPLED, DRAWN = 30, 14, 6
 """Queries shown: the hardest ones, a sample of the others, and such as are drawn from all."""
 UNFOLDED = 8
 """Hardest queries that are seen without opening anything, at most one a class."""
-PLACES = 10
-"""Gallery images shown for each of them."""
 WRONG = 10
 """Wrong answers shown."""
 CLASSES = 10
 """Classes shown at each end."""
-
-
-def places_shown(k: Sequence[int]) -> int:
-    """How many gallery images are shown of each ranking, which are kept up to the last of `k`."""
-    return min(PLACES, max(k))
 
 
 def queries(subject: Subject, images: Mapping[str, Images]) -> dict[str, Any]:
@@ -36,39 +29,26 @@ def queries(subject: Subject, images: Mapping[str, Images]) -> dict[str, Any]:
         subject: what the page is about.
         images: by split.
     """
-    leading, per_query = subject.leading, subject.per_query
-    places = places_shown(subject.k)
-    rankings, gallery = leading.main.rankings(places), images["gallery"]
+    per_query = subject.per_query
     drawn = sample(per_query, DRAWN)
     hard = hardest(per_query, subject.key, HARDEST)
     unfolded = one_a_class(hard, per_query, UNFOLDED)
-
-    def shown(names: Sequence[str], anchor: str = "query") -> list[Query]:
-        return examples(
-            names,
-            per_query,
-            rankings,
-            images["query"],
-            gallery,
-            subject.key,
-            places,
-            anchor=anchor,
-        )
-
+    folded = [query for query in hard if query not in unfolded]
+    others = sample(per_query, SAMPLED, without=[*drawn, *hard])
     return {
-        "places": places,
+        "places": subject.places,
         # They may be among the others, too.
-        "drawn": shown(drawn, "drawn"),
-        "hardest": shown(unfolded),
-        "folded": shown([query for query in hard if query not in unfolded]),
+        "drawn": _with_found(drawn, subject, images, anchor="drawn"),
+        "hardest": _with_found(unfolded, subject, images),
+        "folded": _with_found(folded, subject, images),
         "most_unfolded": UNFOLDED,
-        "sampled": shown(sample(per_query, SAMPLED, without=[*drawn, *hard])),
+        "sampled": _with_found(others, subject, images),
         "wrong_answers": wrong_answers(
-            leading.main.per_query(ANSWER_COLUMNS),
-            rankings,
+            subject.answered,
+            subject.rankings,
             images["query"],
-            gallery,
-            leading.threshold["score"],
+            images["gallery"],
+            subject.leading.threshold["score"],
             WRONG,
         ),
     }
@@ -88,16 +68,15 @@ def classes(
         queries_shown: as from `queries`.
         changes: whose pictures are on the page, too.
     """
-    leading, places, per_query = subject.leading, places_shown(subject.k), subject.per_query
-    rankings, gallery = leading.main.rankings(places), images["gallery"]
+    leading, places, per_query = subject.leading, subject.places, subject.per_query
     scores = class_scores(
         per_query,
         {
             state.name: leading.states[state.name].per_query(["label", "scored", subject.key])
             for state in leading.others
         },
-        rankings,
-        gallery.labels,
+        subject.rankings,
+        images["gallery"].labels,
         subject.key,
         places,
     )
@@ -109,16 +88,11 @@ def classes(
     ]
     anchors = pictures_of([*with_anchor, *shown_anchors(changes)])
     others = [each.label for each in (*worst, *strongest) if each.label not in anchors]
-    of_others = examples(
-        [hardest(per_query[per_query["label"] == label], subject.key, 1)[0] for label in others],
-        per_query,
-        rankings,
-        images["query"],
-        gallery,
-        subject.key,
-        places,
-        anchor="class",
-    )
+    hardest_of = {
+        label: hardest(per_query[per_query["label"] == label], subject.key, 1)[0]
+        for label in others
+    }
+    of_others = _with_found([*hardest_of.values()], subject, images, anchor="class")
     return {
         "n_classes": subject.n_classes,
         "classes_in_words": classes_in_words(scores, places),
@@ -128,3 +102,22 @@ def classes(
         "worst": worst,
         "strongest": strongest,
     }
+
+
+def _with_found(
+    names: Sequence[str],
+    subject: Subject,
+    images: Mapping[str, Images],
+    anchor: str = "query",
+) -> list[Query]:
+    """Queries of the run that is shown first, with what they found."""
+    return examples(
+        names,
+        subject.per_query,
+        subject.rankings,
+        images["query"],
+        images["gallery"],
+        subject.key,
+        subject.places,
+        anchor=anchor,
+    )

@@ -57,6 +57,11 @@ def telling_cut_off(ks: Sequence[int]) -> int:
     return 10 if 10 in ks else sorted(set(ks))[len(set(ks)) // 2]
 
 
+def told_cut_offs(ks: Sequence[int]) -> list[int]:
+    """Those that the sentence speaks of: the least, and the one that tells the most."""
+    return sorted({min(ks), telling_cut_off(ks)})
+
+
 def found_in_words(
     ks: Sequence[int],
     main: Mapping[str, Any],
@@ -78,7 +83,7 @@ def found_in_words(
 for 50 of 100 at least one of the first ten is (chance 6)'
     """
     told: list[str] = []
-    for k in sorted({min(ks), telling_cut_off(ks)}):
+    for k in told_cut_offs(ks):
         key = f"CMC@{k}"
         beside = [] if before is None else [(called, before[key])]
         beside.append(("chance", main[f"{key}_chance"]))

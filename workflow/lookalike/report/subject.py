@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from lookalike.report.answers import ANSWER_COLUMNS
 from lookalike.report.cards import table_keys
 from lookalike.report.differences import (
     Comparisons,
@@ -27,6 +28,8 @@ from lookalike.report.runs import Run
 from lookalike.report.verdicts import Verdicts, compare_recipes
 from lookalike.storage.parquet import read_table
 
+PLACES = 10
+"""Gallery images shown of each ranking."""
 MOST_SHOWN = 30
 """Runs shown one by one: of more, the leading ones."""
 
@@ -123,6 +126,21 @@ class Subject:
     def per_query(self) -> pd.DataFrame:
         """What each query of the run shown first came to."""
         return self.leading.main.per_query([*_QUERY_COLUMNS, self.key])
+
+    @cached_property
+    def answered(self) -> pd.DataFrame:
+        """What the threshold is laid to, of each query of that run."""
+        return self.leading.main.per_query(ANSWER_COLUMNS)
+
+    @property
+    def places(self) -> int:
+        """Gallery images shown of each ranking; rankings are kept up to the last of `k`."""
+        return min(PLACES, max(self.k))
+
+    @cached_property
+    def rankings(self) -> pd.DataFrame:
+        """The first `places` of the rankings of that run."""
+        return self.leading.main.rankings(self.places)
 
     @property
     def n_classes(self) -> int:

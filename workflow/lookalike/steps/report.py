@@ -105,7 +105,7 @@ def write_report(
         subject.verdicts,
         images,
         subject.key,
-        queries["places"],
+        subject.places,
         changes,
     )
     changed = between.on_report()
